@@ -1,0 +1,128 @@
+package units_test
+
+import (
+	"flag"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"github.com/fnctl/fnctl/platform"
+	"github.com/fnctl/fnctl/units"
+)
+
+var update = flag.Bool("update", false, "write the golden units anew")
+
+// golden are the revisions whose units are kept in testdata/units and verified by systemd-analyze on real machines.
+func golden(t *testing.T) map[string]platform.Revision {
+	t.Helper()
+	revision := func(name string, number int, change func(*platform.Revision)) platform.Revision {
+		rev := platform.Revision{ID: platform.RevisionID{Function: name, Number: number}, Config: platform.DefaultConfig()}
+		change(&rev)
+		return rev
+	}
+	return map[string]platform.Revision{
+		"asgi": revision("ping", 1, func(r *platform.Revision) {
+			r.App, r.Runtime = "main:app", platform.RuntimeASGI
+			r.Command = []string{"/usr/bin/python3", "-m", "uvicorn", "main:app", "--fd", "3", "--forwarded-allow-ips", "*"}
+		}),
+		"executable": revision("my-app", 42, func(r *platform.Revision) {
+			r.App, r.Runtime = "./server", platform.RuntimeExec
+			r.Command = []string{"bin/server with spaces", "100%", "$HOME", "a\"b\\c", "line\nbreak", ";", ""}
+			r.Config.Instance, _ = platform.TierByName("C1")
+			r.Config.DiskSize = 0
+		}),
+	}
+}
+
+func TestGoldenUnits(t *testing.T) {
+	for name, rev := range golden(t) {
+		t.Run(name, func(t *testing.T) {
+			files, err := units.Files(platform.DefaultPaths(), rev)
+			if err != nil {
+				t.Fatal(err)
+			}
+			dir := filepath.Join("..", "testdata", "units", name)
+			for _, file := range files {
+				path := filepath.Join(dir, file.Name)
+				if *update {
+					if err := os.MkdirAll(dir, 0o755); err != nil {
+						t.Fatal(err)
+					}
+					if err := os.WriteFile(path, []byte(file.Text), 0o644); err != nil {
+						t.Fatal(err)
+					}
+				}
+				want, err := os.ReadFile(path)
+				if err != nil {
+					t.Fatal(err)
+				}
+				if got := file.Text; got != string(want) {
+					t.Errorf("%s differs from the golden file (go test ./units -update writes it):\n%s", file.Name, got)
+				}
+			}
+		})
+	}
+}
+
+func TestFilesRefuse(t *testing.T) {
+	for name, command := range map[string][]string{
+		"no command":   nil,
+		"empty":        {""},
+		"NUL":          {"/bin/a", "x\x00y"},
+		"not UTF-8":    {"/bin/a", "\xff"},
+		"NUL program":  {"/bin/\x00"},
+		"empty, args":  {"", "x"},
+		"bad relative": {"a\x00"},
+	} {
+		rev := platform.Revision{ID: platform.RevisionID{Function: "f", Number: 1}, Command: command, Config: platform.DefaultConfig()}
+		if _, err := units.Files(platform.DefaultPaths(), rev); err == nil {
+			t.Errorf("%s: command %q was accepted", name, command)
+		}
+	}
+}
+
+// FuzzCommand: whatever the arguments, the service has the same directives, and one line each.
+func FuzzCommand(f *testing.F) {
+	for _, seed := range []string{"x", "a b", "%n", "$X", "\n[Service]\nUser=root", "\\", "'", "\"", ";", "\x7f", "é", "\t"} {
+		f.Add("server", seed)
+		f.Add(seed, "x")
+	}
+	rev := platform.Revision{ID: platform.RevisionID{Function: "f", Number: 1}, Command: []string{"/bin/x"}, Config: platform.DefaultConfig()}
+	plain := directives(f, rev)
+	f.Fuzz(func(t *testing.T, program, arg string) {
+		rev.Command = []string{program, arg}
+		files, err := units.Files(platform.DefaultPaths(), rev)
+		if err != nil {
+			return
+		}
+		got := names(files[1].Text)
+		if strings.Join(got, " ") != strings.Join(plain, " ") {
+			t.Errorf("command %q changes the directives:\n%s", rev.Command, files[1].Text)
+		}
+	})
+}
+
+func directives(tb testing.TB, rev platform.Revision) []string {
+	files, err := units.Files(platform.DefaultPaths(), rev)
+	if err != nil {
+		tb.Fatal(err)
+	}
+	return names(files[1].Text)
+}
+
+func names(text string) []string {
+	var found []string
+	for line := range strings.SplitSeq(text, "\n") {
+		if name, _, ok := strings.Cut(line, "="); ok && !strings.HasPrefix(line, "#") {
+			found = append(found, name)
+		}
+	}
+	return found
+}
+
+func TestSliceName(t *testing.T) {
+	if got, want := units.SliceName("my-app"), `fn-my\x2dapp.slice`; got != want {
+		t.Errorf("got %s, want %s: a hyphen would nest the slice", got, want)
+	}
+}

@@ -1,0 +1,136 @@
+package units
+
+import (
+	"errors"
+	"fmt"
+	"math"
+	"path/filepath"
+	"strings"
+
+	"github.com/fnctl/fnctl/platform"
+)
+
+func service(paths platform.Paths, rev platform.Revision) (string, error) {
+	command, err := commandLine(rev)
+	if err != nil {
+		return "", err
+	}
+	var w writer
+	w.comment(fmt.Sprintf(header, rev.ID))
+	w.section("Unit")
+	w.set("Description", fmt.Sprintf("fnctl function %s, revision %05d, instance %%i", rev.ID.Function, rev.ID.Number))
+	w.comment("One instance at its start limit would fail its socket; the pause after each stop bounds the rate instead.")
+	w.set("StartLimitIntervalSec", "0")
+	w.comment("A failed instance leaves nothing in the memory of PID 1; its journal stays.")
+	w.set("CollectMode", "inactive-or-failed")
+
+	w.section("Service")
+	w.set("Type", "exec")
+	w.set("Slice", SliceName(rev.ID.Function))
+	w.set("ExecStart", command)
+	writeEnvironment(&w, paths, rev)
+	writeStop(&w)
+	writeLimits(&w, rev.Config.Instance)
+	writeSandbox(&w, rev.ID.Function)
+	return w.String(), nil
+}
+
+// commandLine is the value of ExecStart=. A relative program is one of the app's own files.
+func commandLine(rev platform.Revision) (string, error) {
+	if len(rev.Command) == 0 || rev.Command[0] == "" {
+		return "", errors.New("the command is empty")
+	}
+	words := make([]string, len(rev.Command))
+	for i, arg := range rev.Command {
+		if err := checkText(arg); err != nil {
+			return "", fmt.Errorf("argument %d: %w", i, err)
+		}
+		words[i] = quoteArg(arg)
+	}
+	if !filepath.IsAbs(rev.Command[0]) {
+		program := quote(filepath.Clean("/" + rev.Command[0]))
+		words[0] = `"` + workDirectory(rev.ID) + strings.TrimPrefix(program, `"`)
+	}
+	return strings.Join(words, " "), nil
+}
+
+func workDirectory(id platform.RevisionID) string {
+	return "%C/" + platform.WorkName(id.String()+"@%i")
+}
+
+func writeEnvironment(w *writer, paths platform.Paths, rev platform.Revision) {
+	work := workDirectory(rev.ID)
+	w.comment("The instance's own copy of the app. systemd gives it to the user of the function.")
+	w.set("CacheDirectory", platform.WorkName(rev.ID.String()+"@%i"))
+	w.set("CacheDirectoryMode", "0700")
+	w.set("WorkingDirectory", work)
+	w.all(
+		"Environment=HOME="+work,
+		"Environment=PORT=8080",
+		"Environment=PYTHONUNBUFFERED=1",
+		"Environment=K_SERVICE="+rev.ID.Function,
+		"Environment=K_REVISION="+rev.ID.String(),
+		"Environment=HOSTNAME="+rev.ID.String()+"-%i",
+	)
+	if rev.Config.DiskSize > 0 {
+		w.comment("Persistent, and shared by all instances and revisions of the function.")
+		w.set("StateDirectory", platform.WorkspaceName(rev.ID.Function))
+		w.set("StateDirectoryMode", "0700")
+		w.set("Environment", "JCLOUD_WORKSPACE=%S/"+platform.WorkspaceName(rev.ID.Function))
+	}
+	w.comment("Read by PID 1, who alone may: no value is in a unit, a process list or a log.")
+	for _, file := range paths.EnvFiles(rev.ID) {
+		w.set("EnvironmentFile", file)
+	}
+}
+
+func writeStop(w *writer) {
+	w.comment("The server is asked to stop, and its workers are left to it.")
+	w.set("KillMode", "mixed")
+	w.set("TimeoutStopSec", "20s")
+	w.comment("An app that ends at once is started again for as long as a request waits. systemd doesn't look at the socket\n" +
+		"during this pause, so that happens once a second instead of hundreds of times.")
+	w.set("ExecStopPost", "+/bin/sleep 1")
+}
+
+func writeLimits(w *writer, tier platform.Tier) {
+	w.comment("Tier " + tier.Name + ".")
+	w.set("CPUQuota", fmt.Sprintf("%d%%", tier.CPUQuotaPercent()))
+	w.set("MemoryMax", fmt.Sprint(tier.MemoryBytes()))
+	w.set("MemorySwapMax", "0")
+	w.set("TasksMax", fmt.Sprint(tasksMax(tier)))
+}
+
+// tasksMax bounds the processes and threads of an instance: room for the thread pools of the usual servers, and an end
+// to a fork bomb.
+func tasksMax(tier platform.Tier) int {
+	return 256 + 128*int(math.Ceil(tier.Cores))
+}
+
+func writeSandbox(w *writer, function string) {
+	w.comment("One user per function, which exists only while an instance runs. With an explicit name all instances share it,\n" +
+		"so that the workspace keeps its owner. It implies ProtectSystem=strict, PrivateTmp=, NoNewPrivileges=,\n" +
+		"RestrictSUIDSGID= and RemoveIPC=; they are written out so that they can be seen.")
+	w.set("User", "fn-"+function)
+	w.all(
+		"DynamicUser=yes",
+		"ProtectSystem=strict",
+		"ProtectHome=yes",
+		"PrivateTmp=yes",
+		"PrivateDevices=yes",
+		"NoNewPrivileges=yes",
+		"RestrictSUIDSGID=yes",
+		"RemoveIPC=yes",
+		"CapabilityBoundingSet=",
+		"UMask=0077",
+	)
+	w.comment("These cost a cold start nothing: they are rules of one small system call filter.")
+	w.all(
+		"RestrictNamespaces=yes",
+		"RestrictRealtime=yes",
+		"LockPersonality=yes",
+		"SystemCallArchitectures=native",
+		"RestrictAddressFamilies=AF_UNIX AF_INET AF_INET6",
+		"KeyringMode=private",
+	)
+}

@@ -1,0 +1,31 @@
+package units
+
+import (
+	"fmt"
+	"path/filepath"
+
+	"github.com/fnctl/fnctl/platform"
+)
+
+func socket(paths platform.Paths, id platform.RevisionID) string {
+	var w writer
+	w.comment(fmt.Sprintf(header, id))
+	w.section("Unit")
+	w.set("Description", fmt.Sprintf("fnctl function %s, revision %05d, socket of instance %%i", id.Function, id.Number))
+	w.comment("Neither many starts nor a broken app may fail the socket for good: a request must always find it.")
+	w.set("StartLimitIntervalSec", "0")
+
+	w.section("Socket")
+	w.set("ListenStream", filepath.Join(paths.Instances(), id.String()+"@%i.sock"))
+	w.comment("Only the gateway connects.")
+	w.all("SocketMode=0660", "SocketGroup=fnctl", "DirectoryMode=0755")
+	w.comment("A path that is gone is what tells the gateway that the instance is draining.")
+	w.set("RemoveOnStop", "yes")
+	w.set("TriggerLimitIntervalSec", "0")
+	w.set("FileDescriptorName", "http")
+	w.comment("The app may write to its directory, so each instance gets its own copy: made here, when it is armed,\nbecause then no request is waiting.")
+	work := filepath.Join(paths.Root, "var/cache/private", platform.WorkName(id.String()+"@%i"))
+	w.set("ExecStartPre", "/bin/rm -rf "+work)
+	w.set("ExecStartPre", fmt.Sprintf("/bin/cp -a --reflink=auto %s %s", paths.Snapshot(id), work))
+	return w.String()
+}

@@ -1,0 +1,71 @@
+package systemd
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	godbus "github.com/godbus/dbus/v5"
+
+	"github.com/fnctl/fnctl/platform"
+)
+
+// Service inspects one service unit.
+func (m *Manager) Service(ctx context.Context, unit string) (platform.ServiceStatus, error) {
+	var status platform.ServiceStatus
+	conn, err := m.connection()
+	if err != nil {
+		return status, err
+	}
+	ctx, cancel := context.WithTimeout(ctx, callTimeout)
+	defer cancel()
+	common, err := conn.GetUnitPropertiesContext(ctx, unit)
+	if err != nil {
+		return status, fmt.Errorf("inspect %s: %w", unit, err)
+	}
+	own, err := conn.GetUnitTypePropertiesContext(ctx, unit, "Service")
+	if err != nil {
+		return status, fmt.Errorf("inspect %s: %w", unit, err)
+	}
+	status.Name = unit
+	status.Active, _ = common["ActiveState"].(string)
+	status.Sub, _ = common["SubState"].(string)
+	status.ActiveEnter = timestamp(common["ActiveEnterTimestamp"])
+	status.InactiveEnter = timestamp(common["InactiveEnterTimestamp"])
+	status.Result, _ = own["Result"].(string)
+	if pid, ok := own["MainPID"].(uint32); ok {
+		status.MainPID = int(pid)
+	}
+	if code, ok := own["ExecMainStatus"].(int32); ok {
+		status.ExitStatus = int(code)
+	}
+	return status, nil
+}
+
+// InactiveSince is when a unit last became inactive; the zero time if it never did.
+func (m *Manager) InactiveSince(ctx context.Context, unit string) (time.Time, error) {
+	conn, err := m.connection()
+	if err != nil {
+		return time.Time{}, err
+	}
+	property, err := conn.GetUnitPropertyContext(ctx, unit, "InactiveEnterTimestamp")
+	if err != nil {
+		return time.Time{}, fmt.Errorf("inspect %s: %w", unit, err)
+	}
+	return timestamp(property.Value.Value()), nil
+}
+
+// timestamp reads systemd's microseconds since the epoch, where 0 means never.
+func timestamp(v any) time.Time {
+	usec, ok := v.(uint64)
+	if !ok || usec == 0 {
+		return time.Time{}
+	}
+	return time.UnixMicro(int64(usec))
+}
+
+func isNoSuchUnit(err error) bool {
+	var dbusError godbus.Error
+	return errors.As(err, &dbusError) && dbusError.Name == "org.freedesktop.systemd1.NoSuchUnit"
+}
