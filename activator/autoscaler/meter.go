@@ -1,0 +1,127 @@
+package autoscaler
+
+import "time"
+
+// Meter turns a counter, or a level, into the stable and panic values of a Sample. It averages over
+// exact time, so that readings at uneven intervals don't shift load between buckets, and a missed
+// reading loses nothing: the counter has gone on.
+//
+// A Meter is not safe for concurrent use.
+type Meter struct {
+	stable, urgent track
+	offset         float64 // what counters had reached before they were reset
+	last           float64 // the counter as read last
+}
+
+// NewMeter makes a meter with the windows of the configuration.
+func NewMeter(stableWindow, panicWindow time.Duration) *Meter {
+	return &Meter{stable: track{window: stableWindow}, urgent: track{window: panicWindow}}
+}
+
+// Count notes the value of a counter that grows (requests started, request-seconds in flight). The
+// first reading is where counting begins. A value below the last one is a counter that restarted
+// from 0.
+func (m *Meter) Count(now time.Time, counter float64) {
+	if !finite(counter) {
+		return
+	}
+	if counter < m.last {
+		m.offset += m.last
+	}
+	m.last = counter
+	m.note(now, m.offset+counter)
+}
+
+// Level notes the value of something that goes up and down (MiB, percent of cpu), which is taken to
+// have held since the last reading. Use either Level or Count on one meter.
+func (m *Meter) Level(now time.Time, level float64) {
+	if !finite(level) {
+		return
+	}
+	if m.stable.length > 0 {
+		m.last += level * max(0, now.Sub(m.stable.newest.at).Seconds())
+	}
+	m.note(now, m.last)
+}
+
+func (m *Meter) note(now time.Time, total float64) {
+	m.stable.note(now, total)
+	m.urgent.note(now, total)
+}
+
+// Values are the means per second over the two windows, to six decimals, or over the elapsed part
+// of them. They aren't ok before the second reading, or if the last is older than the stable window.
+func (m *Meter) Values(now time.Time) (stableValue, panicValue float64, ok bool) {
+	stableValue, ok = m.stable.rate()
+	panicValue, _ = m.urgent.rate()
+	return stableValue, panicValue, ok && now.Sub(m.stable.newest.at) <= m.stable.window
+}
+
+// track keeps enough readings to tell the increase over one window. Between kept readings the
+// total is taken to grow evenly.
+type track struct {
+	window time.Duration
+	kept   [trackSize]reading // a ring: length entries from first on
+	first  int
+	length int
+	newest reading
+}
+
+type reading struct {
+	at    time.Time
+	total float64
+}
+
+const trackSize = 34
+
+// note keeps readings at least a 32nd of the window apart, so that the ring spans the window.
+func (t *track) note(now time.Time, total float64) {
+	if t.length > 0 && !now.After(t.newest.at) {
+		return
+	}
+	t.newest = reading{now, total}
+	if t.length > 0 && now.Sub(t.at(t.length-1).at) < t.window/(trackSize-2) {
+		return
+	}
+	if t.length == trackSize {
+		t.first = (t.first + 1) % trackSize
+		t.length--
+	}
+	t.length++
+	*t.at(t.length - 1) = t.newest
+}
+
+// rate is the increase per second over the window that ends with the newest reading.
+func (t *track) rate() (perSecond float64, ok bool) {
+	start := t.start()
+	elapsed := t.newest.at.Sub(start.at)
+	if elapsed <= 0 {
+		return 0, false
+	}
+	return round6((t.newest.total - start.total) / elapsed.Seconds()), true
+}
+
+// start is the reading, kept or interpolated, at which the window begins.
+func (t *track) start() reading {
+	edge := t.newest.at.Add(-t.window)
+	later := t.newest
+	for i := t.length - 1; i >= 0; i-- {
+		earlier := *t.at(i)
+		if !earlier.at.After(edge) {
+			return between(earlier, later, edge)
+		}
+		later = earlier
+	}
+	return later
+}
+
+func between(a, b reading, at time.Time) reading {
+	span := b.at.Sub(a.at)
+	if span <= 0 {
+		return a
+	}
+	part := float64(at.Sub(a.at)) / float64(span)
+	return reading{at, a.total + part*(b.total-a.total)}
+}
+
+func (t *track) at(i int) *reading { return &t.kept[(t.first+i)%trackSize] }

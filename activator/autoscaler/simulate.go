@@ -1,0 +1,307 @@
+package autoscaler
+
+import (
+	"math"
+	"time"
+)
+
+// Simulation describes the function and the autoscaler that a trace is replayed through.
+type Simulation struct {
+	Config      Config
+	ColdStart   time.Duration // from the start of an instance until it is ready
+	ServiceTime time.Duration // of one request that an instance has taken
+	// Slots is how many requests one instance serves at once; 0 means what the target amounts to:
+	// the target itself for Concurrency, target × ServiceTime for RPS, else 1.
+	Slots int
+	// Ready is the number of ready instances at the beginning; Config.Min is the usual choice.
+	Ready int
+}
+
+// Point is what happened within one second of a simulation. The instance counts and Queued are as
+// of its end.
+type Point struct {
+	Second          int
+	Arrivals        int
+	Desired         int
+	Ready           int
+	Starting        int
+	Queued          int     // requests that wait for an instance
+	ColdStarts      int     // requests that found no ready instance
+	QueueSeconds    float64 // time requests spent waiting
+	InstanceSeconds float64 // time instances spent ready, starting or draining
+}
+
+// Simulate replays a trace, which has the number of arrivals in each second, evenly spread. It runs
+// the very same Decide as the activator, every Config.Tick and at once for a request that finds no
+// instance. With Config.Reference the metric is collected as Knative does it, once a second; its
+// grace period and its proxy's drain, which delay the last stop by up to a minute, are left out.
+//
+// Requests queue in order for any instance. CPU is taken to be 100 % when all slots are busy;
+// Memory and Prometheus don't follow from a trace, so there only requests and bounds decide.
+func Simulate(trace []int, p Simulation) []Point {
+	s := newSimulator(trace, p)
+	for s.now < time.Duration(len(trace))*time.Second {
+		s.advance(s.next())
+		s.finish()
+		s.arrive()
+		s.tick()
+	}
+	return s.points
+}
+
+// Total sums up a simulation: arrivals, cold starts and times are sums, the counts are the largest.
+func Total(points []Point) Point {
+	var t Point
+	for _, p := range points {
+		t.Second = p.Second
+		t.Arrivals += p.Arrivals
+		t.ColdStarts += p.ColdStarts
+		t.QueueSeconds += p.QueueSeconds
+		t.InstanceSeconds += p.InstanceSeconds
+		t.Desired = max(t.Desired, p.Desired)
+		t.Ready = max(t.Ready, p.Ready)
+		t.Starting = max(t.Starting, p.Starting)
+		t.Queued = max(t.Queued, p.Queued)
+	}
+	return t
+}
+
+// simulator is event-driven. Service time and cold start are constant, so each kind of event
+// happens in the order it was caused, and a few queues do instead of a heap.
+type simulator struct {
+	Simulation
+	trace  []int
+	points []Point
+	scaler *Autoscaler
+	meter  simMeter
+	now    time.Duration
+
+	second  int // of the next arrival
+	arrived int // arrivals of that second so far
+	ticks   int
+	started int // requests that have arrived in all
+	seen    int // of those, before the last decision
+
+	ready    int
+	starting []time.Duration // when each will be ready
+	serving  []time.Duration // when each will be done
+	queued   int
+	current  Point
+
+	flightSeconds, busySeconds float64
+}
+
+// simEpoch is any whole time: the simulation has no clock either.
+var simEpoch = time.Unix(0, 0).UTC()
+
+func newSimulator(trace []int, p Simulation) *simulator {
+	p.Config = p.Config.sane()
+	p.Ready, p.ColdStart, p.ServiceTime = count(p.Ready), max(0, p.ColdStart), max(0, p.ServiceTime)
+	if p.Slots <= 0 {
+		p.Slots = slots(&p)
+	}
+	return &simulator{
+		Simulation: p,
+		trace:      trace,
+		points:     make([]Point, 0, len(trace)),
+		scaler:     New(p.Config, p.Ready, simEpoch),
+		meter:      newSimMeter(&p.Config),
+		ready:      p.Ready,
+	}
+}
+
+func slots(p *Simulation) int {
+	switch p.Config.Metric {
+	case Concurrency:
+		return max(1, int(min(p.Config.Total, maxInstances)))
+	case RPS:
+		return max(1, int(math.Ceil(min(p.Config.Total*p.ServiceTime.Seconds(), maxInstances))))
+	default:
+		return 1
+	}
+}
+
+// next is the time of the next event; the end of each second is one.
+func (s *simulator) next() time.Duration {
+	t := min(s.now.Truncate(time.Second)+time.Second, time.Duration(s.ticks)*s.Config.Tick)
+	if at, ok := s.nextArrival(); ok {
+		t = min(t, at)
+	}
+	if len(s.starting) > 0 {
+		t = min(t, s.starting[0])
+	}
+	if len(s.serving) > 0 {
+		t = min(t, s.serving[0])
+	}
+	return t
+}
+
+func (s *simulator) nextArrival() (time.Duration, bool) {
+	for s.second < len(s.trace) && s.arrived >= s.trace[s.second] {
+		s.second, s.arrived = s.second+1, 0
+	}
+	if s.second >= len(s.trace) {
+		return 0, false
+	}
+	part := time.Second * time.Duration(s.arrived) / time.Duration(s.trace[s.second])
+	return time.Duration(s.second)*time.Second + part, true
+}
+
+// advance lets time pass, in which nothing happens.
+func (s *simulator) advance(to time.Duration) {
+	dt := (to - s.now).Seconds()
+	running := max(s.ready, (len(s.serving)+s.Slots-1)/s.Slots) + len(s.starting)
+	s.flightSeconds += dt * float64(s.inFlight())
+	s.busySeconds += dt * float64(len(s.serving)) / float64(s.Slots)
+	s.current.QueueSeconds += dt * float64(s.queued)
+	s.current.InstanceSeconds += dt * float64(running)
+	s.now = to
+}
+
+func (s *simulator) inFlight() int { return s.queued + len(s.serving) }
+
+// finish ends starts, requests and seconds that are due.
+func (s *simulator) finish() {
+	for len(s.starting) > 0 && s.starting[0] <= s.now {
+		s.starting = s.starting[1:]
+		s.ready++
+	}
+	for len(s.serving) > 0 && s.serving[0] <= s.now {
+		s.serving = s.serving[1:]
+	}
+	s.serve()
+	if s.now%time.Second != 0 || s.now == 0 {
+		return
+	}
+	s.meter.secondPassed(simEpoch.Add(s.now), s.total())
+	if second := int(s.now/time.Second) - 1; second == len(s.points) {
+		s.current.Second, s.current.Arrivals = second, max(0, s.trace[second])
+		s.current.Ready, s.current.Starting, s.current.Queued = s.ready, len(s.starting), s.queued
+		s.points = append(s.points, s.current)
+		s.current = Point{Desired: s.current.Desired}
+	}
+}
+
+func (s *simulator) serve() {
+	for s.queued > 0 && len(s.serving) < s.ready*s.Slots {
+		s.queued--
+		s.serving = append(s.serving, s.now+s.ServiceTime)
+	}
+}
+
+// arrive takes the requests that are due.
+func (s *simulator) arrive() {
+	for at, ok := s.nextArrival(); ok && at <= s.now; at, ok = s.nextArrival() {
+		s.arrived++
+		s.started++
+		s.queued++
+		if s.ready == 0 {
+			s.current.ColdStarts++
+		}
+		s.serve()
+	}
+}
+
+// tick decides when it is time, or when requests wait and no instance is on the way.
+func (s *simulator) tick() {
+	due := s.now >= time.Duration(s.ticks)*s.Config.Tick
+	if due {
+		s.ticks++
+	}
+	stranded := s.queued > 0 && s.ready+len(s.starting) == 0
+	if stranded {
+		s.meter.firstRequest(simEpoch.Add(s.now))
+		s.starting = append(s.starting, s.now+s.ColdStart) // the connection itself starts one
+	}
+	if due || stranded {
+		s.decide()
+	}
+}
+
+func (s *simulator) decide() {
+	now := simEpoch.Add(s.now)
+	sample := Sample{Ready: s.ready, Starting: len(s.starting), Active: s.inFlight() > 0 || s.started > s.seen}
+	sample.Stable, sample.Panic, sample.Valid = s.meter.read(now, s.total())
+	s.seen = s.started
+	s.current.Desired = s.scaler.Decide(now, sample).Desired
+	s.resize(s.current.Desired)
+}
+
+// resize starts what is missing, and gives up what is too much: first what isn't ready yet.
+func (s *simulator) resize(desired int) {
+	if s.queued > 0 {
+		desired = max(1, desired)
+	}
+	for s.ready+len(s.starting) < desired {
+		s.starting = append(s.starting, s.now+s.ColdStart)
+	}
+	surplus := max(0, s.ready+len(s.starting)-desired)
+	cancelled := min(surplus, len(s.starting))
+	s.starting = s.starting[:len(s.starting)-cancelled]
+	s.ready -= surplus - cancelled
+}
+
+// total is the counter behind the metric.
+func (s *simulator) total() float64 {
+	switch s.Config.Metric {
+	case RPS:
+		return float64(s.started)
+	case CPU:
+		return 100 * s.busySeconds
+	case Concurrency:
+		return s.flightSeconds
+	default:
+		return 0
+	}
+}
+
+// simMeter collects the metric, given the running total of its counter.
+type simMeter interface {
+	secondPassed(now time.Time, total float64)
+	firstRequest(now time.Time)
+	read(now time.Time, total float64) (stable, panicValue float64, ok bool)
+}
+
+func newSimMeter(c *Config) simMeter {
+	if c.Reference {
+		return &knativeMeter{
+			stable: NewLinearWindow(c.StableWindow, time.Second),
+			urgent: NewLinearWindow(c.PanicWindow, time.Second),
+		}
+	}
+	return &ourMeter{NewMeter(c.StableWindow, c.PanicWindow)}
+}
+
+// ourMeter reads the counter at each decision.
+type ourMeter struct{ *Meter }
+
+func (m *ourMeter) secondPassed(time.Time, float64) {}
+func (m *ourMeter) firstRequest(time.Time)          {}
+
+func (m *ourMeter) read(now time.Time, total float64) (stable, panicValue float64, ok bool) {
+	m.Count(now, total)
+	return m.Values(now)
+}
+
+// knativeMeter is fed with each second's increase, as by a scrape once a second.
+type knativeMeter struct {
+	stable, urgent *LinearWindow
+	last           float64
+}
+
+func (m *knativeMeter) secondPassed(now time.Time, total float64) {
+	m.stable.Record(now, total-m.last)
+	m.urgent.Record(now, total-m.last)
+	m.last = total
+}
+
+// firstRequest reports the request that found nothing at once; the next report leaves it out.
+func (m *knativeMeter) firstRequest(now time.Time) {
+	m.stable.Record(now, 1)
+	m.urgent.Record(now, 1)
+	m.last++
+}
+
+func (m *knativeMeter) read(now time.Time, _ float64) (stable, panicValue float64, ok bool) {
+	return m.stable.Average(now), m.urgent.Average(now), !m.stable.NoData(now)
+}

@@ -1,0 +1,130 @@
+package activator
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"strconv"
+	"time"
+
+	dto "github.com/prometheus/client_model/go"
+	"github.com/prometheus/common/expfmt"
+	"github.com/prometheus/common/model"
+
+	"github.com/fnctl/fnctl/platform"
+)
+
+// Load is what the gateway has seen of one revision.
+type Load struct {
+	// Started counts the requests that have arrived since the gateway started.
+	Started float64
+	// InFlightSeconds is the integral of the requests in flight over time since the gateway started.
+	InFlightSeconds float64
+	// InFlight and Queued are the requests that are held or running, and those of them that are held.
+	InFlight, Queued float64
+	// Instances has the requests running on each instance that the gateway knows, by index.
+	Instances map[int]InstanceLoad
+}
+
+// InstanceLoad is what the gateway has seen of one instance.
+type InstanceLoad struct {
+	InFlight float64
+	// Draining instances get no new request; the gateway has seen their socket go.
+	Draining bool
+}
+
+// Source tells what load there is.
+type Source interface {
+	Load(ctx context.Context) (map[platform.RevisionID]*Load, error)
+}
+
+// GatewaySource asks the gateway itself, over its unix socket.
+type GatewaySource struct{ client *http.Client }
+
+// scrapeTimeout bounds one scrape; scrapeLimit is the largest page that is read.
+const (
+	scrapeTimeout = 3 * time.Second
+	scrapeLimit   = 256 << 20
+)
+
+// NewGatewaySource returns the source behind a gateway's status socket.
+func NewGatewaySource(socket string) *GatewaySource {
+	var dialer net.Dialer
+	return &GatewaySource{client: &http.Client{
+		Timeout: scrapeTimeout,
+		Transport: &http.Transport{
+			MaxIdleConns: 1,
+			DialContext: func(ctx context.Context, _, _ string) (net.Conn, error) {
+				return dialer.DialContext(ctx, "unix", socket)
+			},
+		},
+	}}
+}
+
+// Load scrapes the gateway.
+func (s *GatewaySource) Load(ctx context.Context) (map[platform.RevisionID]*Load, error) {
+	req, err := http.NewRequestWithContext(ctx, http.MethodGet, "http://gateway/metrics", nil)
+	if err != nil {
+		return nil, err
+	}
+	resp, err := s.client.Do(req)
+	if err != nil {
+		return nil, fmt.Errorf("scrape the gateway: %w", err)
+	}
+	defer resp.Body.Close()
+	if resp.StatusCode != http.StatusOK {
+		return nil, fmt.Errorf("scrape the gateway: it answered %s", resp.Status)
+	}
+	return ParseLoad(io.LimitReader(resp.Body, scrapeLimit))
+}
+
+// ParseLoad reads a gateway's metrics in Prometheus' text format.
+func ParseLoad(page io.Reader) (map[platform.RevisionID]*Load, error) {
+	parser := expfmt.NewTextParser(model.UTF8Validation)
+	families, err := parser.TextToMetricFamilies(page)
+	if err != nil {
+		return nil, fmt.Errorf("read the gateway's metrics: %w", err)
+	}
+	loads := map[platform.RevisionID]*Load{}
+	for name, set := range setters {
+		for _, m := range families[name].GetMetric() {
+			id, err := platform.ParseRevisionID(label(m, "revision"))
+			if err != nil {
+				return nil, fmt.Errorf("read the gateway's metrics: %s: %w", name, err)
+			}
+			if loads[id] == nil {
+				loads[id] = &Load{Instances: map[int]InstanceLoad{}}
+			}
+			set(loads[id], m)
+		}
+	}
+	return loads, nil
+}
+
+var setters = map[string]func(*Load, *dto.Metric){
+	platform.MetricRequestsStarted: func(l *Load, m *dto.Metric) { l.Started = m.GetCounter().GetValue() },
+	platform.MetricInFlightSeconds: func(l *Load, m *dto.Metric) { l.InFlightSeconds = m.GetCounter().GetValue() },
+	platform.MetricInFlight:        func(l *Load, m *dto.Metric) { l.InFlight = m.GetGauge().GetValue() },
+	platform.MetricQueued:          func(l *Load, m *dto.Metric) { l.Queued = m.GetGauge().GetValue() },
+	platform.MetricInstanceInFlight: func(l *Load, m *dto.Metric) {
+		index, err := strconv.Atoi(label(m, "instance"))
+		if err != nil {
+			return
+		}
+		l.Instances[index] = InstanceLoad{
+			InFlight: m.GetGauge().GetValue(),
+			Draining: label(m, "state") == string(platform.Draining),
+		}
+	},
+}
+
+func label(m *dto.Metric, name string) string {
+	for _, pair := range m.GetLabel() {
+		if pair.GetName() == name {
+			return pair.GetValue()
+		}
+	}
+	return ""
+}

@@ -1,0 +1,143 @@
+package activator
+
+import (
+	"context"
+	"time"
+
+	"github.com/fnctl/fnctl/platform"
+)
+
+// steer brings the instances of a revision one step nearer to what is wanted (DESIGN: "The life of an instance").
+func (a *Activator) steer(ctx context.Context, rev *revision, now time.Time) {
+	a.finishDrains(ctx, rev, now)
+	if !rev.routed {
+		if !a.locked(rev.id.Function) {
+			a.drainAll(ctx, rev)
+		}
+		return
+	}
+	a.logDecision(rev)
+	a.repairSockets(ctx, rev, now)
+	a.proveStarted(ctx, rev, now)
+	a.scale(ctx, rev, now)
+}
+
+// finishDrains stops the draining instances that have nothing left to do, or no time left to do it.
+func (a *Activator) finishDrains(ctx context.Context, rev *revision, now time.Time) {
+	for _, i := range rev.fleet.in(platform.Draining) {
+		if a.busy[i.id] || now.Before(i.notBefore) {
+			continue
+		}
+		if rev.seen && i.idle() || a.overdue(ctx, rev, i, now) {
+			a.stop(ctx, i.id)
+		}
+	}
+}
+
+func (a *Activator) overdue(ctx context.Context, rev *revision, i *instance, now time.Time) bool {
+	since, err := a.units.InactiveSince(ctx, i.id.Socket())
+	if err != nil {
+		a.log.Warn("ask since when the instance drains", "instance", i.id.String(), "err", err)
+		return false
+	}
+	return !since.IsZero() && now.After(since.Add(rev.config.Timeout+drainGrace))
+}
+
+func (a *Activator) drainAll(ctx context.Context, rev *revision) {
+	for _, i := range rev.fleet.in(platform.Armed, platform.Starting, platform.Ready, platform.Failed) {
+		if !a.busy[i.id] {
+			a.drain(ctx, i.id)
+		}
+	}
+}
+
+// repairSockets restores the invariant that a revision with a route has a listening socket.
+func (a *Activator) repairSockets(ctx context.Context, rev *revision, now time.Time) {
+	for _, i := range rev.fleet.in(platform.Failed) {
+		if i.socket.Active == "failed" && i.service.Gone() && !a.busy[i.id] && !now.Before(i.notBefore) {
+			a.repair(ctx, i.id)
+		}
+	}
+	if len(rev.fleet.in(platform.Armed, platform.Starting, platform.Ready, platform.Failed)) == 0 {
+		a.armNext(ctx, rev, now)
+	}
+}
+
+func (a *Activator) armNext(ctx context.Context, rev *revision, now time.Time) {
+	id := platform.InstanceID{Revision: rev.id, Index: rev.fleet.free()}
+	if i := rev.fleet[id.Index]; a.busy[id] || i != nil && now.Before(i.notBefore) {
+		return
+	}
+	a.arm(ctx, id)
+}
+
+func (a *Activator) proveStarted(ctx context.Context, rev *revision, now time.Time) {
+	for _, i := range rev.fleet.in(platform.Starting) {
+		if !a.proving[i.id] && i.service.Active == "active" && !now.Before(i.notBefore) {
+			a.prove(ctx, i.id)
+		}
+	}
+}
+
+// scale starts what is missing and drains what is too much.
+func (a *Activator) scale(ctx context.Context, rev *revision, now time.Time) {
+	running := rev.fleet.in(platform.Starting, platform.Ready)
+	standby := rev.fleet.in(platform.Armed, platform.Failed)
+	switch want := rev.decision.Desired; {
+	case len(running) < want:
+		a.startMore(ctx, rev, standby, want-len(running), now)
+	case len(running) > want && want == 0 && len(standby) == 0:
+		// The next request must have somewhere to wait before the last instance goes.
+		a.armNext(ctx, rev, now)
+	case len(running) > want:
+		leastBusy(running)
+		a.drainSome(ctx, running[:len(running)-want])
+	case want > 0:
+		// What is armed beside running instances would be started by the next request for nothing.
+		a.drainSome(ctx, standby)
+	case len(standby) > 1:
+		a.drainSome(ctx, standby[1:])
+	}
+}
+
+// startMore starts n instances: first those that are armed, then new ones. What a pending action already does is counted.
+func (a *Activator) startMore(ctx context.Context, rev *revision, standby []*instance, n int, now time.Time) {
+	for _, i := range standby {
+		if n == 0 {
+			return
+		}
+		n--
+		if !a.busy[i.id] && !now.Before(i.notBefore) && i.service.Gone() {
+			a.start(ctx, i.id)
+		}
+	}
+	for index := 1; n > 0; index++ {
+		id := platform.InstanceID{Revision: rev.id, Index: index}
+		i := rev.fleet[index]
+		if i != nil && i.state() != "" {
+			continue
+		}
+		n--
+		if !a.busy[id] && (i == nil || !now.Before(i.notBefore)) {
+			a.start(ctx, id)
+		}
+	}
+}
+
+func (a *Activator) drainSome(ctx context.Context, instances []*instance) {
+	for _, i := range instances {
+		if !a.busy[i.id] {
+			a.drain(ctx, i.id)
+		}
+	}
+}
+
+// logDecision logs a decision when it differs from the last one.
+func (a *Activator) logDecision(rev *revision) {
+	if rev.decision.Desired == rev.logged {
+		return
+	}
+	a.log.Info("scale", "function", rev.id.Function, "revision", rev.id.String(),
+		"from", rev.logged, "to", rev.decision.Desired, "why", rev.status.Reason)
+	rev.logged = rev.decision.Desired
+}

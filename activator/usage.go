@@ -1,0 +1,51 @@
+package activator
+
+import (
+	"time"
+
+	"github.com/fnctl/fnctl/platform"
+)
+
+// usage reads what the instances of a revision consume from their control groups.
+type usage struct {
+	cores float64
+	// cpu is the processor time of each instance when it was read last; total grows by what came since.
+	cpu   map[int]time.Duration
+	total float64
+}
+
+func newUsage(tier platform.Tier) usage {
+	return usage{cores: max(tier.Cores, 0.01), cpu: map[int]time.Duration{}}
+}
+
+// cpuPercentSeconds is a counter: the processor time of ready instances since the activator started, as percent of the
+// tier's cores times seconds. Its rate is their CPU in percent, summed. What an instance used before it was ready is the
+// cost of its start and no load.
+func (u *usage) cpuPercentSeconds(paths platform.Paths, slice string, ready []*instance) float64 {
+	read := make(map[int]time.Duration, len(ready))
+	for _, i := range ready {
+		used, err := paths.InstanceCgroup(slice, i.id).CPUTime()
+		if err != nil {
+			continue // it has ended meanwhile
+		}
+		read[i.id.Index] = used
+		if before, known := u.cpu[i.id.Index]; known && used > before {
+			u.total += (used - before).Seconds() / u.cores * 100
+		}
+	}
+	u.cpu = read
+	return u.total
+}
+
+// memoryMiB is what the ready instances use now, in MiB, summed.
+func (u *usage) memoryMiB(paths platform.Paths, slice string, ready []*instance) float64 {
+	var total int64
+	for _, i := range ready {
+		used, err := paths.InstanceCgroup(slice, i.id).Memory()
+		if err != nil {
+			continue // it has ended meanwhile
+		}
+		total += used
+	}
+	return float64(total) / (1 << 20)
+}
