@@ -1,0 +1,161 @@
+package gateway
+
+import (
+	"maps"
+	"slices"
+	"sync"
+	"sync/atomic"
+
+	"github.com/fnctl/fnctl/platform"
+)
+
+// fleet is all functions with their pools, and the table that leads to them.
+type fleet struct {
+	paths    platform.Paths
+	maxQueue int
+	crew     *crew
+	probe    probeFunc
+	metrics  *metrics
+	table    atomic.Pointer[table]
+
+	mu        sync.Mutex
+	functions map[string]*function
+	pools     map[platform.RevisionID]*pool
+}
+
+func newFleet(cfg Config, crew *crew, metrics *metrics) *fleet {
+	f := &fleet{
+		paths:     cfg.Paths,
+		maxQueue:  cfg.MaxQueue,
+		crew:      crew,
+		probe:     probe,
+		metrics:   metrics,
+		functions: make(map[string]*function),
+		pools:     make(map[platform.RevisionID]*pool),
+	}
+	f.table.Store(&table{})
+	return f
+}
+
+// find returns where a host leads, or nil.
+func (f *fleet) find(host string) *target { return f.table.Load().hosts[host] }
+
+// install replaces the table. A request that meets a retired pool looks up the table again, so the pools of the new table
+// are in service before it is published, and those which it does not reach are retired after.
+func (f *fleet) install(routes map[string]platform.Route, owners map[string]string) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	targets := make(map[string]*target, len(routes))
+	reached := make(map[*pool]bool, len(routes))
+	for name, route := range routes {
+		targets[name] = f.target(route, reached)
+	}
+	next := &table{hosts: make(map[string]*target, len(owners))}
+	for host, name := range owners {
+		next.hosts[host] = targets[name]
+	}
+	f.table.Store(next)
+	for _, p := range f.pools {
+		if !reached[p] {
+			p.retire()
+		}
+	}
+}
+
+func (f *fleet) target(route platform.Route, reached map[*pool]bool) *target {
+	t := &target{function: f.function(route.Function)}
+	for _, s := range route.Traffic {
+		if s.Percent == 0 {
+			continue
+		}
+		p := f.pool(s.Revision)
+		p.configure(s.Concurrency)
+		reached[p] = true
+		t.shares = append(t.shares, share{pool: p, percent: s.Percent, timeout: s.Timeout()})
+	}
+	return t
+}
+
+func (f *fleet) function(name string) *function {
+	fn := f.functions[name]
+	if fn == nil {
+		fn = f.metrics.function(name)
+		f.functions[name] = fn
+	}
+	return fn
+}
+
+func (f *fleet) pool(id platform.RevisionID) *pool {
+	p := f.pools[id]
+	if p == nil {
+		p = newPool(id, f.function(id.Function), f)
+		f.pools[id] = p
+	}
+	return p
+}
+
+// appear adds an instance whose socket came to be.
+func (f *fleet) appear(id platform.InstanceID) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.pool(id.Revision).appear(id.Index)
+}
+
+// vanish drains an instance whose socket is gone.
+func (f *fleet) vanish(id platform.InstanceID) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if p := f.pools[id.Revision]; p != nil {
+		p.vanish(id.Index)
+	}
+}
+
+// reconcile makes the instances those that are listed.
+func (f *fleet) reconcile(ids []platform.InstanceID) {
+	listed := make(map[platform.InstanceID]bool, len(ids))
+	for _, id := range ids {
+		listed[id] = true
+	}
+	for _, id := range f.instances() {
+		if !listed[id] {
+			f.vanish(id)
+		}
+		delete(listed, id)
+	}
+	for id := range listed {
+		f.appear(id)
+	}
+}
+
+func (f *fleet) instances() []platform.InstanceID {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	var ids []platform.InstanceID
+	for revision, p := range f.pools {
+		for _, index := range p.indexes() {
+			ids = append(ids, platform.InstanceID{Revision: revision, Index: index})
+		}
+	}
+	return ids
+}
+
+// survey forgets what is gone and returns the functions and pools that are left.
+func (f *fleet) survey() ([]*function, []*pool) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	alive := make(map[string]bool, len(f.functions))
+	for id, p := range f.pools {
+		if p.empty() {
+			delete(f.pools, id)
+			continue
+		}
+		alive[id.Function] = true
+	}
+	for name := range f.functions {
+		if !alive[name] {
+			delete(f.functions, name)
+			f.metrics.forget(name)
+		}
+	}
+	return slices.Collect(maps.Values(f.functions)), slices.Collect(maps.Values(f.pools))
+}

@@ -1,0 +1,47 @@
+package gateway
+
+import (
+	"sync"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+)
+
+// uncounted are the paths that are not serving, as on JCloud: looking at a function costs nothing.
+var uncounted = map[string]bool{
+	"/docs": true, "/redoc": true, "/openapi.json": true, "/healthz": true, "/dry_run": true, "/metrics": true, "/favicon.ico": true,
+}
+
+// function is what is counted of a function as a whole, whichever of its revisions serves.
+type function struct {
+	name      string
+	duration  prometheus.Observer
+	coldStart prometheus.Observer
+
+	mu      sync.Mutex
+	counted int   // requests in flight that count as serving
+	serving meter // 1 while there is at least one
+}
+
+func (f *function) begin(now time.Time) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if f.counted++; f.counted == 1 {
+		f.serving.add(now, 1)
+	}
+}
+
+func (f *function) end(now time.Time) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if f.counted--; f.counted == 0 {
+		f.serving.add(now, -1)
+	}
+}
+
+// servingSeconds is the time in which at least one counted request was in flight.
+func (f *function) servingSeconds(now time.Time) float64 {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	return f.serving.integral(now)
+}

@@ -1,0 +1,54 @@
+package gateway
+
+import (
+	"context"
+	"time"
+
+	"github.com/fnctl/fnctl/platform"
+)
+
+// state is where an instance stands for the gateway, which sees sockets and connections but no processes.
+type state int
+
+const (
+	// unproven: the socket exists; whether anything reads from it is not known.
+	unproven state = iota
+	// proving: a prover waits for the instance to read the first byte of a request.
+	proving
+	// ready: it has read one, and nothing spoke against it since.
+	ready
+	// draining: its socket is gone; it finishes what it has.
+	draining
+)
+
+// label is the value in the metrics. Whether an unproven instance is being asked is nobody's business but ours.
+func (s state) label() string {
+	switch s {
+	case ready:
+		return string(platform.Ready)
+	case draining:
+		return string(platform.Draining)
+	default:
+		return "unproven"
+	}
+}
+
+// instance is one socket of a revision. Its pool's mutex guards all fields below the line.
+type instance struct {
+	id       platform.InstanceID
+	upstream *upstream
+
+	state        state
+	inFlight     int
+	idleSince    time.Time
+	proofs       int           // how often it became ready: a strike counts only against the proof it refutes
+	provingSince time.Time     // when the prover began
+	backoff      time.Duration // between two attempts of the prover; 0 if the last one did not fail
+	stopProver   context.CancelFunc
+}
+
+// stale says whether the proof of a ready instance is too old to rely on: nothing was in flight for so long that not even
+// an idle connection is left whose end would tell of a crash.
+func (i *instance) stale(now time.Time) bool {
+	return i.state == ready && i.inFlight == 0 && now.Sub(i.idleSince) > upstreamIdleTimeout
+}

@@ -1,0 +1,82 @@
+package gateway
+
+import (
+	"strconv"
+
+	"github.com/prometheus/client_golang/prometheus"
+)
+
+// The metrics that the gateway exposes besides those of package platform, which the activator reads.
+const (
+	// MetricRequests counts the requests that ended. Labels: function, revision, code. 499: the client went away.
+	MetricRequests = "fnctl_gateway_requests_total"
+	// MetricRetries counts the requests that were sent again, because the instance had provably not read them.
+	// Labels: function, revision.
+	MetricRetries = "fnctl_gateway_retries_total"
+	// MetricAborted counts the requests that broke off before their response was complete. Labels: function, revision,
+	// reason (client, timeout, upstream, shutdown).
+	MetricAborted = "fnctl_gateway_aborted_total"
+	// MetricServingSeconds is the time in which a function had at least one request in flight, without those for its
+	// documentation and health. Labels: function.
+	MetricServingSeconds = "fnctl_gateway_serving_seconds_total"
+	// MetricDuration is a histogram of whole requests, without WebSockets. Labels: function.
+	MetricDuration = "fnctl_gateway_request_duration_seconds"
+	// MetricColdStart is a histogram of how long requests waited for an instance to start. Labels: function.
+	MetricColdStart = "fnctl_gateway_cold_start_seconds"
+	// MetricUnrouted counts the requests that reached no function. Labels: code.
+	MetricUnrouted = "fnctl_gateway_unrouted_requests_total"
+	// MetricBadRoutes is the number of functions whose route cannot be read.
+	MetricBadRoutes = "fnctl_gateway_bad_routes"
+	// MetricHostConflicts is the number of hosts that a function claims and another has.
+	MetricHostConflicts = "fnctl_gateway_host_conflicts"
+)
+
+// metrics are those that are counted where they happen. The others are collected from the pools (collector.go).
+type metrics struct {
+	duration  *prometheus.HistogramVec
+	coldStart *prometheus.HistogramVec
+	unrouted  *prometheus.CounterVec
+}
+
+func newMetrics() *metrics {
+	return &metrics{
+		duration: prometheus.NewHistogramVec(prometheus.HistogramOpts{
+			Name:    MetricDuration,
+			Help:    "Duration of requests, from arrival to the last byte.",
+			Buckets: []float64{.005, .025, .1, .25, 1, 2.5, 10, 60},
+		}, []string{"function"}),
+		coldStart: prometheus.NewHistogramVec(prometheus.HistogramOpts{
+			Name:    MetricColdStart,
+			Help:    "Time that requests waited for an instance to start.",
+			Buckets: []float64{.05, .1, .2, .4, .8, 2, 5, 20},
+		}, []string{"function"}),
+		unrouted: prometheus.NewCounterVec(prometheus.CounterOpts{
+			Name: MetricUnrouted,
+			Help: "Requests that reached no function.",
+		}, []string{"code"}),
+	}
+}
+
+func (m *metrics) register(r prometheus.Registerer, c *collector) error {
+	for _, each := range []prometheus.Collector{m.duration, m.coldStart, m.unrouted, c} {
+		if err := r.Register(each); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (m *metrics) function(name string) *function {
+	return &function{
+		name:      name,
+		duration:  m.duration.WithLabelValues(name),
+		coldStart: m.coldStart.WithLabelValues(name),
+	}
+}
+
+func (m *metrics) forget(function string) {
+	m.duration.DeleteLabelValues(function)
+	m.coldStart.DeleteLabelValues(function)
+}
+
+func (m *metrics) refused(code int) { m.unrouted.WithLabelValues(strconv.Itoa(code)).Inc() }

@@ -1,0 +1,288 @@
+package gateway
+
+import (
+	"container/list"
+	"context"
+	"errors"
+	"slices"
+	"sync"
+	"time"
+
+	"github.com/fnctl/fnctl/platform"
+)
+
+var (
+	// errQueueFull refuses a request because too many are held already.
+	errQueueFull = errors.New("too many requests wait for this function")
+	// errRerouted sends a request back to the routing table: its revision has no traffic any more and nothing to serve it.
+	errRerouted = errors.New("the revision takes no traffic any more")
+)
+
+// pool holds the requests of one revision and lends them to its instances: the one with the least in flight, never more
+// than the revision's limit, first come first served.
+type pool struct {
+	revision platform.RevisionID
+	function *function
+	paths    platform.Paths
+	maxQueue int
+	crew     *crew
+	probe    probeFunc
+
+	mu          sync.Mutex
+	instances   []*instance
+	waiters     list.List // of *waiter
+	limit       int       // most in flight per instance; 0: no limit
+	retired     bool      // no route reaches it
+	spreadUntil time.Time
+	counts
+}
+
+// waiter is a held request. granted has room for one answer, so that whoever answers never waits.
+type waiter struct {
+	first   byte // of the request, for the prover
+	since   time.Time
+	cold    bool // no instance was ready when it came
+	granted chan grant
+	place   *list.Element
+}
+
+type grant struct {
+	lease *lease
+	err   error
+}
+
+// lease is the right to send one request to an instance. Whoever has it releases it, once.
+type lease struct {
+	pool     *pool
+	instance *instance
+	proofs   int
+	cold     time.Duration // how long the request waited for an instance to start; 0: it did not
+}
+
+// newPool makes a pool that no route reaches yet.
+func newPool(id platform.RevisionID, fn *function, f *fleet) *pool {
+	return &pool{
+		revision: id,
+		function: fn,
+		paths:    f.paths,
+		maxQueue: f.maxQueue,
+		crew:     f.crew,
+		probe:    f.probe,
+		retired:  true,
+		counts:   newCounts(),
+	}
+}
+
+// acquire waits for an instance that may take a request whose first byte is given. The error is errQueueFull,
+// errRerouted, or the cause of the context's end.
+func (p *pool) acquire(ctx context.Context, first byte) (*lease, error) {
+	w, granted, err := p.enter(first)
+	if err != nil || granted != nil {
+		return granted, err
+	}
+	select {
+	case g := <-w.granted:
+		return g.lease, g.err
+	case <-ctx.Done():
+		p.leave(w)
+		return nil, context.Cause(ctx)
+	}
+}
+
+// enter lends an instance at once if it can, and queues the request otherwise.
+func (p *pool) enter(first byte) (*waiter, *lease, error) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	now := time.Now()
+	p.doubt(now)
+	w := &waiter{first: first, since: now, cold: p.count(ready) == 0}
+	if p.waiters.Len() == 0 {
+		if inst := p.pick(now, 1); inst != nil {
+			p.wake(now)
+			return nil, p.lend(inst, w, now), nil
+		}
+	}
+	if p.retired && p.count(ready) == 0 {
+		return nil, nil, errRerouted
+	}
+	if p.waiters.Len() >= p.maxQueue {
+		return nil, nil, errQueueFull
+	}
+	w.granted = make(chan grant, 1)
+	w.place = p.waiters.PushBack(w)
+	p.dispatch(now)
+	return w, nil, nil
+}
+
+// leave takes a waiter out whose client has gone. One that was served in the same moment gives its instance back.
+func (p *pool) leave(w *waiter) {
+	p.mu.Lock()
+	p.waiters.Remove(w.place) // does nothing if it is out already
+	p.mu.Unlock()
+	select {
+	case g := <-w.granted:
+		if g.lease != nil {
+			g.lease.release()
+		}
+	default:
+	}
+}
+
+func (p *pool) lend(inst *instance, w *waiter, now time.Time) *lease {
+	inst.inFlight++
+	l := &lease{pool: p, instance: inst, proofs: inst.proofs}
+	if waited := now.Sub(w.since); w.cold && waited >= coldStartFloor {
+		l.cold = waited
+	}
+	return l
+}
+
+// release gives the instance back and serves who waits next.
+func (l *lease) release() {
+	p, inst := l.pool, l.instance
+	now := time.Now()
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	inst.inFlight--
+	inst.idleSince = now
+	if inst.state == draining {
+		inst.upstream.closeIdle()
+		p.forget(inst)
+	}
+	p.dispatch(now)
+}
+
+// strike says that the instance broke off a request: it has to prove itself again before it gets another one.
+func (l *lease) strike() {
+	p, inst := l.pool, l.instance
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if inst.state != ready || inst.proofs != l.proofs {
+		return
+	}
+	inst.state = unproven
+	p.dispatch(time.Now())
+}
+
+// idleLost says that the instance closed an idle connection. If nothing is in flight its process may be gone, and asking
+// costs little.
+func (p *pool) idleLost(inst *instance) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if inst.state == ready && inst.inFlight == 0 {
+		inst.state = unproven
+	}
+}
+
+// dispatch serves the waiters that can be served, and has the unproven instances asked if some are left.
+func (p *pool) dispatch(now time.Time) {
+	for p.waiters.Len() > 0 {
+		inst := p.pick(now, 0)
+		if inst == nil {
+			break
+		}
+		w := p.waiters.Remove(p.waiters.Front()).(*waiter)
+		w.granted <- grant{lease: p.lend(inst, w, now)}
+	}
+	if p.retired && p.count(ready) == 0 {
+		p.refuse(errRerouted)
+	}
+	if p.waiters.Len() > 0 {
+		p.wake(now)
+	}
+}
+
+// refuse answers all waiters with an error.
+func (p *pool) refuse(err error) {
+	for e := p.waiters.Front(); e != nil; e = p.waiters.Front() {
+		p.waiters.Remove(e).(*waiter).granted <- grant{err: err}
+	}
+}
+
+// appear adds an instance whose socket file came to be.
+func (p *pool) appear(index int) {
+	p.vanish(index)
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	inst := &instance{id: platform.InstanceID{Revision: p.revision, Index: index}}
+	inst.upstream = newUpstream(p.paths.InstanceSocket(inst.id), func() { p.idleLost(inst) })
+	p.instances = append(p.instances, inst)
+	if p.waiters.Len() > 0 {
+		p.wake(time.Now())
+	}
+}
+
+// vanish drains the instance whose socket file is gone.
+func (p *pool) vanish(index int) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	for _, inst := range slices.Clone(p.instances) {
+		if inst.id.Index == index && inst.state != draining {
+			p.drain(inst)
+		}
+	}
+	p.dispatch(time.Now())
+}
+
+func (p *pool) drain(inst *instance) {
+	inst.state = draining
+	if inst.stopProver != nil {
+		inst.stopProver()
+	}
+	inst.upstream.closeIdle()
+	p.forget(inst)
+}
+
+// forget drops a draining instance that has nothing left in flight.
+func (p *pool) forget(inst *instance) {
+	if inst.inFlight > 0 {
+		return
+	}
+	p.instances = slices.DeleteFunc(p.instances, func(other *instance) bool { return other == inst })
+}
+
+// configure takes over what a route says of the revision.
+func (p *pool) configure(limit int) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.limit, p.retired = limit, false
+	p.dispatch(time.Now())
+}
+
+// retire says that no route reaches the revision any more. What waits for an instance goes where the route leads now.
+func (p *pool) retire() {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.retired = true
+	p.dispatch(time.Now())
+}
+
+// empty says whether the pool can be forgotten.
+func (p *pool) empty() bool {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return p.retired && len(p.instances) == 0 && p.inFlight.n == 0
+}
+
+// indexes lists the instances that are not draining.
+func (p *pool) indexes() []int {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	var indexes []int
+	for _, inst := range p.instances {
+		if inst.state != draining {
+			indexes = append(indexes, inst.id.Index)
+		}
+	}
+	return indexes
+}
+
+func (p *pool) count(s state) int {
+	n := 0
+	for _, inst := range p.instances {
+		if inst.state == s {
+			n++
+		}
+	}
+	return n
+}

@@ -1,0 +1,148 @@
+package gateway
+
+import (
+	"context"
+	"net"
+	"time"
+
+	"github.com/fnctl/fnctl/platform"
+)
+
+const (
+	// coldStartFloor tells a cold start from a proof: nothing starts a process in less, and a running one answers sooner.
+	coldStartFloor = 5 * time.Millisecond
+	// proofPatience is how long a prover waits before it asks whether the instance is still needed.
+	proofPatience = 10 * time.Second
+	// minBackoff and maxBackoff bound the time between two failed proofs.
+	minBackoff = 5 * time.Millisecond
+	maxBackoff = time.Second
+)
+
+// probeFunc connects to a socket, writes the first byte of a request, and returns when the other end has read it.
+type probeFunc func(ctx context.Context, socket string, first byte) (net.Conn, error)
+
+func probe(ctx context.Context, socket string, first byte) (net.Conn, error) {
+	return platform.Probe(ctx, socket, first)
+}
+
+// doubt takes the proof back from instances that were idle for so long that it is worth nothing.
+func (p *pool) doubt(now time.Time) {
+	for _, inst := range p.instances {
+		if inst.stale(now) {
+			inst.state = unproven
+		}
+	}
+}
+
+// wake sees to it that each instance that is not ready is asked. Asking an armed one starts it.
+func (p *pool) wake(now time.Time) {
+	for _, inst := range p.instances {
+		if inst.state != unproven {
+			continue
+		}
+		inst.state = proving
+		inst.provingSince = now
+		p.crew.Go(func(ctx context.Context) { p.prove(ctx, inst) })
+	}
+}
+
+// prove asks one instance until it is ready, draining, or not needed.
+func (p *pool) prove(ctx context.Context, inst *instance) {
+	ctx, stop := context.WithCancel(ctx)
+	defer stop()
+	for first, needed := p.firstByte(inst, stop); needed; first, needed = p.stillNeeded(ctx, inst) {
+		attempt, cancel := context.WithTimeout(ctx, proofPatience)
+		conn, err := p.probe(attempt, inst.upstream.socket, first)
+		cancel()
+		if err == nil {
+			p.proved(ctx, inst, conn, first)
+			return
+		}
+		if attempt.Err() == nil {
+			p.backOff(ctx, inst)
+		}
+	}
+}
+
+// firstByte returns the byte to ask with: that of the request which will be served first.
+func (p *pool) firstByte(inst *instance, stop context.CancelFunc) (first byte, needed bool) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	inst.stopProver = stop
+	return p.nextByte(), inst.state == proving
+}
+
+// stillNeeded says whether to ask once more, after a failure or a long time.
+func (p *pool) stillNeeded(ctx context.Context, inst *instance) (first byte, needed bool) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if inst.state != proving {
+		return 0, false
+	}
+	if ctx.Err() != nil || p.waiters.Len() == 0 {
+		inst.state = unproven
+		return 0, false
+	}
+	return p.nextByte(), true
+}
+
+func (p *pool) nextByte() byte {
+	if front := p.waiters.Front(); front != nil {
+		return front.Value.(*waiter).first
+	}
+	return 'G'
+}
+
+// backOff waits a little longer after each failure, so that an instance which refuses is not asked in a loop.
+func (p *pool) backOff(ctx context.Context, inst *instance) {
+	p.mu.Lock()
+	inst.backoff = min(max(2*inst.backoff, minBackoff), maxBackoff)
+	pause := inst.backoff
+	p.dispatch(time.Now()) // it is not one of those that are about to be ready any more
+	p.mu.Unlock()
+	sleep(ctx, pause)
+}
+
+// proved makes the instance ready and serves who waits. The connection is put aside for the next request.
+func (p *pool) proved(ctx context.Context, inst *instance, conn net.Conn, first byte) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if inst.state != proving {
+		conn.Close()
+		return
+	}
+	now := time.Now()
+	firstOfAll := p.count(ready) == 0
+	inst.state = ready
+	inst.proofs++
+	inst.backoff = 0
+	inst.idleSince = now
+	inst.upstream.keep(conn, first)
+	if firstOfAll {
+		p.spread(now, spreadFor(now.Sub(inst.provingSince)))
+	}
+	p.dispatch(now)
+}
+
+// spread keeps each instance to its share for a while, if others are about to be ready.
+func (p *pool) spread(now time.Time, d time.Duration) {
+	if p.count(proving) == 0 {
+		return
+	}
+	p.spreadUntil = now.Add(d)
+	p.crew.Go(func(ctx context.Context) {
+		sleep(ctx, d)
+		p.mu.Lock()
+		defer p.mu.Unlock()
+		p.dispatch(time.Now())
+	})
+}
+
+func sleep(ctx context.Context, d time.Duration) {
+	timer := time.NewTimer(d)
+	defer timer.Stop()
+	select {
+	case <-ctx.Done():
+	case <-timer.C:
+	}
+}

@@ -1,0 +1,86 @@
+package gateway
+
+import (
+	"context"
+	"net"
+	"net/http"
+	"sync"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus/promhttp"
+	"golang.org/x/sync/errgroup"
+)
+
+// newServer makes the server for clients. Requests that it serves end with the context at the latest.
+func (g *Gateway) newServer(ctx context.Context) *http.Server {
+	return &http.Server{
+		Handler:                      http.HandlerFunc(g.serveHTTP),
+		ReadHeaderTimeout:            g.cfg.ReadHeaderTimeout,
+		IdleTimeout:                  g.cfg.IdleTimeout,
+		MaxHeaderBytes:               g.cfg.MaxHeaderBytes,
+		ErrorLog:                     g.serverLog,
+		BaseContext:                  func(net.Listener) context.Context { return ctx },
+		DisableGeneralOptionsHandler: true, // OPTIONS * is the app's to answer
+	}
+}
+
+func (g *Gateway) serveHTTP(w http.ResponseWriter, r *http.Request) {
+	g.handling.Add(1)
+	defer g.handling.Add(-1)
+	id := requestID(r.Header[headerRequestID])
+	host, t, refused := g.route(r)
+	if refused != nil {
+		g.metrics.refused(refused.code)
+		_ = http.NewResponseController(w).SetWriteDeadline(time.Now().Add(g.cfg.ReadHeaderTimeout))
+		refused.write(w, id)
+		return
+	}
+	x := exchange{gateway: g, in: r, host: host, id: id, began: time.Now()}
+	x.serve(w, t)
+}
+
+// route finds out where a request goes.
+func (g *Gateway) route(r *http.Request) (host string, t *target, refused *refusal) {
+	if r.Method == http.MethodConnect {
+		return "", nil, noTunnel()
+	}
+	host, ok := parseHost(r.Host)
+	if !ok {
+		return "", nil, badHost()
+	}
+	if t = g.fleet.find(host); t == nil {
+		return host, nil, noFunction(host)
+	}
+	return host, t, nil
+}
+
+// serveStatus serves the metrics and the health of the gateway, if it is to. The caller closes the server.
+func (g *Gateway) serveStatus(group *errgroup.Group) *http.Server {
+	if g.cfg.Status == nil {
+		return nil
+	}
+	mux := http.NewServeMux()
+	mux.Handle("GET /metrics", promhttp.HandlerFor(g.cfg.Registry, promhttp.HandlerOpts{ErrorLog: g.serverLog}))
+	mux.HandleFunc("GET /healthz", func(w http.ResponseWriter, _ *http.Request) {
+		w.Header().Set("Content-Type", "application/json")
+		w.Write([]byte(`{"status":"ok"}` + "\n"))
+	})
+	server := &http.Server{Handler: mux, ReadHeaderTimeout: g.cfg.ReadHeaderTimeout, ErrorLog: g.serverLog}
+	group.Go(func() error { return serve(server, g.cfg.Status) })
+	return server
+}
+
+// bufferPool lends the buffers through which bodies are copied.
+type bufferPool struct{ pool sync.Pool }
+
+const bufferSize = 32 << 10
+
+func newBufferPool() *bufferPool {
+	return &bufferPool{pool: sync.Pool{New: func() any { return new([bufferSize]byte) }}}
+}
+
+// Get implements httputil.BufferPool.
+func (p *bufferPool) Get() []byte { return p.pool.Get().(*[bufferSize]byte)[:] }
+
+// Put implements httputil.BufferPool.
+func (p *bufferPool) Put(b []byte) { p.pool.Put((*[bufferSize]byte)(b)) }

@@ -1,0 +1,87 @@
+package gateway
+
+import (
+	"cmp"
+	"maps"
+	"math/rand/v2"
+	"slices"
+	"time"
+
+	"github.com/fnctl/fnctl/platform"
+)
+
+// table says where requests go. It is never changed: a new one takes its place.
+type table struct{ hosts map[string]*target }
+
+// target is what a host leads to.
+type target struct {
+	function *function
+	shares   []share
+}
+
+// share is the part of a function's requests that a revision gets.
+type share struct {
+	pool    *pool
+	percent int
+	timeout time.Duration
+}
+
+// pick chooses a revision by its percentage.
+func (t *target) pick() share {
+	if len(t.shares) == 1 {
+		return t.shares[0]
+	}
+	drawn := rand.IntN(100)
+	for _, s := range t.shares {
+		if drawn -= s.percent; drawn < 0 {
+			return s
+		}
+	}
+	return t.shares[len(t.shares)-1]
+}
+
+// conflict is a host that a function claims and another has.
+type conflict struct{ host, owner, claimant string }
+
+// claimHosts decides which function has which host. The host that the platform gives to a function is always its own; of
+// several that claim another host, the one that had it keeps it, and otherwise the first by name gets it.
+func claimHosts(routes map[string]platform.Route, hostOf func(string) string, before map[string]string) (map[string]string, []conflict) {
+	owners := make(map[string]string, len(routes))
+	for name, route := range routes {
+		if !route.Private {
+			owners[hostOf(name)] = name
+		}
+	}
+	var conflicts []conflict
+	for _, c := range claims(routes, before) {
+		owner, taken := owners[c.host]
+		switch {
+		case !taken:
+			owners[c.host] = c.claimant
+		case owner != c.claimant:
+			conflicts = append(conflicts, conflict{host: c.host, owner: owner, claimant: c.claimant})
+		}
+	}
+	return owners, conflicts
+}
+
+// claims lists the claims of all public functions on hosts of their own, those of earlier owners first.
+func claims(routes map[string]platform.Route, before map[string]string) []conflict {
+	var all []conflict
+	for _, name := range slices.Sorted(maps.Keys(routes)) {
+		if routes[name].Private {
+			continue
+		}
+		for _, host := range routes[name].Hosts {
+			all = append(all, conflict{host: host, claimant: name})
+		}
+	}
+	rank := func(c conflict) int {
+		if before[c.host] == c.claimant {
+			return 0
+		}
+		return 1
+	}
+	slices.SortStableFunc(all, func(a, b conflict) int { return cmp.Compare(rank(a), rank(b)) })
+	return all
+}

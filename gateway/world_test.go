@@ -1,0 +1,251 @@
+package gateway_test
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"log/slog"
+	"net"
+	"net/http"
+	"os"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+	dto "github.com/prometheus/client_model/go"
+
+	"github.com/fnctl/fnctl/gateway"
+	"github.com/fnctl/fnctl/platform"
+)
+
+// world is a gateway with its files in a temporary directory.
+type world struct {
+	t        testing.TB
+	paths    platform.Paths
+	store    platform.Store
+	addr     string
+	registry *prometheus.Registry
+	client   *http.Client
+	stop     func() error
+}
+
+func newWorld(t testing.TB, adjust ...func(*gateway.Config)) *world {
+	t.Helper()
+	dir, err := os.MkdirTemp("", "gw") // short: a unix socket's path has 107 characters
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { os.RemoveAll(dir) })
+	w := &world{t: t, paths: platform.Paths{Root: dir}, registry: prometheus.NewRegistry(), client: newClient(t)}
+	w.store = platform.Store{Paths: w.paths}
+	mkdir(t, w.paths.Functions())
+	mkdir(t, w.paths.Instances())
+	w.run(adjust...)
+	return w
+}
+
+// run starts a gateway on the world's files.
+func (w *world) run(adjust ...func(*gateway.Config)) {
+	w.t.Helper()
+	listener, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	cfg := gateway.Config{
+		Paths:     w.paths,
+		Host:      func(name string) string { return name + ".localhost" },
+		Listeners: []net.Listener{listener},
+		Logger:    slog.New(slog.DiscardHandler),
+		Registry:  w.registry,
+	}
+	if testing.Verbose() {
+		cfg.Logger = slog.New(slog.NewTextHandler(os.Stderr, &slog.HandlerOptions{Level: slog.LevelDebug}))
+	}
+	for _, f := range adjust {
+		f(&cfg)
+	}
+	g, err := gateway.New(cfg)
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	ctx, cancel := context.WithCancel(context.Background())
+	done := make(chan error, 1)
+	go func() { done <- g.Run(ctx) }()
+	w.addr = listener.Addr().String()
+	w.stop = func() error {
+		cancel()
+		err := <-done
+		done <- err
+		return err
+	}
+	w.t.Cleanup(func() {
+		if err := w.stop(); err != nil {
+			w.t.Errorf("run: %v", err)
+		}
+	})
+}
+
+func newClient(t testing.TB) *http.Client {
+	transport := &http.Transport{MaxIdleConnsPerHost: 1000, DisableCompression: true}
+	t.Cleanup(transport.CloseIdleConnections)
+	return &http.Client{Transport: transport}
+}
+
+func mkdir(t testing.TB, dir string) {
+	t.Helper()
+	if err := os.MkdirAll(dir, 0o755); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// route sends all traffic of a function to a revision, whose first instance is not there yet, and waits for the gateway.
+func (w *world) route(id platform.RevisionID, adjust ...func(*platform.TrafficShare)) {
+	w.t.Helper()
+	share := platform.TrafficShare{Revision: id, Percent: 100, TimeoutSeconds: 20}
+	for _, f := range adjust {
+		f(&share)
+	}
+	w.put(platform.Route{Function: id.Function, Traffic: []platform.TrafficShare{share}})
+	w.eventually("the route is taken", func() bool { return w.has(platform.MetricInFlight, "revision="+id.String()) })
+}
+
+func (w *world) put(route platform.Route) {
+	w.t.Helper()
+	mkdir(w.t, w.paths.Function(route.Function))
+	if err := w.store.PutRoute(route); err != nil {
+		w.t.Fatal(err)
+	}
+}
+
+// arm listens on an instance's socket, as PID 1 does: nobody accepts until serve is called.
+func (w *world) arm(id platform.RevisionID, index int) *armed {
+	w.t.Helper()
+	path := w.paths.InstanceSocket(platform.InstanceID{Revision: id, Index: index})
+	l, err := net.Listen("unix", path)
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	l.(*net.UnixListener).SetUnlinkOnClose(false)
+	a := &armed{Listener: l, path: path}
+	w.t.Cleanup(func() { l.Close() })
+	return a
+}
+
+// armed is an instance whose socket listens.
+type armed struct {
+	net.Listener
+	path string
+}
+
+// serve runs an app on the socket.
+func (a *armed) serve(t testing.TB, h http.Handler) *http.Server {
+	server := &http.Server{Handler: h, ErrorLog: slog.NewLogLogger(slog.DiscardHandler, slog.LevelDebug)}
+	go server.Serve(keepOpen{a.Listener})
+	t.Cleanup(func() { server.Close() })
+	return server
+}
+
+// drain takes the socket's path away, as stopping the socket unit does.
+func (a *armed) drain(t testing.TB) {
+	t.Helper()
+	if err := os.Remove(a.path); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// keepOpen is a listener that the app cannot close: PID 1 holds it, too.
+type keepOpen struct{ net.Listener }
+
+func (keepOpen) Close() error { return nil }
+
+type answer struct {
+	status int
+	header http.Header
+	body   string
+	err    error
+}
+
+func (w *world) get(function, path string) answer { return w.do(http.MethodGet, function, path, "") }
+
+func (w *world) do(method, function, path, body string) answer {
+	req := w.request(method, function, path, body)
+	return send(w.client, req)
+}
+
+func (w *world) request(method, function, path, body string) *http.Request {
+	req, err := http.NewRequest(method, "http://"+w.addr+path, strings.NewReader(body))
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	if body == "" {
+		req.Body = http.NoBody
+	}
+	req.Host = function + ".localhost"
+	return req
+}
+
+func send(client *http.Client, req *http.Request) answer {
+	res, err := client.Do(req)
+	if err != nil {
+		return answer{err: err}
+	}
+	defer res.Body.Close()
+	body, err := io.ReadAll(res.Body)
+	return answer{status: res.StatusCode, header: res.Header, body: string(body), err: err}
+}
+
+func (w *world) eventually(what string, ok func() bool) {
+	w.t.Helper()
+	for deadline := time.Now().Add(5 * time.Second); time.Now().Before(deadline); time.Sleep(2 * time.Millisecond) {
+		if ok() {
+			return
+		}
+	}
+	w.t.Fatalf("never: %s", what)
+}
+
+// series are the series of a metric whose labels match, given as name=value.
+func (w *world) series(name string, labels ...string) []*dto.Metric {
+	w.t.Helper()
+	families, err := w.registry.Gather()
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	var found []*dto.Metric
+	for _, family := range families {
+		for _, m := range family.GetMetric() {
+			if family.GetName() == name && matches(m.GetLabel(), labels) {
+				found = append(found, m)
+			}
+		}
+	}
+	return found
+}
+
+func matches(pairs []*dto.LabelPair, labels []string) bool {
+	for _, label := range labels {
+		if !slices.ContainsFunc(pairs, func(p *dto.LabelPair) bool { return p.GetName()+"="+p.GetValue() == label }) {
+			return false
+		}
+	}
+	return true
+}
+
+func (w *world) has(name string, labels ...string) bool { return len(w.series(name, labels...)) > 0 }
+
+// metric adds up the series of a metric whose labels match.
+func (w *world) metric(name string, labels ...string) float64 {
+	sum := 0.0
+	for _, m := range w.series(name, labels...) {
+		sum += m.GetCounter().GetValue() + m.GetGauge().GetValue() + float64(m.GetHistogram().GetSampleCount())
+	}
+	return sum
+}
+
+// echo answers with what it is called.
+func echo(name string) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { fmt.Fprint(w, name) })
+}
+
