@@ -1,0 +1,110 @@
+// Package cli is the command line of fnctl: one file per command, and the place where the parts are wired together.
+package cli
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"os/signal"
+	"runtime/debug"
+	"syscall"
+
+	"github.com/urfave/cli/v2"
+
+	"github.com/fnctl/fnctl/platform"
+)
+
+// version is set by the build.
+var version = ""
+
+// Version is the version of this binary: what the build was told, or the commit that it was built from.
+func Version() string {
+	if version != "" {
+		return version
+	}
+	if info, ok := debug.ReadBuildInfo(); ok && info.Main.Version != "" {
+		return info.Main.Version
+	}
+	return "(devel)"
+}
+
+// Main runs the command line and returns its exit status: 0, 1 for a failure, 2 for wrong usage.
+func Main(args []string, stdout, stderr io.Writer) int {
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	defer stop()
+	app := newApp(stdout, stderr)
+	err := app.RunContext(ctx, intersperse(app, args))
+	if err == nil {
+		return 0
+	}
+	printError(stderr, err)
+	var usage usageError
+	if errors.As(err, &usage) {
+		return 2
+	}
+	return 1
+}
+
+func newApp(stdout, stderr io.Writer) *cli.App {
+	app := &cli.App{
+		Name:                 "fnctl",
+		Usage:                "a serverless function platform on one Linux machine, on systemd",
+		Version:              Version(),
+		HideVersion:          true,
+		Writer:               stdout,
+		ErrWriter:            stderr,
+		EnableBashCompletion: true,
+		Suggest:              true,
+		// Errors are printed in one place, Main.
+		ExitErrHandler: func(*cli.Context, error) {},
+		OnUsageError:   onUsageError,
+		CommandNotFound: func(c *cli.Context, name string) {
+			printError(stderr, unknownCommand(c, name))
+			os.Exit(2)
+		},
+		Commands: []*cli.Command{
+			deployCommand(), listCommand(), statusCommand(), logsCommand(), invokeCommand(), removeCommand(),
+			validateCommand(), versionCommand(), completionCommand(), gatewayCommand(), activatorCommand(),
+		},
+	}
+	for _, command := range app.Commands {
+		command.OnUsageError = onUsageError
+	}
+	return app
+}
+
+func onUsageError(_ *cli.Context, err error, _ bool) error { return usageError{err} }
+
+func unknownCommand(c *cli.Context, name string) error {
+	err := error(usageError{fmt.Errorf("there is no command %q", name)})
+	if nearest := cli.SuggestCommand(c.App.Commands, name); nearest != "" {
+		return withHint(err, "did you mean \"fnctl %s\"?", nearest)
+	}
+	return withHint(err, "\"fnctl help\" lists the commands")
+}
+
+// store is the service registry of this machine.
+func store() platform.Store { return platform.Store{Paths: paths()} }
+
+func paths() platform.Paths { return platform.DefaultPaths() }
+
+// requireRoot explains what needs root, instead of failing half-way.
+func requireRoot(what string) error {
+	if os.Geteuid() == 0 {
+		return nil
+	}
+	return withHint(fmt.Errorf("%s needs root: it writes systemd units and starts them", what), "run it with sudo")
+}
+
+// oneArg returns the only argument of a command.
+func oneArg(c *cli.Context, what string) (string, error) {
+	switch c.NArg() {
+	case 1:
+		return c.Args().First(), nil
+	case 0:
+		return "", withHint(usageError{fmt.Errorf("%s: %s is missing", c.Command.Name, what)}, "usage: fnctl %s", c.Command.UsageText)
+	}
+	return "", usageError{fmt.Errorf("%s: one %s is allowed, got %q after it", c.Command.Name, what, c.Args().Get(1))}
+}

@@ -1,0 +1,310 @@
+package cli
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"slices"
+	"time"
+
+	"github.com/fnctl/fnctl/activator"
+	"github.com/fnctl/fnctl/platform"
+	"github.com/fnctl/fnctl/units"
+	"github.com/fnctl/fnctl/units/systemd"
+)
+
+// functionStatus is what "fnctl status NAME -o json" prints. Its fields are an interface that scripts use: they may
+// become more, but none goes or changes.
+type functionStatus struct {
+	Name        string           `json:"name"`
+	Phase       phase            `json:"phase"`
+	Endpoint    string           `json:"endpoint"`
+	Hosts       []string         `json:"hosts,omitempty"`
+	App         string           `json:"app"`
+	Created     time.Time        `json:"created"`
+	Labels      labels           `json:"labels,omitempty"`
+	BaseCredits float64          `json:"base_credits_per_hour"`
+	Revisions   []revisionStatus `json:"revisions"`
+	Scale       scaleStatus      `json:"scale"`
+}
+
+type labels map[string]string
+
+type revisionStatus struct {
+	Name      string           `json:"name"`
+	Traffic   int              `json:"traffic"`
+	Instances []instanceStatus `json:"instances"`
+}
+
+type instanceStatus struct {
+	Name     string                 `json:"name"`
+	Unit     string                 `json:"unit"`
+	State    platform.InstanceState `json:"state"`
+	PIDs     []int                  `json:"pids"`
+	InFlight int                    `json:"in_flight"`
+}
+
+type scaleStatus struct {
+	Metric  platform.Metric `json:"metric"`
+	Target  float64         `json:"target"`
+	Value   float64         `json:"value"`
+	Ready   int             `json:"ready"`
+	Desired int             `json:"desired"`
+	Min     int             `json:"min"`
+	Max     int             `json:"max"`
+	Reason  string          `json:"reason,omitempty"`
+}
+
+// phase is the state of a function as a whole, in the words of JCloud.
+type phase string
+
+const (
+	phaseStarting phase = "Starting"
+	phaseServing  phase = "Serving"
+	phaseUpdating phase = "Updating"
+	phaseFailed   phase = "Failed"
+)
+
+// inspector gathers what there is to know of functions: from the registry, systemd, the gateway and the activator.
+type inspector struct {
+	paths    platform.Paths
+	store    platform.Store
+	settings platform.Settings
+	// What the machine says, read once for all functions.
+	units    map[platform.InstanceID]instanceUnits
+	loads    map[platform.RevisionID]*activator.Load
+	wishes   map[platform.RevisionID]activator.RevisionStatus
+	problems []error
+	// proved is a revision that is known to answer.
+	proved platform.RevisionID
+}
+
+type instanceUnits struct{ socket, service platform.UnitStatus }
+
+// inspect looks at the machine. name limits it to one function; empty means all.
+func inspect(ctx context.Context, name string) (*inspector, error) {
+	settings, err := platform.LoadSettings(paths())
+	if err != nil {
+		return nil, err
+	}
+	in := &inspector{paths: paths(), store: store(), settings: settings}
+	if err := in.readUnits(ctx, name); err != nil {
+		return nil, err
+	}
+	if in.loads, err = activator.NewGatewaySource(in.paths.GatewaySocket()).Load(ctx); err != nil {
+		in.problems = append(in.problems, withHint(fmt.Errorf("the gateway doesn't answer: %w", err), "systemctl status fnctl-gateway"))
+	}
+	if in.wishes, err = readWishes(ctx, in.paths.ActivatorSocket()); err != nil {
+		in.problems = append(in.problems, withHint(fmt.Errorf("the activator doesn't answer: %w", err), "systemctl status fnctl-activator"))
+	}
+	return in, nil
+}
+
+// warn prints what makes the answers incomplete.
+func (in *inspector) warn(w io.Writer) {
+	for _, problem := range in.problems {
+		printWarning(w, problem)
+	}
+}
+
+func (in *inspector) readUnits(ctx context.Context, name string) error {
+	manager := &systemd.Manager{}
+	defer manager.Close()
+	pattern := "fn-*@*"
+	if name != "" {
+		pattern = "fn-" + name + "-*@*"
+	}
+	list, err := manager.List(ctx, pattern)
+	if err != nil {
+		return err
+	}
+	in.units = map[platform.InstanceID]instanceUnits{}
+	for _, unit := range list {
+		id, kind, ok := platform.ParseUnit(unit.Name)
+		if !ok {
+			continue
+		}
+		both := in.units[id]
+		if kind == "socket" {
+			both.socket = unit
+		} else {
+			both.service = unit
+		}
+		in.units[id] = both
+	}
+	return nil
+}
+
+func readWishes(ctx context.Context, socket string) (map[platform.RevisionID]activator.RevisionStatus, error) {
+	var dialer net.Dialer
+	client := http.Client{Timeout: 3 * time.Second, Transport: &http.Transport{
+		DisableKeepAlives: true,
+		DialContext: func(ctx context.Context, _, _ string) (net.Conn, error) {
+			return dialer.DialContext(ctx, "unix", socket)
+		},
+	}}
+	req, err := http.NewRequestWithContext(ctx, http.MethodGet, "http://activator/revisions", nil)
+	if err != nil {
+		return nil, err
+	}
+	resp, err := client.Do(req)
+	if err != nil {
+		return nil, err
+	}
+	defer resp.Body.Close()
+	var list []activator.RevisionStatus
+	if err := json.NewDecoder(resp.Body).Decode(&list); err != nil {
+		return nil, err
+	}
+	wishes := map[platform.RevisionID]activator.RevisionStatus{}
+	for _, wish := range list {
+		wishes[wish.Revision] = wish
+	}
+	return wishes, nil
+}
+
+// function describes one function. The error wraps platform.ErrNoFunction if there is none.
+func (in *inspector) function(name string) (functionStatus, error) {
+	route, err := in.store.Route(name)
+	if err != nil {
+		return functionStatus{}, err
+	}
+	traffic := map[platform.RevisionID]int{}
+	for _, share := range route.Traffic {
+		traffic[share.Revision] = share.Percent
+	}
+	serving := route.Traffic[len(route.Traffic)-1].Revision
+	rev, err := in.store.Revision(serving)
+	if err != nil {
+		return functionStatus{}, err
+	}
+	status := functionStatus{
+		Name: name, Endpoint: in.settings.EndpointOf(name), Hosts: route.Hosts, App: rev.App, Created: rev.Created,
+		Labels: rev.Config.Labels, BaseCredits: rev.Config.BaseCreditsPerHour(),
+	}
+	for _, id := range in.revisionsOf(name, traffic) {
+		status.Revisions = append(status.Revisions, revisionStatus{
+			Name: id.String(), Traffic: traffic[id], Instances: in.instancesOf(id),
+		})
+	}
+	status.Scale = in.scaleOf(rev)
+	for _, r := range status.Revisions {
+		if r.Traffic > 0 {
+			status.Scale.Ready += count(r.Instances, platform.Ready)
+		}
+	}
+	status.Phase = in.phaseOf(name, status)
+	return status, nil
+}
+
+// revisionsOf lists the revisions that have traffic or instances, by number.
+func (in *inspector) revisionsOf(name string, traffic map[platform.RevisionID]int) []platform.RevisionID {
+	var ids []platform.RevisionID
+	for id := range traffic {
+		ids = append(ids, id)
+	}
+	for id := range in.units {
+		if id.Revision.Function == name && in.stateOf(id) != "" && !slices.Contains(ids, id.Revision) {
+			ids = append(ids, id.Revision)
+		}
+	}
+	slices.SortFunc(ids, func(a, b platform.RevisionID) int { return a.Number - b.Number })
+	return ids
+}
+
+func (in *inspector) stateOf(id platform.InstanceID) platform.InstanceState {
+	both := in.units[id]
+	proved := id.Revision == in.proved || in.wishes[id.Revision].Instances[id.Index] == platform.Ready
+	return platform.StateOf(both.socket, both.service, proved)
+}
+
+func (in *inspector) instancesOf(rev platform.RevisionID) []instanceStatus {
+	list := []instanceStatus{}
+	for id := range in.units {
+		state := in.stateOf(id)
+		if id.Revision != rev || state == "" {
+			continue
+		}
+		// A group that is gone has no processes.
+		pids, _ := in.paths.InstanceCgroup(units.SliceName(rev.Function), id).PIDs()
+		if pids == nil {
+			pids = []int{}
+		}
+		list = append(list, instanceStatus{Name: id.String(), Unit: id.Service(), State: state, PIDs: pids, InFlight: in.inFlight(id)})
+	}
+	slices.SortFunc(list, func(a, b instanceStatus) int { return compareNatural(a.Name, b.Name) })
+	return list
+}
+
+func (in *inspector) inFlight(id platform.InstanceID) int {
+	if load := in.loads[id.Revision]; load != nil {
+		return int(load.Instances[id.Index].InFlight)
+	}
+	return 0
+}
+
+func (in *inspector) scaleOf(rev platform.Revision) scaleStatus {
+	auto := rev.Config.Autoscale
+	status := scaleStatus{Metric: auto.Metric, Target: auto.Target, Min: auto.Min, Max: auto.Max}
+	if wish, ok := in.wishes[rev.ID]; ok {
+		status.Value, status.Desired, status.Reason = wish.Value, wish.Desired, wish.Reason
+	}
+	return status
+}
+
+func (in *inspector) phaseOf(name string, status functionStatus) phase {
+	if in.changing(name) {
+		return phaseUpdating
+	}
+	var ready, armed, starting int
+	for _, r := range status.Revisions {
+		if r.Traffic > 0 {
+			ready += count(r.Instances, platform.Ready)
+			armed += count(r.Instances, platform.Armed)
+			starting += count(r.Instances, platform.Starting)
+		}
+	}
+	switch {
+	case ready > 0:
+		return phaseServing
+	case starting > 0:
+		return phaseStarting
+	case armed > 0:
+		return phaseServing
+	}
+	return phaseFailed
+}
+
+// changing tells whether a command is changing the function. Only root can look; for others it is not.
+func (in *inspector) changing(name string) bool {
+	unlock, err := in.store.TryLock(name)
+	if err == nil {
+		unlock()
+	}
+	return errors.Is(err, platform.ErrLocked)
+}
+
+func count(instances []instanceStatus, state platform.InstanceState) int {
+	n := 0
+	for _, i := range instances {
+		if i.State == state {
+			n++
+		}
+	}
+	return n
+}
+
+// compareNatural orders names so that ping-00001@2 comes before ping-00001@10.
+func compareNatural(a, b string) int {
+	if len(a) != len(b) {
+		return len(a) - len(b)
+	}
+	if a < b {
+		return -1
+	}
+	return 1
+}

@@ -1,0 +1,139 @@
+package cli
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"net/url"
+	"os"
+	"strings"
+	"syscall"
+	"time"
+
+	"github.com/urfave/cli/v2"
+
+	"github.com/fnctl/fnctl/platform"
+)
+
+func invokeCommand() *cli.Command {
+	return &cli.Command{
+		Name:      "invoke",
+		Usage:     "send a request to a function through the gateway, and print the answer",
+		UsageText: "invoke NAME [PATH] [-X METHOD] [-d DATA] [-H HEADER] [-v]",
+		Flags: []cli.Flag{
+			&cli.StringFlag{Name: "method", Aliases: []string{"X"}, Usage: "HTTP `METHOD` (default: GET, or POST with --data)"},
+			&cli.StringFlag{Name: "data", Aliases: []string{"d"}, Usage: "body of the request; `DATA` @FILE reads a file, @- standard input"},
+			&cli.StringSliceFlag{Name: "header", Aliases: []string{"H"}, Usage: "`HEADER` as \"Name: value\"; may be repeated"},
+			&cli.BoolFlag{Name: "verbose", Aliases: []string{"v"}, Usage: "print status, headers and time to stderr"},
+			&cli.BoolFlag{Name: "fail", Usage: "exit with 1 if the status is 400 or higher"},
+		},
+		BashComplete: completeFunctions,
+		Action:       invoke,
+	}
+}
+
+func invoke(c *cli.Context) error {
+	if c.NArg() < 1 || c.NArg() > 2 {
+		return usageError{errors.New("invoke takes NAME and at most one PATH")}
+	}
+	name, path := c.Args().Get(0), c.Args().Get(1)
+	if err := checkDeployed(name); err != nil {
+		return err
+	}
+	settings, err := platform.LoadSettings(paths())
+	if err != nil {
+		return err
+	}
+	req, err := invokeRequest(c, settings.EndpointOf(name), path)
+	if err != nil {
+		return err
+	}
+	started := time.Now()
+	resp, err := invokeClient().Do(req)
+	if err != nil {
+		return explainRefused(err)
+	}
+	defer resp.Body.Close()
+	if c.Bool("verbose") {
+		fmt.Fprintf(c.App.ErrWriter, "%s %s (%d ms)\n", resp.Proto, resp.Status, time.Since(started).Milliseconds())
+		resp.Header.Write(c.App.ErrWriter)
+		fmt.Fprintln(c.App.ErrWriter)
+	}
+	if _, err := io.Copy(c.App.Writer, resp.Body); err != nil {
+		return fmt.Errorf("read the answer: %w", err)
+	}
+	if c.Bool("fail") && resp.StatusCode >= 400 {
+		return fmt.Errorf("%s answered %s", name, resp.Status)
+	}
+	return nil
+}
+
+func invokeRequest(c *cli.Context, endpoint, path string) (*http.Request, error) {
+	target, err := url.Parse(endpoint + "/" + strings.TrimPrefix(path, "/"))
+	if err != nil {
+		return nil, usageError{fmt.Errorf("PATH %q: %w", path, err)}
+	}
+	body, err := invokeBody(c.String("data"))
+	if err != nil {
+		return nil, err
+	}
+	method := c.String("method")
+	if method == "" {
+		method = http.MethodGet
+		if c.IsSet("data") {
+			method = http.MethodPost
+		}
+	}
+	req, err := http.NewRequestWithContext(c.Context, method, target.String(), body)
+	if err != nil {
+		return nil, usageError{err}
+	}
+	req.Header.Set("User-Agent", "fnctl/"+Version())
+	for _, header := range c.StringSlice("header") {
+		key, value, found := strings.Cut(header, ":")
+		if !found {
+			return nil, usageError{fmt.Errorf("--header %q is not \"Name: value\"", header)}
+		}
+		req.Header.Add(key, strings.TrimSpace(value))
+	}
+	return req, nil
+}
+
+func invokeBody(data string) (io.Reader, error) {
+	file, isFile := strings.CutPrefix(data, "@")
+	switch {
+	case !isFile:
+		return strings.NewReader(data), nil
+	case file == "-":
+		return os.Stdin, nil
+	}
+	return os.Open(file)
+}
+
+// invokeClient resolves the names below localhost itself (RFC 6761, section 6.3): not every resolver does.
+func invokeClient() *http.Client {
+	var dialer net.Dialer
+	return &http.Client{
+		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
+		Transport: &http.Transport{
+			DialContext: func(ctx context.Context, network, address string) (net.Conn, error) {
+				host, port, err := net.SplitHostPort(address)
+				if err == nil && strings.HasSuffix(host, ".localhost") {
+					address = net.JoinHostPort("127.0.0.1", port)
+				}
+				return dialer.DialContext(ctx, network, address)
+			},
+		},
+	}
+}
+
+func explainRefused(err error) error {
+	err = fmt.Errorf("reach the gateway: %w", err)
+	if errors.Is(err, syscall.ECONNREFUSED) {
+		return withHint(err, "systemctl status fnctl-gateway.socket fnctl-gateway.service")
+	}
+	return err
+}

@@ -1,0 +1,97 @@
+package cli
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/jedib0t/go-pretty/v6/table"
+	"github.com/urfave/cli/v2"
+)
+
+func listCommand() *cli.Command {
+	return &cli.Command{
+		Name:      "list",
+		Aliases:   []string{"ls"},
+		Usage:     "list the functions of this machine",
+		UsageText: "list [--phase PHASE,…] [--name NAME] [-o json]",
+		Flags: []cli.Flag{
+			&cli.StringSliceFlag{Name: "phase", Usage: "only functions in one of these `PHASE`s: Serving, Failed, Starting, Updating"},
+			&cli.StringFlag{Name: "name", Usage: "only functions whose name has `NAME` in it"},
+			outputFlag(),
+		},
+		Action: func(c *cli.Context) error {
+			if c.NArg() > 0 {
+				return usageError{fmt.Errorf("list takes no argument, got %q", c.Args().First())}
+			}
+			phases, err := parsePhases(c.StringSlice("phase"))
+			if err != nil {
+				return err
+			}
+			list, err := listFunctions(c, phases)
+			if err != nil {
+				return err
+			}
+			if wantsJSON(c) {
+				return printJSON(c.App.Writer, list)
+			}
+			printList(c, list)
+			return nil
+		},
+	}
+}
+
+func parsePhases(given []string) ([]phase, error) {
+	known := []phase{phaseServing, phaseFailed, phaseStarting, phaseUpdating}
+	var phases []phase
+	for _, text := range given {
+		i := slices.IndexFunc(known, func(p phase) bool { return strings.EqualFold(string(p), text) })
+		if i < 0 {
+			return nil, usageError{fmt.Errorf("there is no phase %q: use Serving, Failed, Starting or Updating", text)}
+		}
+		phases = append(phases, known[i])
+	}
+	return phases, nil
+}
+
+// listFunctions describes the functions that were asked for. One that cannot be read doesn't hide the others.
+func listFunctions(c *cli.Context, phases []phase) ([]functionStatus, error) {
+	in, err := inspect(c.Context, "")
+	if err != nil {
+		return nil, err
+	}
+	names, err := in.store.Functions()
+	if err != nil {
+		return nil, err
+	}
+	in.warn(c.App.ErrWriter)
+	list := []functionStatus{}
+	for _, name := range names {
+		if !strings.Contains(name, c.String("name")) {
+			continue
+		}
+		status, err := in.function(name)
+		if err != nil {
+			printWarning(c.App.ErrWriter, err)
+			continue
+		}
+		if len(phases) == 0 || slices.Contains(phases, status.Phase) {
+			list = append(list, status)
+		}
+	}
+	return list, nil
+}
+
+func printList(c *cli.Context, list []functionStatus) {
+	if len(list) == 0 {
+		fmt.Fprintln(c.App.Writer, "No apps found")
+		return
+	}
+	t := newTable(c.App.Writer)
+	t.AppendHeader(table.Row{"AppID", "Phase", "Endpoint", "Ready", "Created"})
+	for _, s := range list {
+		t.AppendRow(table.Row{s.Name, s.Phase, s.Endpoint, s.Scale.Ready, s.Created.Local().Format(time.DateTime)})
+	}
+	t.Render()
+}

@@ -1,0 +1,70 @@
+package cli
+
+import (
+	"errors"
+	"fmt"
+	"os"
+	"os/exec"
+	"strconv"
+
+	"github.com/urfave/cli/v2"
+
+	"github.com/fnctl/fnctl/platform"
+)
+
+func logsCommand() *cli.Command {
+	return &cli.Command{
+		Name:      "logs",
+		Usage:     "show what a function's instances print, and what systemd says of them",
+		UsageText: "logs NAME [-f] [--since TIME] [-n LINES] [-o json]",
+		Flags: []cli.Flag{
+			&cli.BoolFlag{Name: "follow", Aliases: []string{"f"}, Usage: "go on with what comes"},
+			&cli.StringFlag{Name: "since", Usage: "only since `TIME`, as journalctl takes it: \"-10min\", \"today\", \"2026-01-31 12:00\""},
+			&cli.IntFlag{Name: "lines", Aliases: []string{"n"}, Value: 100, Usage: "at most so many `LINES`; 0 means all"},
+			outputFlag(),
+		},
+		BashComplete: completeFunctions,
+		Action:       logs,
+	}
+}
+
+func logs(c *cli.Context) error {
+	name, err := oneArg(c, "NAME")
+	if err != nil {
+		return err
+	}
+	// The journal outlives the function, so a removed one has logs, too.
+	if err := platform.CheckName(name); err != nil {
+		return err
+	}
+	if c.Int("lines") < 0 {
+		return usageError{fmt.Errorf("--lines is 0 or more, not %d", c.Int("lines"))}
+	}
+	args := []string{"--no-pager", "--unit=" + journalPattern(name)}
+	if n := c.Int("lines"); n > 0 {
+		args = append(args, "--lines="+strconv.Itoa(n))
+	}
+	if c.Bool("follow") {
+		args = append(args, "--follow")
+	}
+	if since := c.String("since"); since != "" {
+		args = append(args, "--since="+since)
+	}
+	if wantsJSON(c) {
+		args = append(args, "--output=json")
+	} else {
+		args = append(args, "--output=short-iso")
+	}
+	cmd := exec.CommandContext(c.Context, "journalctl", args...)
+	cmd.Stdout, cmd.Stderr = c.App.Writer, c.App.ErrWriter
+	cmd.Cancel = func() error { return cmd.Process.Signal(os.Interrupt) }
+	err = cmd.Run()
+	if c.Context.Err() != nil {
+		return nil // following ends with an interrupt
+	}
+	var exit *exec.ExitError
+	if errors.As(err, &exit) {
+		return withHint(fmt.Errorf("journalctl ended with status %d", exit.ExitCode()), "--since takes times as journalctl does; see systemd.time(7)")
+	}
+	return err
+}

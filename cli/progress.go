@@ -1,0 +1,52 @@
+package cli
+
+import (
+	"fmt"
+	"io"
+	"time"
+
+	"github.com/briandowns/spinner"
+)
+
+// progress shows the steps of long work on stderr: a spinner with the elapsed time on a terminal, and in either case one
+// line for each step that is done.
+type progress struct {
+	w       io.Writer
+	spinner *spinner.Spinner
+	step    string
+	started time.Time
+}
+
+func newProgress(w io.Writer) *progress {
+	p := &progress{w: w}
+	if isTerminal(w) {
+		p.spinner = spinner.New(spinner.CharSets[14], 100*time.Millisecond, spinner.WithWriter(w))
+		p.spinner.PreUpdate = func(s *spinner.Spinner) {
+			s.Suffix = fmt.Sprintf(" %s (%.1fs)", p.step, time.Since(p.started).Seconds())
+		}
+	}
+	return p
+}
+
+// run does one step. done says what came of it, after it has succeeded.
+func (p *progress) run(step string, do func() (done string, err error)) error {
+	p.step, p.started = step, time.Now()
+	if p.spinner != nil {
+		p.spinner.Start()
+	}
+	done, err := do()
+	if p.spinner != nil {
+		p.spinner.Stop()
+	}
+	mark := "✓"
+	if err != nil {
+		mark, done = "✗", step
+	}
+	fmt.Fprintf(p.w, "%s %s (%.1fs)\n", mark, done, time.Since(p.started).Seconds())
+	return err
+}
+
+// note prints a line between the steps.
+func (p *progress) note(format string, args ...any) {
+	fmt.Fprintf(p.w, "  "+format+"\n", args...)
+}

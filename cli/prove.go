@@ -1,0 +1,144 @@
+package cli
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net"
+	"net/http"
+	"strings"
+	"time"
+
+	"github.com/fnctl/fnctl/platform"
+)
+
+// watchInterval is how often a starting instance is looked at, to notice at once that it has ended.
+const watchInterval = 50 * time.Millisecond
+
+// appLines is how many of an app's last lines an error shows.
+const appLines = 15
+
+// startInstance arms and starts one instance and waits until it answers HTTP. The error has the app's last lines.
+func (d *deployment) startInstance(ctx context.Context, id platform.InstanceID) error {
+	since := time.Now()
+	if err := d.units.Start(ctx, id.Socket()); err != nil {
+		return withHint(err, "journalctl -u %s", id.Socket())
+	}
+	// Whatever ends the wait cancels the rest with its reason.
+	ctx, cancel := context.WithCancelCause(ctx)
+	defer cancel(nil)
+	timeout := d.revision.Config.Timeout
+	timer := time.AfterFunc(timeout, func() {
+		cancel(fmt.Errorf("it did not answer a request within %s (timeout)", timeout))
+	})
+	defer timer.Stop()
+	watched := make(chan struct{})
+	go func() {
+		defer close(watched)
+		d.watch(ctx, id, cancel)
+	}()
+	err := d.units.Start(ctx, id.Service())
+	if err == nil {
+		err = answers(ctx, d.paths.InstanceSocket(id))
+	}
+	reason := err
+	if cause := context.Cause(ctx); cause != nil {
+		reason = cause
+	}
+	cancel(nil)
+	<-watched
+	if err == nil {
+		return nil
+	}
+	return d.explain(id, since, reason)
+}
+
+// watch cancels when the instance's process ends by itself.
+func (d *deployment) watch(ctx context.Context, id platform.InstanceID, cancel context.CancelCauseFunc) {
+	ticker := time.NewTicker(watchInterval)
+	defer ticker.Stop()
+	ran := false
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case <-ticker.C:
+		}
+		status, err := d.units.Service(ctx, id.Service())
+		if err != nil {
+			continue
+		}
+		ran = ran || status.Running()
+		if ended := status.Sub == "stop-post" || status.Active == "failed" || ran && status.Active == "inactive"; ended {
+			cancel(endedError(status))
+			return
+		}
+	}
+}
+
+func endedError(status platform.ServiceStatus) error {
+	switch {
+	case status.Result == "success" || status.Result == "":
+		return fmt.Errorf("it ended at once with exit status %d", status.ExitStatus)
+	case status.Result == "exit-code":
+		return fmt.Errorf("it ended with exit status %d%s", status.ExitStatus, exitMeaning(status.ExitStatus))
+	case status.Result == "signal" || status.Result == "core-dump":
+		return fmt.Errorf("it was ended by signal %d", status.ExitStatus)
+	}
+	return fmt.Errorf("it ended: %s", status.Result)
+}
+
+// exitMeaning explains the exit statuses that systemd gives to a process it could not start (systemd.exec(5), "Process
+// exit codes").
+func exitMeaning(status int) string {
+	switch status {
+	case 200:
+		return " (systemd could not enter its directory)"
+	case 203:
+		return " (systemd could not execute it: is the interpreter there, and the file a program for this machine?)"
+	case 217:
+		return " (systemd could not make its user)"
+	case 226:
+		return " (systemd could not set up its sandbox)"
+	}
+	return ""
+}
+
+// answers waits for an HTTP answer, whatever its status: that it comes is the proof.
+func answers(ctx context.Context, socket string) error {
+	var dialer net.Dialer
+	transport := &http.Transport{
+		DisableKeepAlives: true,
+		DialContext: func(ctx context.Context, _, _ string) (net.Conn, error) {
+			return dialer.DialContext(ctx, "unix", socket)
+		},
+	}
+	defer transport.CloseIdleConnections()
+	req, err := http.NewRequestWithContext(ctx, http.MethodGet, "http://localhost/", nil)
+	if err != nil {
+		return err
+	}
+	req.Header.Set("User-Agent", "fnctl/"+Version())
+	resp, err := transport.RoundTrip(req)
+	if err != nil {
+		return err
+	}
+	return resp.Body.Close()
+}
+
+// explain says why an instance did not start, with what the app printed last.
+func (d *deployment) explain(id platform.InstanceID, since time.Time, reason error) error {
+	err := fmt.Errorf("start %s: %w", id.Revision, reason)
+	if errors.Is(reason, context.Canceled) {
+		return fmt.Errorf("start %s: interrupted", id.Revision)
+	}
+	lines := journalLines(id.Service(), since, appLines)
+	if len(lines) == 0 {
+		return withHint(err, "the app printed nothing; journalctl -u %s has what systemd says", id.Service())
+	}
+	d.progress.note("the app's last lines:")
+	for _, line := range lines {
+		d.progress.note("  %s", strings.ToValidUTF8(line, "�"))
+	}
+	return err
+}

@@ -1,0 +1,130 @@
+package cli
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"time"
+
+	"github.com/urfave/cli/v2"
+
+	"github.com/fnctl/fnctl/platform"
+	"github.com/fnctl/fnctl/units/systemd"
+)
+
+func removeCommand() *cli.Command {
+	return &cli.Command{
+		Name:      "remove",
+		Aliases:   []string{"rm"},
+		Usage:     "remove a function; its persistent data stays unless --purge is given",
+		UsageText: "remove NAME [--purge]",
+		Flags: []cli.Flag{
+			&cli.BoolFlag{Name: "purge", Usage: "remove the function's persistent data, too"},
+		},
+		BashComplete: completeFunctions,
+		Action: func(c *cli.Context) error {
+			name, err := oneArg(c, "NAME")
+			if err != nil {
+				return err
+			}
+			if err := platform.CheckName(name); err != nil {
+				return err
+			}
+			if err := requireRoot("remove"); err != nil {
+				return err
+			}
+			manager := &systemd.Manager{}
+			defer manager.Close()
+			r := remover{paths: paths(), store: store(), units: manager}
+			return removeFunction(c.Context, c, r, name)
+		},
+	}
+}
+
+// defaultDrain bounds the drain of a function whose route cannot be read.
+const defaultDrain = 120 * time.Second
+
+func removeFunction(ctx context.Context, c *cli.Context, r remover, name string) error {
+	p := newProgress(c.App.ErrWriter)
+	unlock, err := r.store.Lock(ctx, name, func() { p.note("waiting for another command that is changing %s", name) })
+	if err != nil {
+		return err
+	}
+	defer unlock()
+	if !exists(r.paths.Function(name)) && !(c.Bool("purge") && exists(r.paths.Workspace(name))) {
+		return noFunction(name)
+	}
+	timeout := defaultDrain
+	if route, err := r.store.Route(name); err == nil {
+		timeout = longestTimeout(route)
+	}
+	// Without a route no new request reaches the function; those that it has are finished.
+	if err := remove(r.paths.Route(name)); err != nil {
+		return err
+	}
+	err = p.run("finishing the requests of "+name, func() (string, error) {
+		return "finished the requests of " + name, r.drain(ctx, name, timeout)
+	})
+	if err != nil && ctx.Err() != nil {
+		return err
+	}
+	if err := r.all(ctx, name); err != nil {
+		return err
+	}
+	if err := disposeData(c, r.paths, p, name); err != nil {
+		return err
+	}
+	_, err = fmt.Fprintf(c.App.Writer, "%s removed successfully!\n", name)
+	return err
+}
+
+// all stops and removes everything of a function but its data.
+func (r remover) all(ctx context.Context, name string) error {
+	ids, err := r.store.Revisions(name)
+	if err != nil {
+		return err
+	}
+	instances, err := r.instances(ctx, name)
+	if err != nil {
+		return err
+	}
+	for id := range instances {
+		ids = append(ids, id.Revision)
+	}
+	for _, id := range ids {
+		if err := r.revision(ctx, id); err != nil {
+			return err
+		}
+	}
+	return r.registry(name)
+}
+
+func longestTimeout(route platform.Route) time.Duration {
+	var longest time.Duration
+	for _, share := range route.Traffic {
+		longest = max(longest, share.Timeout())
+	}
+	return longest
+}
+
+// disposeData removes a function's persistent data, or says where it is.
+func disposeData(c *cli.Context, paths platform.Paths, p *progress, name string) error {
+	data := paths.Workspace(name)
+	if !exists(data) {
+		return nil
+	}
+	if !c.Bool("purge") {
+		p.note("its data stays in %s; --purge removes it", data)
+		return nil
+	}
+	link := paths.WorkspaceLink(name)
+	if err := errors.Join(os.RemoveAll(data), remove(link)); err != nil {
+		return fmt.Errorf("remove the data of %s: %w", name, err)
+	}
+	return nil
+}
+
+func noFunction(name string) error {
+	return withHint(fmt.Errorf("%w: %s", platform.ErrNoFunction, name), "\"fnctl list\" shows the functions of this machine")
+}

@@ -1,0 +1,130 @@
+package cli
+
+import (
+	"fmt"
+	"io"
+	"strings"
+
+	"github.com/jedib0t/go-pretty/v6/table"
+	"github.com/urfave/cli/v2"
+
+	"github.com/fnctl/fnctl/platform"
+)
+
+func statusCommand() *cli.Command {
+	return &cli.Command{
+		Name:         "status",
+		Usage:        "show a function: its endpoint, revisions, instances and scale",
+		UsageText:    "status NAME [-o json]",
+		Flags:        []cli.Flag{outputFlag()},
+		BashComplete: completeFunctions,
+		Action: func(c *cli.Context) error {
+			name, err := oneArg(c, "NAME")
+			if err != nil {
+				return err
+			}
+			if err := checkDeployed(name); err != nil {
+				return err
+			}
+			in, err := inspect(c.Context, name)
+			if err != nil {
+				return err
+			}
+			status, err := in.function(name)
+			if err != nil {
+				return err
+			}
+			in.warn(c.App.ErrWriter)
+			if wantsJSON(c) {
+				return printJSON(c.App.Writer, status)
+			}
+			printStatus(c.App.Writer, status)
+			return nil
+		},
+	}
+}
+
+// checkDeployed refuses a name that no function has.
+func checkDeployed(name string) error {
+	if err := platform.CheckName(name); err != nil {
+		return err
+	}
+	if !exists(paths().Route(name)) {
+		return noFunction(name)
+	}
+	return nil
+}
+
+func printStatus(w io.Writer, s functionStatus) {
+	printSummary(w, s)
+	printInstances(w, s)
+	fmt.Fprintf(w, "scale: %s\n", scaleText(s.Scale))
+}
+
+// printSummary prints the table that a deploy ends with, as JCloud had it.
+func printSummary(w io.Writer, s functionStatus) {
+	t := newTable(w)
+	t.AppendRows([]table.Row{
+		{"App ID", s.Name},
+		{"Phase", s.Phase},
+		{"Endpoint", s.Endpoint},
+	})
+	for _, host := range s.Hosts {
+		t.AppendRow(table.Row{"Host", host})
+	}
+	t.AppendRows([]table.Row{
+		{"App logs", "fnctl logs " + s.Name},
+		{"Base credits (per hour)", fmt.Sprintf("%.3f", s.BaseCredits)},
+	})
+	if _, _, isASGI := platform.ParseApp(s.App); isASGI {
+		t.AppendRows([]table.Row{
+			{"Swagger UI", s.Endpoint + "/docs"},
+			{"OpenAPI JSON", s.Endpoint + "/openapi.json"},
+		})
+	}
+	t.Render()
+}
+
+func printInstances(w io.Writer, s functionStatus) {
+	t := newTable(w)
+	t.AppendHeader(table.Row{"Revision", "Traffic", "Instance", "State", "PIDs", "In flight"})
+	for _, r := range s.Revisions {
+		traffic := fmt.Sprintf("%d%%", r.Traffic)
+		if len(r.Instances) == 0 {
+			t.AppendRow(table.Row{r.Name, traffic, "none", "", "", ""})
+		}
+		for _, i := range r.Instances {
+			pids := strings.Trim(fmt.Sprint(i.PIDs), "[]")
+			t.AppendRow(table.Row{r.Name, traffic, i.Name, i.State, pids, i.InFlight})
+		}
+	}
+	t.Render()
+}
+
+func scaleText(s scaleStatus) string {
+	text := fmt.Sprintf("%d ready, %d desired (min %d, max %d); %s %.4g, target %.4g per instance",
+		s.Ready, s.Desired, s.Min, s.Max, s.Metric, s.Value, s.Target)
+	if s.Reason != "" {
+		text += "; " + s.Reason
+	}
+	return text
+}
+
+// printDeployed prints what a deploy has made.
+func printDeployed(c *cli.Context, rev platform.Revision) error {
+	in, err := inspect(c.Context, rev.ID.Function)
+	if err != nil {
+		return err
+	}
+	in.proved = rev.ID // the deploy saw it answer, perhaps before the activator did
+	status, err := in.function(rev.ID.Function)
+	if err != nil {
+		return err
+	}
+	if wantsJSON(c) {
+		return printJSON(c.App.Writer, status)
+	}
+	in.warn(c.App.ErrWriter)
+	printSummary(c.App.Writer, status)
+	return nil
+}

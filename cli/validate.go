@@ -1,0 +1,48 @@
+package cli
+
+import (
+	"fmt"
+	"path/filepath"
+
+	"github.com/urfave/cli/v2"
+
+	"github.com/fnctl/fnctl/platform"
+)
+
+func validateCommand() *cli.Command {
+	return &cli.Command{
+		Name:      "validate",
+		Usage:     "check a jcloud.yml, and print all that is wrong with it",
+		UsageText: "validate [FILE] [--schema] [-o json]",
+		Description: "Without FILE, jcloud.yml or jcloud.yaml of this directory is checked. With -o json the configuration is\n" +
+			"printed with all defaults.",
+		Flags: []cli.Flag{
+			&cli.BoolFlag{Name: "schema", Usage: "print the JSON Schema of jcloud.yml, for editors"},
+			outputFlag(),
+		},
+		Action: validate,
+	}
+}
+
+func validate(c *cli.Context) error {
+	if c.Bool("schema") {
+		_, err := c.App.Writer.Write(platform.ConfigSchema())
+		return err
+	}
+	if c.NArg() > 1 {
+		return usageError{fmt.Errorf("validate takes one FILE, got %q after it", c.Args().Get(1))}
+	}
+	explicit := c.Args().First()
+	config, file, err := platform.LoadConfig(".", explicit)
+	if err != nil {
+		return err
+	}
+	if file == "" {
+		return withHint(fmt.Errorf("no jcloud.yml or jcloud.yaml in this directory"), "an app without one gets the defaults")
+	}
+	if wantsJSON(c) {
+		return printJSON(c.App.Writer, config)
+	}
+	_, err = fmt.Fprintf(c.App.Writer, "%s is valid\n", filepath.Clean(file))
+	return err
+}
