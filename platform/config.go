@@ -1,0 +1,104 @@
+package platform
+
+import (
+	"encoding/json"
+	"fmt"
+	"time"
+)
+
+// Config is what a jcloud.yml says, with every default filled in.
+type Config struct {
+	// Name is the name of the function, "" if the file leaves it to the command line.
+	Name string `json:"name,omitempty"`
+	// App is the Python application, module:attr. At most one of App and Command is set.
+	App string `json:"app,omitempty"`
+	// Command is the argument vector of an executable that takes its socket as file descriptor 3.
+	Command []string `json:"command,omitempty"`
+	// Instance is the tier of each instance.
+	Instance Tier `json:"instance"`
+	// Timeout bounds a whole request. At least a second; a string such as "120s" in JSON.
+	Timeout time.Duration `json:"timeout"`
+	// DiskSize is the size of the function's persistent directory in bytes, 0 for none.
+	DiskSize  int64     `json:"disk_size"`
+	Autoscale Autoscale `json:"autoscale"`
+	// Workers is the number of worker processes in each instance, at least 1.
+	Workers int `json:"workers"`
+	// Concurrency is the hard limit of requests in flight per instance, 0 for none.
+	Concurrency int               `json:"concurrency"`
+	Env         map[string]string `json:"env,omitempty"`
+	Hosts       []string          `json:"hosts,omitempty"`
+	Labels      map[string]string `json:"labels,omitempty"`
+	// Expose says whether the gateway serves the function to the outside.
+	Expose bool `json:"expose"`
+	// MinAvailable is the number of instances that must stay ready while a revision replaces another.
+	MinAvailable int `json:"min_available"`
+}
+
+// DefaultConfig is the configuration of a function without a jcloud.yml. The caller may change it.
+func DefaultConfig() Config {
+	config, err := ParseConfig("", nil)
+	if err != nil {
+		panic(fmt.Sprintf("platform: the default configuration is invalid: %v", err))
+	}
+	return config
+}
+
+const (
+	gigabyte         = 1e9
+	diskCreditsPerGB = 0.104
+)
+
+// BaseCreditsPerHour is the price of the function while it serves nothing, by Jina AI Cloud's formula: the hourly rate of
+// the tier for each of the minimum of instances, and 0.104 credits per GB of disk.
+func (c Config) BaseCreditsPerHour() float64 {
+	return float64(c.Autoscale.Min)*c.Instance.CreditsPerHour + float64(c.DiskSize)/gigabyte*diskCreditsPerGB
+}
+
+// ServingCredits is the price of serving requests for some time, on top of the base credits whatever the minimum is.
+func (c Config) ServingCredits(serving time.Duration) float64 {
+	return c.Instance.CreditsPerHour * serving.Hours()
+}
+
+// plainConfig is a Config without its methods: the JSON of a Config is that of its fields, with durations as text.
+type plainConfig Config
+
+type configJSON struct {
+	plainConfig
+	Timeout durationText `json:"timeout"`
+}
+
+// MarshalJSON writes the configuration with its durations as strings such as "120s".
+func (c Config) MarshalJSON() ([]byte, error) {
+	return json.Marshal(configJSON{plainConfig(c), durationText(c.Timeout)})
+}
+
+// UnmarshalJSON reads what MarshalJSON writes.
+func (c *Config) UnmarshalJSON(data []byte) error {
+	decoded := configJSON{plainConfig(*c), durationText(c.Timeout)}
+	if err := json.Unmarshal(data, &decoded); err != nil {
+		return fmt.Errorf("decode configuration: %w", err)
+	}
+	*c = Config(decoded.plainConfig)
+	c.Timeout = time.Duration(decoded.Timeout)
+	return nil
+}
+
+// durationText is a duration whose text is in whole seconds where it has no smaller part: "120s", "1.5s".
+type durationText time.Duration
+
+func (t durationText) MarshalText() ([]byte, error) {
+	return []byte(formatDuration(time.Duration(t))), nil
+}
+
+func (t *durationText) UnmarshalText(text []byte) error {
+	d, err := time.ParseDuration(string(text))
+	*t = durationText(d)
+	return err
+}
+
+func formatDuration(d time.Duration) string {
+	if d%time.Second == 0 {
+		return fmt.Sprintf("%ds", d/time.Second)
+	}
+	return d.String()
+}

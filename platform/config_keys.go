@@ -1,0 +1,231 @@
+package platform
+
+import (
+	"errors"
+	"fmt"
+	"regexp"
+	"slices"
+	"strings"
+	"time"
+	"unicode"
+)
+
+// configKey is one key of jcloud.yml. The table of keys is what the parser, the JSON Schema and the manual are made of.
+type configKey struct {
+	// path is the name of the key, with its section: autoscale.min.
+	path string
+	// kind is what its value may be; a section has none.
+	kind kind
+	// initial is the default, written as in a file, "" if there is none or it depends on other keys.
+	initial string
+	// initialWords is the default where it depends on other keys.
+	initialWords string
+	// alias is the key that this one is another name of.
+	alias string
+	// null is what a null means; nil is the default.
+	null any
+	doc  string
+	put  func(*draft, any)
+}
+
+// draft is a configuration that is being read.
+type draft struct {
+	Config
+	// revisionTimeout is autoscale.revision_timeout, an old second name of timeout.
+	revisionTimeout time.Duration
+}
+
+// into stores a decoded value in a field.
+func into[T any](field func(*draft) *T) func(*draft, any) {
+	return func(d *draft, decoded any) { *field(d) = decoded.(T) }
+}
+
+func addHosts(d *draft, decoded any) {
+	for _, host := range decoded.([]string) {
+		if !slices.Contains(d.Hosts, host) {
+			d.Hosts = append(d.Hosts, host)
+		}
+	}
+}
+
+const day = 24 * time.Hour
+
+var (
+	timeouts  = seconds{min: time.Second, max: 365 * day}
+	windows   = seconds{min: 6 * time.Second, max: time.Hour}
+	delays    = seconds{min: 0, max: time.Hour}
+	minimums  = integer{min: 0, max: unbounded, quoted: true}
+	maximums  = integer{min: 1, max: unbounded, quoted: true}
+	hostNames = textList{checkedText{check: CheckHost, pattern: `^[a-z0-9]([a-z0-9.-]*[a-z0-9])?$`, what: "a host name"}}
+)
+
+var configKeys = []configKey{
+	{
+		path: "name", doc: "Name of the function. `--name` comes first; without either it is made from the app.",
+		kind: checkedText{check: CheckName, pattern: namePattern.String(), what: "a name such as shop"},
+		put:  into(func(d *draft) *string { return &d.Name }),
+	},
+	{
+		path: "app", doc: "The ASGI application to serve, such as `main:app`. An app on the command line comes first.",
+		kind: checkedText{check: checkApp, pattern: `^[^\s:]+:[^\s:]+$`, what: "an app such as main:app"},
+		put:  into(func(d *draft) *string { return &d.App }),
+	},
+	{
+		path: "command", doc: "The program to run instead of an `app`. It takes its listening socket as file descriptor 3 (`LISTEN_FDS`).",
+		kind: argv{},
+		put:  into(func(d *draft) *[]string { return &d.Command }),
+	},
+	{
+		path: "instance", initial: "C3", doc: "Tier of each instance: its processor time, memory and price.",
+		kind: oneOf{tierNames(), func(s string) any { tier, _ := TierByName(s); return tier }},
+		put:  into(func(d *draft) *Tier { return &d.Instance }),
+	},
+	{
+		path: "timeout", initial: "120", doc: "Limit of a whole request, answered with 504 when it is over; a WebSocket is closed.",
+		kind: timeouts,
+		put:  into(func(d *draft) *time.Duration { return &d.Timeout }),
+	},
+	{
+		path: "disk_size", initial: "1G", null: int64(0), doc: "Size of the persistent directory `JCLOUD_WORKSPACE`. `0` or `null`: no directory.",
+		kind: byteSize{},
+		put:  into(func(d *draft) *int64 { return &d.DiskSize }),
+	},
+	{path: "autoscale", doc: "How many instances run."},
+	{
+		path: "autoscale.min", initial: "1", doc: "Instances that always run. `0` is serverless: the first request starts one.",
+		kind: minimums,
+		put:  into(func(d *draft) *int { return &d.Autoscale.Min }),
+	},
+	{
+		path: "autoscale.max", initial: "10", doc: "The most instances that run. Not less than `min`.",
+		kind: maximums,
+		put:  into(func(d *draft) *int { return &d.Autoscale.Max }),
+	},
+	{
+		path: "autoscale.metric", initial: "cpu", doc: "What the number of instances follows.",
+		kind: oneOf{metricNames(), func(s string) any { return Metric(s) }},
+		put:  into(func(d *draft) *Metric { return &d.Autoscale.Metric }),
+	},
+	{
+		path: "autoscale.target", initialWords: targetWords(), doc: "What each instance should have of the metric, on average.",
+		kind: positive{},
+		put:  into(func(d *draft) *float64 { return &d.Autoscale.Target }),
+	},
+	{
+		path: "autoscale.stable_window", initialWords: "`timeout`, within 6 s and 1 h", doc: "Time over which the metric is averaged.",
+		kind: windows,
+		put:  into(func(d *draft) *time.Duration { return &d.Autoscale.StableWindow }),
+	},
+	{
+		path: "autoscale.scale_down_delay", initial: "30s", doc: "How long the load must be lower before instances are stopped.",
+		kind: delays,
+		put:  into(func(d *draft) *time.Duration { return &d.Autoscale.ScaleDownDelay }),
+	},
+	{
+		path: "autoscale.revision_timeout", alias: "timeout", kind: timeouts,
+		put: into(func(d *draft) *time.Duration { return &d.revisionTimeout }),
+	},
+	{
+		path: "autoscale_min", alias: "autoscale.min", kind: minimums,
+		put: into(func(d *draft) *int { return &d.Autoscale.Min }),
+	},
+	{
+		path: "autoscale_max", alias: "autoscale.max", kind: maximums,
+		put: into(func(d *draft) *int { return &d.Autoscale.Max }),
+	},
+	{
+		path: "workers", initial: "1", doc: "Worker processes in each instance. Only for an `app`.",
+		kind: integer{min: 1, max: 64},
+		put:  into(func(d *draft) *int { return &d.Workers }),
+	},
+	{
+		path: "concurrency", initial: "0", doc: "The most requests that an instance works on at once; the others wait. `0`: no limit.",
+		kind: integer{min: 0, max: 10000},
+		put:  into(func(d *draft) *int { return &d.Concurrency }),
+	},
+	{
+		path: "env", doc: "Environment variables. Everybody who may read the file sees them: give secrets with `--secret`.",
+		kind: dictionary{CheckEnvName, checkEnvValue, envNameSchema(), "a mapping of environment variables to texts"},
+		put:  into(func(d *draft) *map[string]string { return &d.Env }),
+	},
+	{
+		path: "hosts", doc: "Host names of the function, besides the one that it gets from its name.",
+		kind: hostNames, put: addHosts,
+	},
+	{path: "custom_dns", alias: "hosts", kind: hostNames, put: addHosts},
+	{
+		path: "labels", doc: "Labels, shown and selected by `fnctl list`.",
+		kind: dictionary{checkLabelName, checkLabelValue, schema{"pattern": labelPattern.String()}, "a mapping of labels to texts"},
+		put:  into(func(d *draft) *map[string]string { return &d.Labels }),
+	},
+	{
+		path: "expose", initial: "true", doc: "Whether the function can be reached through the gateway's public address.",
+		kind: boolean{},
+		put:  into(func(d *draft) *bool { return &d.Expose }),
+	},
+	{
+		path: "minAvailable", initial: "0", doc: "Instances that stay ready while a new revision takes over. Not more than `autoscale.max`.",
+		kind: integer{min: 0, max: unbounded},
+		put:  into(func(d *draft) *int { return &d.MinAvailable }),
+	},
+}
+
+// targetWords are the default targets.
+func targetWords() string {
+	var words, required []string
+	for _, rule := range metricRules {
+		if rule.target == 0 {
+			required = append(required, "required for "+string(rule.metric))
+			continue
+		}
+		words = append(words, fmt.Sprintf("%s %v", rule.metric, rule.target))
+	}
+	return strings.Join(append(words, required...), ", ")
+}
+
+// section is the part of a path before the last dot, "" at the top level.
+func (k configKey) section() string {
+	section, _, nested := strings.Cut(k.path, ".")
+	if !nested {
+		return ""
+	}
+	return section
+}
+
+// leaf is the name of the key in its section.
+func (k configKey) leaf() string { return strings.TrimPrefix(k.path, k.section()+".") }
+
+func findKey(path string) (configKey, bool) {
+	i := slices.IndexFunc(configKeys, func(k configKey) bool { return k.path == path })
+	if i < 0 {
+		return configKey{}, false
+	}
+	return configKeys[i], true
+}
+
+// exclusive are pairs of keys that say the same thing in two ways. The second one is reported.
+var exclusive = []struct{ first, second string }{
+	{"app", "command"},
+	{"autoscale", "autoscale_min"},
+	{"autoscale", "autoscale_max"},
+}
+
+var labelPattern = regexp.MustCompile(`^[A-Za-z0-9]([A-Za-z0-9._/-]{0,61}[A-Za-z0-9])?$`)
+
+func checkLabelName(name string) error {
+	if !labelPattern.MatchString(name) {
+		return errors.New("the name of a label has 1 to 63 letters, digits, dots, slashes, hyphens and underscores, the first and the last a letter or digit")
+	}
+	return nil
+}
+
+func checkLabelValue(value string) error {
+	const limit = 253
+	if len(value) > limit {
+		return fmt.Errorf("a label has at most %d characters, got %d", limit, len(value))
+	}
+	if strings.ContainsFunc(value, unicode.IsControl) {
+		return errors.New("a label must not contain control characters")
+	}
+	return nil
+}

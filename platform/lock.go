@@ -1,0 +1,63 @@
+package platform
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"time"
+
+	"golang.org/x/sys/unix"
+)
+
+// ErrLocked is returned by TryLock while somebody else holds the lock.
+var ErrLocked = errors.New("another command is changing this function")
+
+// lockPoll is how often a held lock is looked at: the kernel has no way to wait for one with a bound.
+const lockPoll = 50 * time.Millisecond
+
+// TryLock takes the lock of a function, or returns ErrLocked. Changes of a function are made under its lock only. The
+// kernel releases it when its holder dies.
+func (s Store) TryLock(name string) (unlock func(), err error) {
+	if err := CheckName(name); err != nil {
+		return nil, err
+	}
+	path := s.Paths.Lock(name)
+	if err := os.MkdirAll(filepath.Dir(path), 0o700); err != nil {
+		return nil, fmt.Errorf("lock %s: %w", name, err)
+	}
+	// The file stays for good: removing it would let two hold the lock of two files of one name.
+	file, err := os.OpenFile(path, os.O_CREATE|os.O_RDWR, 0o600)
+	if err != nil {
+		return nil, fmt.Errorf("lock %s: %w", name, err)
+	}
+	switch err := unix.Flock(int(file.Fd()), unix.LOCK_EX|unix.LOCK_NB); {
+	case errors.Is(err, unix.EWOULDBLOCK):
+		file.Close()
+		return nil, ErrLocked
+	case err != nil:
+		file.Close()
+		return nil, fmt.Errorf("lock %s: %w", name, err)
+	}
+	return func() { file.Close() }, nil
+}
+
+// Lock waits for the lock of a function. onWait, if not nil, is called once if it has to wait.
+func (s Store) Lock(ctx context.Context, name string, onWait func()) (unlock func(), err error) {
+	for {
+		unlock, err := s.TryLock(name)
+		if !errors.Is(err, ErrLocked) {
+			return unlock, err
+		}
+		if onWait != nil {
+			onWait()
+			onWait = nil
+		}
+		select {
+		case <-ctx.Done():
+			return nil, fmt.Errorf("%w: %w", ErrLocked, context.Cause(ctx))
+		case <-time.After(lockPoll):
+		}
+	}
+}

@@ -1,0 +1,17 @@
+package platform
+
+// The metrics that the gateway exposes and the activator reads. They are the whole protocol between the two, and any
+// other proxy that exposes them can stand in the gateway's place.
+const (
+	// MetricRequestsStarted counts the requests that arrived, also those that are held. Labels: function, revision.
+	MetricRequestsStarted = "fnctl_gateway_requests_started_total"
+	// MetricInFlight is the number of requests held or running. Labels: function, revision.
+	MetricInFlight = "fnctl_gateway_in_flight"
+	// MetricInFlightSeconds is the integral of MetricInFlight over time. Labels: function, revision.
+	MetricInFlightSeconds = "fnctl_gateway_in_flight_seconds_total"
+	// MetricQueued is the number of requests held. Labels: function, revision.
+	MetricQueued = "fnctl_gateway_queued"
+	// MetricInstanceInFlight is the number of requests running on an instance. A draining instance is listed until it has
+	// none. Labels: function, revision, instance, state.
+	MetricInstanceInFlight = "fnctl_gateway_instance_in_flight"
+)

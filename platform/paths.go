@@ -1,0 +1,101 @@
+package platform
+
+import (
+	"fmt"
+	"path/filepath"
+)
+
+// Paths derives the place of every file from one root, which is "/" on a real machine and a temporary directory in tests.
+type Paths struct{ Root string }
+
+// DefaultPaths are the paths of a machine.
+func DefaultPaths() Paths { return Paths{Root: "/"} }
+
+func (p Paths) join(elem ...string) string {
+	return filepath.Join(append([]string{p.Root}, elem...)...)
+}
+
+// Settings is the file of the platform's own settings.
+func (p Paths) Settings() string { return p.join("etc/fnctl/fnctl.yml") }
+
+// Units is the directory of generated units.
+func (p Paths) Units() string { return p.join("etc/systemd/system") }
+
+// Wants is the directory of the links to sockets that are armed at boot.
+func (p Paths) Wants() string { return p.join("etc/systemd/system/fnctl.target.wants") }
+
+// Functions is the directory of all functions.
+func (p Paths) Functions() string { return p.join("var/lib/fnctl/functions") }
+
+// Function is the directory of one function.
+func (p Paths) Function(name string) string { return filepath.Join(p.Functions(), name) }
+
+// Route is the file of a function's route.
+func (p Paths) Route(name string) string { return filepath.Join(p.Function(name), "route.json") }
+
+// Lock is the file whose lock makes changes of one function happen one after the other.
+func (p Paths) Lock(name string) string { return p.join("run/fnctl/locks", name) }
+
+// Revisions is the directory of a function's revisions.
+func (p Paths) Revisions(name string) string { return filepath.Join(p.Function(name), "revisions") }
+
+// Revision is the directory of one revision.
+func (p Paths) Revision(id RevisionID) string {
+	return filepath.Join(p.Revisions(id.Function), fmt.Sprintf("%05d", id.Number))
+}
+
+// Snapshot is the directory with a revision's copy of the app.
+func (p Paths) Snapshot(id RevisionID) string { return filepath.Join(p.Revision(id), "app") }
+
+// Venv is the directory of a revision's virtual environment.
+func (p Paths) Venv(id RevisionID) string { return filepath.Join(p.Revision(id), "venv") }
+
+// The files of variables in a revision's directory, each of which may override those before it.
+const (
+	ConfigEnvFile = "config.env" // env: in jcloud.yml
+	EnvFile       = "env"        // --env
+	SecretsFile   = "secrets"    // --secret
+)
+
+// EnvFiles are the files of variables of a revision, in the order in which they are read.
+func (p Paths) EnvFiles(id RevisionID) []string {
+	dir := p.Revision(id)
+	return []string{filepath.Join(dir, ConfigEnvFile), filepath.Join(dir, EnvFile), filepath.Join(dir, SecretsFile)}
+}
+
+// WorkName is the working directory of an instance, relative to systemd's cache directory.
+func WorkName(instance string) string { return "fnctl/" + instance }
+
+// Work is the working directory of an instance as the administrator sees it. It lies in systemd's private area, which
+// no other dynamic user can enter.
+func (p Paths) Work(id InstanceID) string { return p.join("var/cache/private", WorkName(id.String())) }
+
+// WorkspaceName is the persistent directory of a function, relative to systemd's state directory.
+func WorkspaceName(function string) string { return "fnctl-data/" + function }
+
+// Workspace is the persistent directory of a function as the administrator sees it.
+func (p Paths) Workspace(function string) string {
+	return p.join("var/lib/private", WorkspaceName(function))
+}
+
+// WorkspaceLink is the link to a function's persistent directory that systemd makes, and that the app is given.
+func (p Paths) WorkspaceLink(function string) string {
+	return p.join("var/lib", WorkspaceName(function))
+}
+
+// Instances is the directory of instance sockets: a socket file that exists is an instance that may be used.
+func (p Paths) Instances() string { return p.join("run/fnctl/instances") }
+
+// InstanceSocket is the socket file of one instance.
+func (p Paths) InstanceSocket(id InstanceID) string {
+	return filepath.Join(p.Instances(), id.String()+".sock")
+}
+
+// GatewaySocket serves the gateway's metrics and health over HTTP.
+func (p Paths) GatewaySocket() string { return p.join("run/fnctl/gateway.sock") }
+
+// ActivatorSocket serves the activator's metrics and decisions over HTTP.
+func (p Paths) ActivatorSocket() string { return p.join("run/fnctl/activator.sock") }
+
+// Cgroup is the root of the unified cgroup hierarchy.
+func (p Paths) Cgroup() string { return p.join("sys/fs/cgroup") }

@@ -1,0 +1,132 @@
+package platform
+
+import (
+	"fmt"
+	"strconv"
+	"strings"
+	"time"
+)
+
+// RevisionID names a revision: the function, and a number that grows by one with every deploy.
+type RevisionID struct {
+	Function string
+	Number   int
+}
+
+// String returns the name of the revision, such as ping-00001.
+func (id RevisionID) String() string { return fmt.Sprintf("%s-%05d", id.Function, id.Number) }
+
+// ParseRevisionID reads the name of a revision as String writes it.
+func ParseRevisionID(s string) (RevisionID, error) {
+	m := revisionPattern.FindStringSubmatch(s)
+	if m == nil {
+		return RevisionID{}, fmt.Errorf("%q is not the name of a revision, such as ping-00001", clip(s))
+	}
+	number, err := strconv.Atoi(m[2])
+	id := RevisionID{Function: m[1], Number: number}
+	if err != nil || number < 1 || id.String() != s || CheckName(id.Function) != nil {
+		return RevisionID{}, fmt.Errorf("%q is not the name of a revision, such as ping-00001", clip(s))
+	}
+	return id, nil
+}
+
+// MarshalText writes the name of the revision.
+func (id RevisionID) MarshalText() ([]byte, error) { return []byte(id.String()), nil }
+
+// UnmarshalText reads the name of a revision.
+func (id *RevisionID) UnmarshalText(text []byte) (err error) {
+	*id, err = ParseRevisionID(string(text))
+	return err
+}
+
+// Runtime says how an instance is started.
+type Runtime string
+
+const (
+	// RuntimeASGI runs a Python ASGI application in uvicorn.
+	RuntimeASGI Runtime = "asgi"
+	// RuntimeExec runs an executable that takes its listening socket as file descriptor 3 (LISTEN_FDS).
+	RuntimeExec Runtime = "exec"
+)
+
+// Revision is one immutable deployed version of a function.
+type Revision struct {
+	ID      RevisionID `json:"name"`
+	Created time.Time  `json:"created"`
+	// App is what the user gave to deploy: module:attr, or the path of an executable.
+	App     string  `json:"app"`
+	Runtime Runtime `json:"runtime"`
+	// Command is the argument vector of an instance. Its first element is an absolute path, or a path relative to the
+	// app directory.
+	Command []string `json:"command"`
+	Config  Config   `json:"config"`
+}
+
+// InstanceID names one instance of a revision.
+type InstanceID struct {
+	Revision RevisionID
+	Index    int
+}
+
+// String returns the name of the instance, such as ping-00001@3.
+func (id InstanceID) String() string { return fmt.Sprintf("%s@%d", id.Revision, id.Index) }
+
+// ParseInstanceID reads the name of an instance as String writes it.
+func ParseInstanceID(s string) (InstanceID, error) {
+	rev, index, found := strings.Cut(s, "@")
+	if !found {
+		return InstanceID{}, fmt.Errorf("%q is not the name of an instance, such as ping-00001@3", clip(s))
+	}
+	id, err := ParseRevisionID(rev)
+	if err != nil {
+		return InstanceID{}, err
+	}
+	n, err := strconv.Atoi(index)
+	if err != nil || n < 1 || strconv.Itoa(n) != index {
+		return InstanceID{}, fmt.Errorf("%q is not the name of an instance, such as ping-00001@3", clip(s))
+	}
+	return InstanceID{Revision: id, Index: n}, nil
+}
+
+// Unit returns the name of the instance's unit without its suffix: fn-ping-00001@3.
+func (id InstanceID) Unit() string { return "fn-" + id.String() }
+
+// Service returns the name of the instance's service unit.
+func (id InstanceID) Service() string { return id.Unit() + ".service" }
+
+// Socket returns the name of the instance's socket unit.
+func (id InstanceID) Socket() string { return id.Unit() + ".socket" }
+
+// ParseUnit reads the name of an instance's service or socket unit. kind is "service" or "socket".
+func ParseUnit(unit string) (id InstanceID, kind string, ok bool) {
+	name, found := strings.CutPrefix(unit, "fn-")
+	if !found {
+		return InstanceID{}, "", false
+	}
+	dot := strings.LastIndexByte(name, '.')
+	if dot < 0 {
+		return InstanceID{}, "", false
+	}
+	name, kind = name[:dot], name[dot+1:]
+	if kind != "service" && kind != "socket" {
+		return InstanceID{}, "", false
+	}
+	id, err := ParseInstanceID(name)
+	return id, kind, err == nil
+}
+
+// InstanceState is where an instance stands in its life.
+type InstanceState string
+
+const (
+	// Armed: the socket listens and no process runs.
+	Armed InstanceState = "armed"
+	// Starting: the process runs and has not yet accepted a connection.
+	Starting InstanceState = "starting"
+	// Ready: the process has accepted a connection.
+	Ready InstanceState = "ready"
+	// Draining: the socket is gone; the process finishes what it has.
+	Draining InstanceState = "draining"
+	// Failed: the process ended by itself, or could not be started.
+	Failed InstanceState = "failed"
+)

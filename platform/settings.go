@@ -1,0 +1,77 @@
+package platform
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"net/url"
+	"os"
+	"strings"
+
+	"gopkg.in/yaml.v3"
+)
+
+// Settings are the platform's own settings, /etc/fnctl/fnctl.yml.
+type Settings struct {
+	// Endpoint is the address of each function, with {name} in the place of its name. The gateway takes its host from it;
+	// the address that it listens on is fnctl-gateway.socket's.
+	Endpoint string `yaml:"endpoint"`
+}
+
+const namePlaceholder = "{name}"
+
+// DefaultSettings are those of a machine without a settings file.
+func DefaultSettings() Settings {
+	return Settings{Endpoint: "http://{name}.localhost:8080"}
+}
+
+// LoadSettings reads the settings file; one that doesn't exist means the defaults.
+func LoadSettings(paths Paths) (Settings, error) {
+	s := DefaultSettings()
+	data, err := os.ReadFile(paths.Settings())
+	if errors.Is(err, fs.ErrNotExist) {
+		return s, nil
+	}
+	if err != nil {
+		return s, fmt.Errorf("read the settings: %w", err)
+	}
+	decoder := yaml.NewDecoder(bytes.NewReader(data))
+	decoder.KnownFields(true)
+	if err := decoder.Decode(&s); err != nil && !errors.Is(err, io.EOF) {
+		return s, fmt.Errorf("%s: %w", paths.Settings(), err)
+	}
+	if err := s.check(); err != nil {
+		return s, fmt.Errorf("%s: endpoint: %w", paths.Settings(), err)
+	}
+	return s, nil
+}
+
+func (s Settings) check() error {
+	if strings.Count(s.Endpoint, namePlaceholder) != 1 {
+		return fmt.Errorf("%q must have {name} once, such as in http://{name}.example.com", s.Endpoint)
+	}
+	u, err := url.Parse(s.EndpointOf("name"))
+	if err != nil || u.Scheme != "http" && u.Scheme != "https" || u.Path != "" || u.RawQuery != "" || u.User != nil {
+		return fmt.Errorf("%q must be http:// or https://, a host with {name}, and at most a port", s.Endpoint)
+	}
+	if !strings.Contains(u.Hostname(), "name") {
+		return fmt.Errorf("%q must have {name} in its host", s.Endpoint)
+	}
+	return CheckHost(strings.ToLower(u.Hostname()))
+}
+
+// EndpointOf is the address of a function.
+func (s Settings) EndpointOf(name string) string {
+	return strings.Replace(s.Endpoint, namePlaceholder, name, 1)
+}
+
+// HostOf is the host name of a function, in lower case and without a port.
+func (s Settings) HostOf(name string) string {
+	u, err := url.Parse(s.EndpointOf(name))
+	if err != nil {
+		return ""
+	}
+	return strings.ToLower(u.Hostname())
+}

@@ -1,0 +1,101 @@
+package platform
+
+import (
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"slices"
+	"strconv"
+)
+
+// ErrNoFunction is wrapped by errors about a function that does not exist.
+var ErrNoFunction = errors.New("no such function")
+
+// Store is the service registry: functions, revisions and routes as files.
+type Store struct{ Paths Paths }
+
+// Functions lists the names of all functions that have a route, sorted.
+func (s Store) Functions() ([]string, error) {
+	entries, err := os.ReadDir(s.Paths.Functions())
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil, nil
+	}
+	if err != nil {
+		return nil, fmt.Errorf("list functions: %w", err)
+	}
+	var names []string
+	for _, entry := range entries {
+		if CheckName(entry.Name()) != nil {
+			continue
+		}
+		if _, err := os.Stat(s.Paths.Route(entry.Name())); err == nil {
+			names = append(names, entry.Name())
+		}
+	}
+	return names, nil
+}
+
+// Route reads the route of a function. The error wraps ErrNoFunction if there is none.
+func (s Store) Route(name string) (Route, error) {
+	var route Route
+	if err := CheckName(name); err != nil {
+		return route, err
+	}
+	err := readJSON(s.Paths.Route(name), &route)
+	if errors.Is(err, fs.ErrNotExist) {
+		return route, fmt.Errorf("%w: %s", ErrNoFunction, name)
+	}
+	if err == nil {
+		err = route.Check()
+	}
+	if err == nil && route.Function != name {
+		err = fmt.Errorf("%s is the route of another function, %s", s.Paths.Route(name), route.Function)
+	}
+	return route, err
+}
+
+// PutRoute replaces the route of a function. From then on the gateway sends new requests where it says.
+func (s Store) PutRoute(route Route) error {
+	if err := route.Check(); err != nil {
+		return err
+	}
+	return writeJSON(s.Paths.Route(route.Function), route, 0o644)
+}
+
+// Revision reads one revision.
+func (s Store) Revision(id RevisionID) (Revision, error) {
+	var rev Revision
+	err := readJSON(filepath.Join(s.Paths.Revision(id), "revision.json"), &rev)
+	if err == nil && rev.ID != id {
+		err = fmt.Errorf("%s describes another revision, %s", s.Paths.Revision(id), rev.ID)
+	}
+	return rev, err
+}
+
+// PutRevision writes the description of a revision into its directory.
+func (s Store) PutRevision(dir string, rev Revision) error {
+	return writeJSON(filepath.Join(dir, "revision.json"), rev, 0o644)
+}
+
+// Revisions lists the revisions of a function by number.
+func (s Store) Revisions(name string) ([]RevisionID, error) {
+	entries, err := os.ReadDir(s.Paths.Revisions(name))
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil, nil
+	}
+	if err != nil {
+		return nil, fmt.Errorf("list revisions of %s: %w", name, err)
+	}
+	var ids []RevisionID
+	for _, entry := range entries {
+		number, err := strconv.Atoi(entry.Name())
+		if err != nil || number < 1 {
+			continue
+		}
+		ids = append(ids, RevisionID{Function: name, Number: number})
+	}
+	slices.SortFunc(ids, func(a, b RevisionID) int { return a.Number - b.Number })
+	return ids, nil
+}

@@ -1,0 +1,104 @@
+package platform_test
+
+import (
+	"context"
+	"errors"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/fnctl/fnctl/platform"
+)
+
+func newStore(t *testing.T) platform.Store {
+	t.Helper()
+	return platform.Store{Paths: platform.Paths{Root: t.TempDir()}}
+}
+
+func route(name string) platform.Route {
+	return platform.Route{Function: name, Traffic: []platform.TrafficShare{{
+		Revision: platform.RevisionID{Function: name, Number: 1}, Percent: 100, TimeoutSeconds: 60,
+	}}}
+}
+
+func TestStoreRoute(t *testing.T) {
+	store := newStore(t)
+	if _, err := store.Route("ping"); !errors.Is(err, platform.ErrNoFunction) {
+		t.Fatalf("got %v, want ErrNoFunction", err)
+	}
+	if err := os.MkdirAll(store.Paths.Function("ping"), 0o755); err != nil {
+		t.Fatal(err)
+	}
+	if err := store.PutRoute(route("ping")); err != nil {
+		t.Fatal(err)
+	}
+	got, err := store.Route("ping")
+	if err != nil || got.Traffic[0].Revision.String() != "ping-00001" || got.Traffic[0].Timeout() != time.Minute {
+		t.Errorf("got %+v, %v", got, err)
+	}
+	names, err := store.Functions()
+	if err != nil || strings.Join(names, " ") != "ping" {
+		t.Errorf("got functions %q, %v", names, err)
+	}
+	left, err := filepath.Glob(filepath.Join(store.Paths.Function("ping"), ".*"))
+	if err != nil || len(left) > 0 {
+		t.Errorf("temporary files stay behind: %q, %v", left, err)
+	}
+}
+
+func TestStoreRefusesDamagedRoutes(t *testing.T) {
+	store := newStore(t)
+	if err := os.MkdirAll(store.Paths.Function("ping"), 0o755); err != nil {
+		t.Fatal(err)
+	}
+	for _, text := range []string{"", "{", "null", `{"function":"ping","traffic":[]}`, `{"function":"other","traffic":[{"revision":"other-00001","percent":100,"timeout_seconds":1}]}`,
+		`{"function":"ping","traffic":[{"revision":"ping-00001","percent":50,"timeout_seconds":1}]}`,
+		`{"function":"ping","hosts":["A B"],"traffic":[{"revision":"ping-00001","percent":100,"timeout_seconds":1}]}`,
+		`{"function":"ping","traffic":[{"revision":"pong-00001","percent":100,"timeout_seconds":1}]}`} {
+		if err := os.WriteFile(store.Paths.Route("ping"), []byte(text), 0o644); err != nil {
+			t.Fatal(err)
+		}
+		if _, err := store.Route("ping"); err == nil {
+			t.Errorf("%s was accepted", text)
+		}
+	}
+}
+
+func TestLockIsHeldByOne(t *testing.T) {
+	store := newStore(t)
+	unlock, err := store.TryLock("ping")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := store.TryLock("ping"); !errors.Is(err, platform.ErrLocked) {
+		t.Errorf("a second lock: got %v, want ErrLocked", err)
+	}
+	if other, err := store.TryLock("pong"); err != nil {
+		t.Errorf("the lock of another function: %v", err)
+	} else {
+		other()
+	}
+	waited := make(chan struct{})
+	got := make(chan error, 1)
+	go func() {
+		unlock, err := store.Lock(t.Context(), "ping", func() { close(waited) })
+		if err == nil {
+			unlock()
+		}
+		got <- err
+	}()
+	<-waited
+	unlock()
+	if err := <-got; err != nil {
+		t.Errorf("after the unlock: %v", err)
+	}
+	ctx, cancel := context.WithTimeout(t.Context(), 20*time.Millisecond)
+	defer cancel()
+	unlock, _ = store.TryLock("ping")
+	defer unlock()
+	if _, err := store.Lock(ctx, "ping", nil); !errors.Is(err, platform.ErrLocked) {
+		t.Errorf("past its bound: got %v, want ErrLocked", err)
+	}
+}

@@ -1,0 +1,51 @@
+package platform
+
+import "time"
+
+// UnitStatus is what systemd says of a loaded unit.
+type UnitStatus struct {
+	Name string
+	// Active is systemd's ActiveState: active, activating, deactivating, inactive or failed.
+	Active string
+	// Sub is the state of the unit's type, such as listening, running or stop-post.
+	Sub string
+}
+
+// Running tells whether the unit has processes, or is about to.
+func (u UnitStatus) Running() bool { return u.Active == "active" || u.Active == "activating" }
+
+// Gone tells whether nothing of the unit is left, so that it may be started anew.
+func (u UnitStatus) Gone() bool {
+	return u.Active == "inactive" || u.Active == "failed" || u.Active == ""
+}
+
+// ServiceStatus is what systemd says of a service.
+type ServiceStatus struct {
+	UnitStatus
+	MainPID int
+	// Result is success, or how the last run ended: exit-code, signal, oom-kill, timeout, …
+	Result string
+	// ExitStatus is the exit code or the signal of the last run's main process.
+	ExitStatus int
+	// ActiveEnter and InactiveEnter are when the unit last became active and last became inactive.
+	ActiveEnter, InactiveEnter time.Time
+}
+
+// StateOf is where an instance stands in its life, by what systemd says of its two units. proved tells that it has
+// accepted a connection since its service was started. The empty state means that nothing of the instance is left.
+func StateOf(socket, service UnitStatus, proved bool) InstanceState {
+	listening := socket.Active == "active"
+	switch {
+	case listening && service.Running() && proved:
+		return Ready
+	case listening && service.Running():
+		return Starting
+	case listening && service.Gone() && service.Active != "failed":
+		return Armed
+	case listening || socket.Active == "failed":
+		return Failed
+	case !service.Gone():
+		return Draining
+	}
+	return ""
+}
