@@ -64,10 +64,22 @@ func (a *Activator) prove(ctx context.Context, id platform.InstanceID) {
 	})
 }
 
-// drain takes an instance out of use; the gateway sees its socket go.
+// drain takes an instance out of use; the gateway sees its socket go. One that was only armed is gone with that.
 func (a *Activator) drain(ctx context.Context, id platform.InstanceID) {
 	a.act(ctx, "drain", id, func(ctx context.Context) error {
-		return a.units.Stop(ctx, id.Socket())
+		if err := a.units.Stop(ctx, id.Socket()); err != nil {
+			return err
+		}
+		services, err := a.units.List(ctx, id.Service())
+		if err != nil {
+			return err
+		}
+		for _, service := range services {
+			if !service.Gone() {
+				return nil
+			}
+		}
+		return a.paths.RemoveWork(id)
 	})
 }
 

@@ -11,6 +11,7 @@ import (
 	"runtime/debug"
 	"syscall"
 
+	"github.com/agnivade/levenshtein"
 	"github.com/urfave/cli/v2"
 
 	"github.com/fnctl/fnctl/platform"
@@ -56,7 +57,6 @@ func newApp(stdout, stderr io.Writer) *cli.App {
 		Writer:               stdout,
 		ErrWriter:            stderr,
 		EnableBashCompletion: true,
-		Suggest:              true,
 		// Errors are printed in one place, Main.
 		ExitErrHandler: func(*cli.Context, error) {},
 		OnUsageError:   onUsageError,
@@ -79,10 +79,21 @@ func onUsageError(_ *cli.Context, err error, _ bool) error { return usageError{e
 
 func unknownCommand(c *cli.Context, name string) error {
 	err := error(usageError{fmt.Errorf("there is no command %q", name)})
-	if nearest := cli.SuggestCommand(c.App.Commands, name); nearest != "" {
+	if nearest := nearestCommand(c.App.Commands, name); nearest != "" {
 		return withHint(err, "did you mean \"fnctl %s\"?", nearest)
 	}
 	return withHint(err, "\"fnctl help\" lists the commands")
+}
+
+// nearestCommand is the command that was probably meant: at most two slips away.
+func nearestCommand(commands []*cli.Command, name string) string {
+	nearest, least := "", 3
+	for _, command := range commands {
+		if slips := levenshtein.ComputeDistance(command.Name, name); slips < least {
+			nearest, least = command.Name, slips
+		}
+	}
+	return nearest
 }
 
 // store is the service registry of this machine.

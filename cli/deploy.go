@@ -83,7 +83,7 @@ func newRequest(c *cli.Context) (request, error) {
 	if r.config, _, err = platform.LoadConfig(dir, c.String("config")); err != nil {
 		return r, err
 	}
-	if r.name, err = functionName(c.String("name"), r.config.Name, dir); err != nil {
+	if r.name, err = functionName(c, r.config.Name, dir); err != nil {
 		return r, err
 	}
 	for _, host := range c.StringSlice("host") {
@@ -119,15 +119,14 @@ func appDir(dir string) (string, error) {
 }
 
 // functionName is the name that the user gave, or that of the app's directory.
-func functionName(flag, config, dir string) (string, error) {
-	name := flag
-	if name == "" {
-		name = config
+func functionName(c *cli.Context, config, dir string) (string, error) {
+	if c.IsSet("name") {
+		return c.String("name"), platform.CheckName(c.String("name"))
 	}
-	if name != "" {
-		return name, platform.CheckName(name)
+	if config != "" {
+		return config, nil
 	}
-	name = strings.ToLower(strings.NewReplacer("_", "-", ".", "-", " ", "-").Replace(filepath.Base(dir)))
+	name := strings.ToLower(strings.NewReplacer("_", "-", ".", "-", " ", "-").Replace(filepath.Base(dir)))
 	if err := platform.CheckName(name); err != nil {
 		return "", withHint(fmt.Errorf("the directory's name cannot name the function: %w", err), "choose one with --name")
 	}

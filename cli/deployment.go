@@ -281,12 +281,12 @@ func (d *deployment) undo(ctx context.Context) error {
 	if route, err := d.store.Route(d.request.name); err == nil && reaches(route, d.revision.ID) {
 		return nil // the route was switched, though its durability could not be confirmed
 	}
-	r := remover{paths: d.paths, store: d.store, units: d.units}
+	r := remover{paths: d.paths, store: d.store, units: d.units, kill: true}
 	if err := errors.Join(os.RemoveAll(d.temporary()), r.revision(ctx, d.revision.ID)); err != nil {
 		return fmt.Errorf("remove what the failed deploy left: %w", err)
 	}
 	if _, err := d.store.Route(d.request.name); errors.Is(err, platform.ErrNoFunction) {
-		return r.registry(d.request.name)
+		return r.registry(ctx, d.request.name)
 	}
 	return nil
 }

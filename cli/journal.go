@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"os/exec"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -18,7 +19,8 @@ func journalLines(unit string, since time.Time, n int) []string {
 	defer cancel()
 	// What the app wrote just before it ended may still be on its way.
 	exec.CommandContext(ctx, "journalctl", "--sync").Run()
-	out, err := exec.CommandContext(ctx, "journalctl", "--quiet", "--no-pager", "--output=cat",
+	// Backwards, because with --since the first lines are shown, not the last.
+	out, err := exec.CommandContext(ctx, "journalctl", "--quiet", "--no-pager", "--output=cat", "--reverse",
 		"--lines="+strconv.Itoa(n), fmt.Sprintf("--since=@%d", since.Unix()), "_SYSTEMD_UNIT="+unit).Output()
 	if err != nil {
 		return nil
@@ -27,7 +29,9 @@ func journalLines(unit string, since time.Time, n int) []string {
 	if text == "" {
 		return nil
 	}
-	return strings.Split(text, "\n")
+	lines := strings.Split(text, "\n")
+	slices.Reverse(lines)
+	return lines
 }
 
 // journalPattern matches the units of all instances of a function, and of no other function.

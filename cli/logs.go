@@ -20,7 +20,7 @@ func logsCommand() *cli.Command {
 		Flags: []cli.Flag{
 			&cli.BoolFlag{Name: "follow", Aliases: []string{"f"}, Usage: "go on with what comes"},
 			&cli.StringFlag{Name: "since", Usage: "only since `TIME`, as journalctl takes it: \"-10min\", \"today\", \"2026-01-31 12:00\""},
-			&cli.IntFlag{Name: "lines", Aliases: []string{"n"}, Value: 100, Usage: "at most so many `LINES`; 0 means all"},
+			&cli.IntFlag{Name: "lines", Aliases: []string{"n"}, Value: 100, Usage: "at most so many `LINES`, the last ones, or the first with --since; 0 means all"},
 			outputFlag(),
 		},
 		BashComplete: completeFunctions,
@@ -41,7 +41,8 @@ func logs(c *cli.Context) error {
 		return usageError{fmt.Errorf("--lines is 0 or more, not %d", c.Int("lines"))}
 	}
 	args := []string{"--no-pager", "--unit=" + journalPattern(name)}
-	if n := c.Int("lines"); n > 0 {
+	// journalctl shows the first lines since some time, not the last: then all are shown, unless asked otherwise.
+	if n := c.Int("lines"); n > 0 && (c.IsSet("lines") || !c.IsSet("since")) {
 		args = append(args, "--lines="+strconv.Itoa(n))
 	}
 	if c.Bool("follow") {

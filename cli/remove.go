@@ -97,7 +97,7 @@ func (r remover) all(ctx context.Context, name string) error {
 			return err
 		}
 	}
-	return r.registry(name)
+	return r.registry(ctx, name)
 }
 
 func longestTimeout(route platform.Route) time.Duration {

@@ -21,6 +21,8 @@ type remover struct {
 	paths platform.Paths
 	store platform.Store
 	units *systemd.Manager
+	// kill tells that processes get no time to end, because nothing that they do is wanted.
+	kill bool
 }
 
 // instances lists the instances of a function that systemd knows, each with whether its service runs.
@@ -68,6 +70,11 @@ func (r remover) revision(ctx context.Context, id platform.RevisionID) error {
 
 // stop stops one instance for good.
 func (r remover) stop(ctx context.Context, id platform.InstanceID) error {
+	if r.kill {
+		if err := r.units.Kill(ctx, id.Service()); err != nil {
+			return err
+		}
+	}
 	// The socket first: a stopped service would be started again by whoever waits there.
 	for _, unit := range []string{id.Socket(), id.Service()} {
 		if err := r.units.Stop(ctx, unit); err != nil {
@@ -81,7 +88,13 @@ func (r remover) stop(ctx context.Context, id platform.InstanceID) error {
 }
 
 // registry removes a function that has no revision any more from the registry.
-func (r remover) registry(function string) error {
+func (r remover) registry(ctx context.Context, function string) error {
+	if err := r.units.Stop(ctx, units.SliceName(function)); err != nil {
+		return err
+	}
+	if err := r.paths.RemoveWorks(function); err != nil {
+		return err
+	}
 	if err := remove(units.SliceFile(r.paths, function)); err != nil {
 		return err
 	}

@@ -24,8 +24,10 @@ type configKey struct {
 	alias string
 	// null is what a null means; nil is the default.
 	null any
-	doc  string
-	put  func(*draft, any)
+	// example is a value as in a file.
+	example string
+	doc     string
+	put     func(*draft, any)
 }
 
 // draft is a configuration that is being read.
@@ -61,110 +63,129 @@ var (
 
 var configKeys = []configKey{
 	{
-		path: "name", doc: "Name of the function. `--name` comes first; without either it is made from the app.",
-		kind: checkedText{check: CheckName, pattern: namePattern.String(), what: "a name such as shop"},
-		put:  into(func(d *draft) *string { return &d.Name }),
+		path: "name", doc: "Name of the function. `--name` comes first; without either it is the name of the app's directory.",
+		example: "shop",
+		kind:    checkedText{check: CheckName, pattern: namePattern.String(), what: "a name such as shop"},
+		put:     into(func(d *draft) *string { return &d.Name }),
 	},
 	{
 		path: "app", doc: "The ASGI application to serve, such as `main:app`. An app on the command line comes first.",
-		kind: checkedText{check: checkApp, pattern: `^[^\s:]+:[^\s:]+$`, what: "an app such as main:app"},
-		put:  into(func(d *draft) *string { return &d.App }),
+		example: "main:app",
+		kind:    checkedText{check: checkApp, pattern: `^[^\s:]+:[^\s:]+$`, what: "an app such as main:app"},
+		put:     into(func(d *draft) *string { return &d.App }),
 	},
 	{
 		path: "command", doc: "The program to run instead of an `app`. It takes its listening socket as file descriptor 3 (`LISTEN_FDS`).",
-		kind: argv{},
-		put:  into(func(d *draft) *[]string { return &d.Command }),
+		example: "[./server, --verbose]",
+		kind:    argv{},
+		put:     into(func(d *draft) *[]string { return &d.Command }),
 	},
 	{
-		path: "instance", initial: "C3", doc: "Tier of each instance: its processor time, memory and price.",
+		path: "instance", doc: "Tier of each instance: its processor time, memory and price.",
+		initial: "C3", example: "C4",
 		kind: oneOf{tierNames(), func(s string) any { tier, _ := TierByName(s); return tier }},
 		put:  into(func(d *draft) *Tier { return &d.Instance }),
 	},
 	{
-		path: "timeout", initial: "120", doc: "Limit of a whole request, answered with 504 when it is over; a WebSocket is closed.",
+		path: "timeout", doc: "Limit of a whole request, answered with 504 when it is over; a WebSocket is closed.",
+		initial: "120", example: "5m",
 		kind: timeouts,
 		put:  into(func(d *draft) *time.Duration { return &d.Timeout }),
 	},
 	{
-		path: "disk_size", initial: "1G", null: int64(0), doc: "Size of the persistent directory `JCLOUD_WORKSPACE`. `0` or `null`: no directory.",
+		path: "disk_size", doc: "Size of the persistent directory `JCLOUD_WORKSPACE`. `0` or `null`: no directory.",
+		initial: "1G", null: int64(0), example: "512Mi",
 		kind: byteSize{},
 		put:  into(func(d *draft) *int64 { return &d.DiskSize }),
 	},
 	{path: "autoscale", doc: "How many instances run."},
 	{
-		path: "autoscale.min", initial: "1", doc: "Instances that always run. `0` is serverless: the first request starts one.",
+		path: "autoscale.min", doc: "Instances that always run. `0` is serverless: the first request starts one.",
+		initial: "1", example: "0",
 		kind: minimums,
 		put:  into(func(d *draft) *int { return &d.Autoscale.Min }),
 	},
 	{
-		path: "autoscale.max", initial: "10", doc: "The most instances that run. Not less than `min`.",
+		path: "autoscale.max", doc: "The most instances that run. Not less than `min`.",
+		initial: "10", example: "3",
 		kind: maximums,
 		put:  into(func(d *draft) *int { return &d.Autoscale.Max }),
 	},
 	{
-		path: "autoscale.metric", initial: "cpu", doc: "What the number of instances follows.",
+		path: "autoscale.metric", doc: "What the number of instances follows.",
+		initial: "cpu", example: "rps",
 		kind: oneOf{metricNames(), func(s string) any { return Metric(s) }},
 		put:  into(func(d *draft) *Metric { return &d.Autoscale.Metric }),
 	},
 	{
-		path: "autoscale.target", initialWords: targetWords(), doc: "What each instance should have of the metric, on average.",
+		path: "autoscale.target", doc: "What each instance should have of the metric, on average.",
+		initialWords: targetWords(), example: "40",
 		kind: positive{},
 		put:  into(func(d *draft) *float64 { return &d.Autoscale.Target }),
 	},
 	{
-		path: "autoscale.stable_window", initialWords: "`timeout`, within 6 s and 1 h", doc: "Time over which the metric is averaged.",
+		path: "autoscale.stable_window", doc: "Time over which the metric is averaged.",
+		initialWords: "`timeout`, within 6 s and 1 h", example: "60",
 		kind: windows,
 		put:  into(func(d *draft) *time.Duration { return &d.Autoscale.StableWindow }),
 	},
 	{
-		path: "autoscale.scale_down_delay", initial: "30s", doc: "How long the load must be lower before instances are stopped.",
+		path: "autoscale.scale_down_delay", doc: "How long the load must be lower before instances are stopped.",
+		initial: "30s", example: "2m",
 		kind: delays,
 		put:  into(func(d *draft) *time.Duration { return &d.Autoscale.ScaleDownDelay }),
 	},
 	{
-		path: "autoscale.revision_timeout", alias: "timeout", kind: timeouts,
+		path: "autoscale.revision_timeout", example: "300", alias: "timeout", kind: timeouts,
 		put: into(func(d *draft) *time.Duration { return &d.revisionTimeout }),
 	},
 	{
-		path: "autoscale_min", alias: "autoscale.min", kind: minimums,
+		path: "autoscale_min", example: "0", alias: "autoscale.min", kind: minimums,
 		put: into(func(d *draft) *int { return &d.Autoscale.Min }),
 	},
 	{
-		path: "autoscale_max", alias: "autoscale.max", kind: maximums,
+		path: "autoscale_max", example: "3", alias: "autoscale.max", kind: maximums,
 		put: into(func(d *draft) *int { return &d.Autoscale.Max }),
 	},
 	{
-		path: "workers", initial: "1", doc: "Worker processes in each instance. Only for an `app`.",
+		path: "workers", doc: "Worker processes in each instance. Only for an `app`.",
+		initial: "1", example: "2",
 		kind: integer{min: 1, max: 64},
 		put:  into(func(d *draft) *int { return &d.Workers }),
 	},
 	{
-		path: "concurrency", initial: "0", doc: "The most requests that an instance works on at once; the others wait. `0`: no limit.",
+		path: "concurrency", doc: "The most requests that an instance works on at once; the others wait. `0`: no limit.",
+		initial: "0", example: "20",
 		kind: integer{min: 0, max: 10000},
 		put:  into(func(d *draft) *int { return &d.Concurrency }),
 	},
 	{
 		path: "env", doc: "Environment variables. Everybody who may read the file sees them: give secrets with `--secret`.",
-		kind: dictionary{CheckEnvName, checkEnvValue, envNameSchema(), "a mapping of environment variables to texts"},
-		put:  into(func(d *draft) *map[string]string { return &d.Env }),
+		example: "{LOG_LEVEL: debug}",
+		kind:    dictionary{CheckEnvName, checkEnvValue, envNameSchema(), "a mapping of environment variables to texts"},
+		put:     into(func(d *draft) *map[string]string { return &d.Env }),
 	},
 	{
 		path: "hosts", doc: "Host names of the function, besides the one that it gets from its name.",
-		kind: hostNames, put: addHosts,
+		example: "[shop.example.com]",
+		kind:    hostNames, put: addHosts,
 	},
-	{path: "custom_dns", alias: "hosts", kind: hostNames, put: addHosts},
+	{path: "custom_dns", example: "shop.example.com", alias: "hosts", kind: hostNames, put: addHosts},
 	{
-		path: "labels", doc: "Labels, shown and selected by `fnctl list`.",
-		kind: dictionary{checkLabelName, checkLabelValue, schema{"pattern": labelPattern.String()}, "a mapping of labels to texts"},
-		put:  into(func(d *draft) *map[string]string { return &d.Labels }),
+		path: "labels", doc: "Labels to tell functions apart. They say nothing to fnctl.",
+		example: "{team: web}",
+		kind:    dictionary{checkLabelName, checkLabelValue, schema{"pattern": labelPattern.String()}, "a mapping of labels to texts"},
+		put:     into(func(d *draft) *map[string]string { return &d.Labels }),
 	},
 	{
-		path: "expose", initial: "true", doc: "Whether the function can be reached through the gateway's public address.",
+		path: "expose", doc: "Whether the gateway serves the function. `false`: only `fnctl invoke` and its socket reach it.",
+		initial: "true", example: "false",
 		kind: boolean{},
 		put:  into(func(d *draft) *bool { return &d.Expose }),
 	},
 	{
-		path: "minAvailable", initial: "0", doc: "Instances that stay ready while a new revision takes over. Not more than `autoscale.max`.",
+		path: "minAvailable", doc: "Instances that stay ready while a new revision takes over. Not more than `autoscale.max`.",
+		initial: "0", example: "1",
 		kind: integer{min: 0, max: unbounded},
 		put:  into(func(d *draft) *int { return &d.MinAvailable }),
 	},

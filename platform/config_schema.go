@@ -80,7 +80,7 @@ func nullable(s schema) schema {
 
 // given is the schema of a mapping that sets a key to something else than null.
 func given(name string, with schema) schema {
-	return schema{"required": []string{name}, "properties": schema{name: with}}
+	return schema{"type": "object", "required": []string{name}, "properties": schema{name: with}}
 }
 
 var notNull = schema{"not": schema{"type": "null"}}
@@ -97,13 +97,21 @@ func exclusiveSchemas() []schema {
 func targetSchemas() []schema {
 	var all []schema
 	for _, rule := range metricRules {
-		isMetric := given("metric", schema{"const": rule.metric})
 		if rule.target == 0 {
-			all = append(all, schema{"if": isMetric, "then": given("target", notNull)})
+			all = append(all, schema{"if": metricSchema(rule.metric), "then": given("target", notNull)})
 		}
 		if rule.limit > 0 {
-			all = append(all, schema{"if": isMetric, "then": schema{"properties": schema{"target": schema{"maximum": rule.limit}}}})
+			limit := schema{"properties": schema{"target": schema{"maximum": rule.limit}}}
+			all = append(all, schema{"if": metricSchema(rule.metric), "then": limit})
 		}
 	}
 	return all
+}
+
+// metricSchema is the schema of an autoscale section that uses a metric, as it does by default with one of them.
+func metricSchema(metric Metric) schema {
+	if k, _ := findKey("autoscale.metric"); k.initial == string(metric) {
+		return schema{"type": "object", "properties": schema{"metric": schema{"enum": []any{metric, nil}}}}
+	}
+	return given("metric", schema{"const": metric})
 }

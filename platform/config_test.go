@@ -258,6 +258,14 @@ func TestLoadConfigDanglingLink(t *testing.T) {
 	}
 }
 
+// TestLoadConfigEndless fails by never ending.
+func TestLoadConfigEndless(t *testing.T) {
+	_, _, err := platform.LoadConfig(".", "/dev/zero")
+	if got, want := errorText(err), "/dev/zero:1:1: the file is larger than 1 MiB"; got != want {
+		t.Errorf("got %q, want %q", got, want)
+	}
+}
+
 func writeFixture(t *testing.T, path, text string) {
 	t.Helper()
 	if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil {

@@ -152,7 +152,7 @@ func syntaxProblem(err error) string { return yamlErrorPrefix.ReplaceAllString(e
 // line that breaks it is the one with which the file, cut off after it, first has the same problem.
 func syntaxLine(data []byte, lines [][]byte, err error) int {
 	if len(data) > maxSearchSize {
-		named, _ := strconv.Atoi(yamlErrorPrefix.FindStringSubmatch(err.Error())[1])
+		named, _ := strconv.Atoi(yamlErrorPrefix.ReplaceAllString(yamlErrorPrefix.FindString(err.Error()), "$1"))
 		return max(named, 1)
 	}
 	problem := syntaxProblem(err)

@@ -19,3 +19,22 @@ func (p Paths) RemoveWork(id InstanceID) error {
 	}
 	return nil
 }
+
+// RemoveWorks removes all copies of a function's app, of instances that nobody remembers, too.
+func (p Paths) RemoveWorks(function string) error {
+	entries, err := os.ReadDir(p.join("var/cache/private", WorkName("")))
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	for _, entry := range entries {
+		if id, err := ParseInstanceID(entry.Name()); err == nil && id.Revision.Function == function {
+			if err := p.RemoveWork(id); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}

@@ -37,6 +37,7 @@ type Autoscaler struct {
 
 	last        int // the last decision
 	lastAt      time.Time
+	grown       time.Time // when the decision was last larger than the one before
 	active      time.Time // the last activity; zero if there never was any
 	initialized bool
 }
@@ -87,6 +88,9 @@ func (a *Autoscaler) Decide(now time.Time, s Sample) Decision {
 	a.zero(now, &d)
 	a.bound(&d)
 
+	if d.Desired > a.last {
+		a.grown = now
+	}
 	a.last, a.lastAt = d.Desired, now
 	d.Panicking = !a.panicAt.IsZero()
 	if d.Panicking {
@@ -132,7 +136,7 @@ func (a *Autoscaler) describe(s Sample) Decision {
 // Source: Knative Serving, pkg/autoscaler/scaling/autoscaler.go, Scale.
 func (a *Autoscaler) size(now time.Time, s Sample, d *Decision) {
 	c := &a.cfg
-	stableNeed, panicNeed := a.need(s.Stable/c.Target), a.need(s.Panic/c.Target)
+	stableNeed, panicNeed := a.need(now, s.Stable/c.Target), a.need(now, s.Panic/c.Target)
 	stable, stableReason := a.limit(stableNeed, s.Ready, ReasonStable)
 	urgent, urgentReason := a.limit(panicNeed, s.Ready, ReasonSurge)
 
@@ -155,16 +159,17 @@ func (a *Autoscaler) size(now time.Time, s Sample, d *Decision) {
 // need is the number of instances for a load given in instances' worth.
 //
 // A load just above a whole number is noise of the measurement: it doesn't add an instance while
-// the present ones are within the tolerance, and a twentieth of an instance never does. When it
-// does, it goes to the full need, and a shrink follows the plain ceiling: the two points lie apart,
-// so constant load can't make it swing.
-func (a *Autoscaler) need(load float64) float64 {
+// the present ones are within the tolerance, and a twentieth of an instance never does. Growth that
+// has begun goes on to the full need, until the panic window has seen all of it; and a shrink
+// follows the plain ceiling. So the two points lie apart, and constant load can't make it swing.
+func (a *Autoscaler) need(now time.Time, load float64) float64 {
 	tolerance := a.cfg.Tolerance
 	if a.cfg.Reference || tolerance == 0 || load <= 0 {
 		return math.Ceil(load)
 	}
 	n := max(1, math.Ceil(load-min(tolerance, 0.05)))
-	if last := float64(a.last); n > last && load <= last*(1+tolerance) {
+	growing := now.Sub(a.grown) <= a.cfg.PanicWindow+a.cfg.Tick
+	if last := float64(a.last); n > last && load <= last*(1+tolerance) && !growing {
 		return last
 	}
 	return n

@@ -1,6 +1,7 @@
 package autoscaler_test
 
 import (
+	"slices"
 	"testing"
 	"time"
 
@@ -50,6 +51,48 @@ func TestStepsOfExactMultiples(t *testing.T) {
 	}
 }
 
+// A step in load begins anywhere between two ticks; until the last instance it needs is wanted, it
+// takes at most half a second at the median.
+func TestReactionTime(t *testing.T) {
+	for _, m := range []autoscaler.Metric{autoscaler.Concurrency, autoscaler.RPS} {
+		for _, step := range []struct{ from, to float64 }{{0, 2}, {2, 4}, {0, 17}, {2, 3}, {4, 12}} {
+			var times []time.Duration
+			for phase := range 20 {
+				times = append(times, reaction(ours(m, 20), step.from, step.to, time.Duration(phase)*10*time.Millisecond))
+			}
+			slices.Sort(times)
+			median, slowest := times[len(times)/2], times[len(times)-1]
+			t.Logf("%-11s %2v to %2v instances' worth: median %v, slowest %v", m, step.from, step.to, median, slowest)
+			if m == autoscaler.Concurrency && median > 500*time.Millisecond || slowest > 1200*time.Millisecond {
+				t.Errorf("%s, %v to %v: median %v, slowest %v", m, step.from, step.to, median, slowest)
+			}
+		}
+	}
+}
+
+// reaction is how long after a step, phase after a tick, the size is right. Load is in instances'
+// worth; what is wanted is on the way from then on.
+func reaction(cfg autoscaler.Config, from, to float64, phase time.Duration) time.Duration {
+	a := autoscaler.New(cfg, int(from), start)
+	m := autoscaler.NewMeter(cfg.StableWindow, cfg.PanicWindow)
+	s := autoscaler.Sample{Ready: int(from)}
+	step, total := start.Add(10*time.Minute+phase), 0.0
+	for now := start; now.Before(step.Add(time.Hour)); now = now.Add(cfg.Tick) {
+		part := min(1, max(0, float64(now.Sub(step))/float64(cfg.Tick))) // of the tick with the new load
+		load := from + (to-from)*part
+		total += load * cfg.Target * cfg.Tick.Seconds()
+		m.Count(now, total)
+		s.Active = load > 0
+		s.Stable, s.Panic, s.Valid = m.Values(now)
+		d := a.Decide(now, s)
+		if part > 0 && d.Desired >= int(to) {
+			return now.Sub(step)
+		}
+		s.Starting = max(0, d.Desired-s.Ready)
+	}
+	return time.Hour
+}
+
 func TestGrowthOutsidePanicDoesNotWaitForTheStableWindow(t *testing.T) {
 	a := autoscaler.New(ours(autoscaler.Concurrency, 6), 0, start)
 	a.Decide(start, busy(4, 24)) // 4 of 4
@@ -78,7 +121,7 @@ func TestToleranceKeepsASizeButDoesNotCutANeed(t *testing.T) {
 		s := autoscaler.Sample{Ready: c.from, Stable: float64(c.from) * 10, Valid: true, Active: true}
 		a.Decide(start, s)
 		s.Stable = c.load
-		if d := a.Decide(start, s); d.Desired != c.want {
+		if d := a.Decide(start.Add(time.Minute), s); d.Desired != c.want {
 			t.Errorf("load %v on %d: desired = %d, want %d", c.load, c.from, d.Desired, c.want)
 		}
 	}
@@ -260,6 +303,10 @@ func TestSettled(t *testing.T) {
 	}
 	if a.Decide(start, busy(1, 20)); a.Decide(start, idle(1)).Settled {
 		t.Error("settled in panic")
+	}
+	cfg.Min = 2
+	if autoscaler.New(cfg, 2, start).Decide(start, idle(2)).Settled {
+		t.Error("settled in panic at min")
 	}
 }
 

@@ -6,6 +6,9 @@ import "time"
 // exact time, so that readings at uneven intervals don't shift load between buckets, and a missed
 // reading loses nothing: the counter has gone on.
 //
+// A function that wakes up should get a new meter, with the readings of the last tick and of this
+// one: the values are then means since it woke, and not held down by the silence before.
+//
 // A Meter is not safe for concurrent use.
 type Meter struct {
 	stable, urgent track

@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/coreos/go-systemd/v22/dbus"
+	"golang.org/x/sys/unix"
 
 	"github.com/fnctl/fnctl/platform"
 )
@@ -83,7 +84,10 @@ func (m *Manager) job(ctx context.Context, verb, unit string, method jobMethod) 
 	}
 	// Buffered: the library's dispatcher blocks on this channel, and we may have stopped listening.
 	done := make(chan string, 1)
-	if _, err := method(conn, ctx, unit, "replace", done); err != nil {
+	switch _, err := method(conn, ctx, unit, "replace", done); {
+	case isNoSuchUnit(err) && verb == "stop":
+		return nil // there is nothing to stop
+	case err != nil:
 		return fmt.Errorf("%s %s: %w", verb, unit, err)
 	}
 	lost := time.NewTicker(time.Second)
@@ -103,6 +107,19 @@ func (m *Manager) job(ctx context.Context, verb, unit string, method jobMethod) 
 			}
 		}
 	}
+}
+
+// Kill ends all processes of a unit at once. A unit that is not loaded is no error.
+func (m *Manager) Kill(ctx context.Context, unit string) error {
+	conn, err := m.connection()
+	if err != nil {
+		return err
+	}
+	err = conn.KillUnitWithTarget(ctx, unit, dbus.All, int32(unix.SIGKILL))
+	if isNoSuchUnit(err) || isNoProcess(err) {
+		return nil
+	}
+	return err
 }
 
 // ResetFailed makes systemd forget that a unit has failed. A unit that is not loaded is no error.

@@ -65,7 +65,14 @@ func timestamp(v any) time.Time {
 	return time.UnixMicro(int64(usec))
 }
 
-func isNoSuchUnit(err error) bool {
+func isNoSuchUnit(err error) bool { return isNamed(err, "org.freedesktop.systemd1.NoSuchUnit") }
+
+// isNoProcess recognizes the answer to a signal for a unit without processes.
+func isNoProcess(err error) bool {
+	return isNamed(err, "org.freedesktop.systemd1.NoSuchProcess") || isNamed(err, "System.Error.ESRCH")
+}
+
+func isNamed(err error, name string) bool {
 	var dbusError godbus.Error
-	return errors.As(err, &dbusError) && dbusError.Name == "org.freedesktop.systemd1.NoSuchUnit"
+	return errors.As(err, &dbusError) && dbusError.Name == name
 }
