@@ -285,10 +285,14 @@ func (d *deployment) undo(ctx context.Context) error {
 	if err := errors.Join(os.RemoveAll(d.temporary()), r.revision(ctx, d.revision.ID)); err != nil {
 		return fmt.Errorf("remove what the failed deploy left: %w", err)
 	}
-	if _, err := d.store.Route(d.request.name); errors.Is(err, platform.ErrNoFunction) {
-		return r.registry(ctx, d.request.name)
+	if _, err := d.store.Route(d.request.name); !errors.Is(err, platform.ErrNoFunction) {
+		return nil
 	}
-	return nil
+	// systemd made the workspace. An app may have written there, or an earlier function of this name: then it stays.
+	if os.Remove(d.paths.Workspace(d.request.name)) == nil {
+		os.Remove(d.paths.WorkspaceLink(d.request.name))
+	}
+	return r.registry(ctx, d.request.name)
 }
 
 func reaches(route platform.Route, id platform.RevisionID) bool {
