@@ -1,0 +1,110 @@
+# make help says what there is.
+
+SHELL := /bin/bash
+.SHELLFLAGS := -eu -o pipefail -c
+.DEFAULT_GOAL := help
+MAKEFLAGS += --no-print-directory
+
+VERSION := $(shell packaging/version)
+# Equal sources make equal packages.
+export SOURCE_DATE_EPOCH := $(shell git log -1 --format=%ct 2>/dev/null || echo 0)
+
+HOST_ARCH := $(shell go env GOARCH)
+ARCHES := amd64 arm64
+
+# Tools are built by go run, once, and stay in Go's build cache. nfpm: the newest whose modules the Go module
+# proxy serves.
+NFPM := go run github.com/goreleaser/nfpm/v2/cmd/nfpm@v2.45.2
+LINT := go run github.com/golangci/golangci-lint/v2/cmd/golangci-lint@v2.15.0
+
+# One machine for each core, so that the tests of two do not measure each other.
+E2E_FLAGS := -race -parallel 2 -tags e2e
+
+.PHONY: help
+help: ## what there is to make
+	@sed -n 's/^\([a-z0-9-]*\):.*## \(.*\)/\1|\2/p' $(MAKEFILE_LIST) | awk -F'|' '{ printf "  make %-10s %s\n", $$1, $$2 }'
+
+.PHONY: build
+build: dist/linux_$(HOST_ARCH)/fnctl ## the binary, for this machine: dist/fnctl
+	@ln -sf linux_$(HOST_ARCH)/fnctl dist/fnctl
+
+# Go knows best what is up to date.
+.PHONY: $(ARCHES:%=dist/linux_%/fnctl)
+$(ARCHES:%=dist/linux_%/fnctl): dist/linux_%/fnctl:
+	CGO_ENABLED=0 GOOS=linux GOARCH=$* go build -trimpath -buildvcs=false \
+		-ldflags '-s -w -X github.com/fnctl/fnctl/cli.version=$(VERSION)' -o $@ .
+
+.PHONY: completions
+completions: build
+	@mkdir -p dist/completions
+	dist/fnctl completion bash >dist/completions/fnctl.bash
+	dist/fnctl completion fish >dist/completions/fnctl.fish
+	dist/fnctl completion zsh >dist/completions/_fnctl
+
+# dpkg and rpm have names of their own for architectures, and rpm has a release.
+DEBS := $(ARCHES:%=dist/fnctl_$(VERSION)_%.deb)
+RPMS := $(ARCHES:%=dist/fnctl_$(VERSION)_%.rpm)
+
+.PHONY: package deb
+package: old-packages $(DEBS) $(RPMS) ## the packages: dist/fnctl_VERSION_ARCH.deb and .rpm, for amd64 and arm64
+deb: old-packages dist/fnctl_$(VERSION)_$(HOST_ARCH).deb ## only the .deb for this machine, which the tests install
+
+.PHONY: old-packages
+old-packages:
+	@rm -f dist/fnctl_*.deb dist/fnctl_*.rpm
+
+# go run must build nfpm for this machine, so the architecture of the package has a name of its own.
+define nfpm
+PKG_ARCH=$* VERSION='$(VERSION)' $(NFPM) package --packager $(1) --target $@
+endef
+dist/fnctl_$(VERSION)_%.deb: dist/linux_%/fnctl completions
+	$(call nfpm,deb)
+dist/fnctl_$(VERSION)_%.rpm: dist/linux_%/fnctl completions
+	$(call nfpm,rpm)
+
+.PHONY: deps
+deps: ## what tests and the demo need of Debian's packages, if it is missing
+	@testdata/machine/deps
+
+.PHONY: image image-bookworm image-trixie
+image: image-bookworm image-trixie ## the images of the test machines, in .cache
+image-bookworm image-trixie: image-%: deps
+	@testdata/machine/build $* >/dev/null
+
+SCRIPTS := .ci/run packaging/version testdata/machine/build testdata/machine/deps e2e/machine/guard.sh \
+	$(wildcard packaging/deb/*)
+
+.PHONY: check
+check: deps ## format, vet, lint
+	@unformatted=$$(gofmt -l $$(go list -tags e2e -f '{{.Dir}}' ./...)); \
+		[ -z "$$unformatted" ] || { echo "not formatted by gofmt:" $$unformatted; exit 1; }
+	go vet ./...
+	go vet -tags e2e ./e2e/...
+	$(LINT) run
+	shellcheck $(SCRIPTS)
+	shellcheck --shell=sh packaging/rpm/*
+
+.PHONY: unit e2e test
+unit: ## tests that need no machine
+	go test -race ./...
+e2e: deb image ## tests on real systemd
+	go test $(E2E_FLAGS) -count=1 -timeout 25m ./e2e/...
+test: check deb image ## everything: check, unit and end to end
+	go test -race ./...
+	go test $(E2E_FLAGS) -count=1 -timeout 25m ./e2e/...
+
+.PHONY: soak
+soak: deb image ## what takes hours
+	go test $(E2E_FLAGS),soak -count=1 -timeout 24h -run Soak ./e2e/...
+
+.PHONY: demo
+demo: deb image-bookworm ## deploys the sample functions on a disposable machine and shows what happens
+	@go run -tags e2e ./e2e/demo
+
+.PHONY: bench
+bench: deb image-bookworm ## fnctl against its peers
+	@go run -tags e2e ./e2e/bench
+
+.PHONY: clean
+clean: ## removes what make has made
+	rm -rf dist .cache
