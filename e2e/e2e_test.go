@@ -1,0 +1,190 @@
+//go:build e2e
+
+// Package e2e has the tests that take a real systemd: each group of them boots a disposable machine
+// (package machine), installs the .deb on it with apt, and drives fnctl as a user would.
+package e2e
+
+import (
+	"context"
+	"os"
+	"path/filepath"
+	"runtime"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/fnctl/fnctl/e2e/machine"
+)
+
+// As many machines at once as two cores carry without the tests measuring each other.
+var slots = make(chan struct{}, 2)
+
+// Long enough for every single command of a test; the test as a whole has go test's -timeout.
+const commandTimeout = 5 * time.Minute
+
+// testMachine is a machine whose failures are the test's. Methods take the t that fails, because a
+// group of subtests shares one machine.
+type testMachine struct{ *machine.Machine }
+
+// boot boots a clean machine for the rest of the test, and prints its journal if the test fails.
+// It waits for one of the few places; tests that boot call t.Parallel first.
+func boot(t *testing.T, suite string) *testMachine {
+	t.Helper()
+	slots <- struct{}{}
+	t.Cleanup(func() { <-slots })
+
+	m, err := machine.Boot(t.Context(), machine.Options{Suite: suite, Log: t.Output()})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		if t.Failed() {
+			t.Logf("console of %s:\n%s\njournal:\n%s", suite, m.Console(), m.Journal(500))
+		}
+		if err := m.Close(); err != nil {
+			t.Error(err)
+		}
+	})
+	return &testMachine{m}
+}
+
+// bootInstalled boots a machine and installs fnctl on it.
+func bootInstalled(t *testing.T, suite string) *testMachine {
+	t.Helper()
+	m := boot(t, suite)
+	m.Install(t, debPath(t))
+	return m
+}
+
+// debPath returns the package to test: $FNCTL_DEB, or the newest that make package has made for this
+// architecture.
+func debPath(t *testing.T) string {
+	t.Helper()
+	if deb := os.Getenv("FNCTL_DEB"); deb != "" {
+		return deb
+	}
+	pattern := filepath.Join(machine.Root(), "dist", "fnctl_*_"+runtime.GOARCH+".deb")
+	debs, _ := filepath.Glob(pattern)
+	newest, at := "", time.Time{}
+	for _, deb := range debs {
+		if info, err := os.Stat(deb); err == nil && info.ModTime().After(at) {
+			newest, at = deb, info.ModTime()
+		}
+	}
+	if newest == "" {
+		t.Fatalf("no %s: run make package, or make test", pattern)
+	}
+	return newest
+}
+
+// function returns the directory of a sample function.
+func function(name string) string {
+	return filepath.Join(machine.Root(), "testdata", "functions", name)
+}
+
+// MustRun runs a command as root and returns its standard output; the test ends if it fails.
+func (m *testMachine) MustRun(t *testing.T, name string, args ...string) string {
+	t.Helper()
+	ctx, cancel := context.WithTimeout(t.Context(), commandTimeout)
+	defer cancel()
+	out, err := m.Run(ctx, name, args...)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return out.Stdout
+}
+
+// MustRunIn is MustRun in a directory of the machine.
+func (m *testMachine) MustRunIn(t *testing.T, dir, name string, args ...string) string {
+	t.Helper()
+	return m.MustRun(t, "env", append([]string{"--chdir=" + dir, name}, args...)...)
+}
+
+// MustFail runs a command that must exit with code, and returns all that it left.
+func (m *testMachine) MustFail(t *testing.T, code int, name string, args ...string) machine.Result {
+	t.Helper()
+	ctx, cancel := context.WithTimeout(t.Context(), commandTimeout)
+	defer cancel()
+	out, err := m.Run(ctx, name, args...)
+	if out.Code != code {
+		t.Fatalf("%s %s: got exit code %d, want %d (%v)", name, strings.Join(args, " "), out.Code, code, err)
+	}
+	return out
+}
+
+// Start starts a command that runs beside the test. The returned function ends it with a signal, waits
+// for it, and returns all that it wrote; at the latest the end of the test ends it.
+func (m *testMachine) Start(t *testing.T, name string, args ...string) (stop func(syscall.Signal) string) {
+	t.Helper()
+	cmd := m.Command(t.Context(), name, args...)
+	var out strings.Builder
+	cmd.Stdout, cmd.Stderr = &out, &out
+	if err := cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	done := make(chan struct{})
+	go func() {
+		_ = cmd.Wait() // it was stopped, so its exit code says nothing
+		close(done)
+	}()
+	t.Cleanup(func() { <-done }) // t.Context ends before: so does the command
+	return func(signal syscall.Signal) string {
+		_ = machine.Stop(cmd, signal) // it may have ended by itself
+		<-done
+		return out.String()
+	}
+}
+
+// CopyIn copies a file or directory of the host to a path of the machine.
+func (m *testMachine) CopyIn(t *testing.T, from, to string) {
+	t.Helper()
+	if err := m.Machine.CopyIn(t.Context(), from, to); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// WriteFile writes a file of the machine, mode 0644.
+func (m *testMachine) WriteFile(t *testing.T, path, text string) {
+	t.Helper()
+	if err := m.Machine.WriteFile(t.Context(), path, []byte(text), 0o644); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// Install installs a .deb of the host with apt.
+func (m *testMachine) Install(t *testing.T, deb string) {
+	t.Helper()
+	if err := m.Machine.Install(t.Context(), deb); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// Reboot reboots the machine in an orderly way and waits until it is up again.
+func (m *testMachine) Reboot(t *testing.T) {
+	t.Helper()
+	if err := m.Machine.Reboot(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// PowerLoss kills every process of the machine at once, and boots it again from what was on disk.
+func (m *testMachine) PowerLoss(t *testing.T) {
+	t.Helper()
+	if err := m.KillHard(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	if err := m.BootAgain(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// eventually waits for a condition, looking every 20 ms; the test ends if it is not met in time.
+func eventually(t *testing.T, within time.Duration, what string, met func() bool) {
+	t.Helper()
+	for deadline := time.Now().Add(within); !met(); time.Sleep(20 * time.Millisecond) {
+		if time.Now().After(deadline) {
+			t.Fatalf("not within %v: %s", within, what)
+		}
+	}
+}

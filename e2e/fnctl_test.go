@@ -1,0 +1,180 @@
+//go:build e2e
+
+package e2e
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"io"
+	"net/http"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+)
+
+// status is the part of "fnctl status NAME -o json" that the tests, and the scripts of users, rely on.
+type status struct {
+	Name      string `json:"name"`
+	Phase     string `json:"phase"`
+	Endpoint  string `json:"endpoint"`
+	Revisions []struct {
+		Name      string     `json:"name"`
+		Traffic   int        `json:"traffic"`
+		Instances []instance `json:"instances"`
+	} `json:"revisions"`
+	Scale struct {
+		Metric  string  `json:"metric"`
+		Target  float64 `json:"target"`
+		Value   float64 `json:"value"`
+		Ready   int     `json:"ready"`
+		Desired int     `json:"desired"`
+		Min     int     `json:"min"`
+		Max     int     `json:"max"`
+	} `json:"scale"`
+}
+
+type instance struct {
+	Name     string `json:"name"`
+	Unit     string `json:"unit"`
+	State    string `json:"state"`
+	PIDs     []int  `json:"pids"`
+	InFlight int    `json:"in_flight"`
+}
+
+func (s status) states() string {
+	var states []string
+	for _, r := range s.Revisions {
+		for _, i := range r.Instances {
+			states = append(states, i.State)
+		}
+	}
+	slices.Sort(states)
+	return strings.Join(states, " ")
+}
+
+func (m *testMachine) status(t *testing.T, name string) status {
+	t.Helper()
+	var s status
+	if err := json.Unmarshal([]byte(m.MustRun(t, "fnctl", "status", name, "-o", "json")), &s); err != nil {
+		t.Fatal(err)
+	}
+	return s
+}
+
+// deploy copies a sample function to the machine, changes its jcloud.yml if one is given, and deploys it.
+func (m *testMachine) deploy(t *testing.T, name, config string, args ...string) string {
+	t.Helper()
+	dir := "/srv/" + name
+	m.CopyIn(t, function(name), dir)
+	if config != "" {
+		m.WriteFile(t, dir+"/jcloud.yml", config)
+	}
+	return m.MustRunIn(t, dir, "fnctl", append([]string{"deploy"}, args...)...)
+}
+
+// waitZero waits until a function has no process.
+func (m *testMachine) waitZero(t *testing.T, name string, within time.Duration) {
+	t.Helper()
+	eventually(t, within, name+" has no process and one armed socket", func() bool {
+		return m.status(t, name).states() == "armed"
+	})
+}
+
+// answer is what came of a request.
+type answer struct {
+	code   int
+	header http.Header
+	body   string
+	took   time.Duration
+}
+
+func fetch(ctx context.Context, client *http.Client, url string) (answer, error) {
+	started := time.Now()
+	req, err := http.NewRequestWithContext(ctx, http.MethodGet, url, nil)
+	if err != nil {
+		return answer{}, err
+	}
+	resp, err := client.Do(req)
+	if err != nil {
+		return answer{}, err
+	}
+	defer resp.Body.Close()
+	body, err := io.ReadAll(resp.Body)
+	return answer{resp.StatusCode, resp.Header, string(body), time.Since(started)}, err
+}
+
+// mustGet expects 200.
+func (m *testMachine) mustGet(t *testing.T, url string) answer {
+	t.Helper()
+	a, err := fetch(t.Context(), m.Client(), url)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if a.code != http.StatusOK {
+		t.Fatalf("%s: got %d %q, want 200", url, a.code, a.body)
+	}
+	return a
+}
+
+// traffic asks for a URL again and again until it is stopped, by several clients, some of which take a new connection for
+// each request.
+type traffic struct {
+	cancel context.CancelFunc
+	ended  []chan []error
+	count  chan int
+}
+
+func (m *testMachine) startTraffic(t *testing.T, url string, clients int) *traffic {
+	t.Helper()
+	ctx, cancel := context.WithCancel(context.WithoutCancel(t.Context()))
+	tr := &traffic{cancel: cancel, count: make(chan int, clients)}
+	for n := range clients {
+		client := m.Client()
+		if n%2 == 1 {
+			client.Transport.(*http.Transport).DisableKeepAlives = true
+		}
+		ended := make(chan []error, 1)
+		tr.ended = append(tr.ended, ended)
+		go func() {
+			var errs []error
+			sent := 0
+			for ctx.Err() == nil {
+				// The request itself is not cut short, or its end would be an error of ours.
+				a, err := fetch(context.WithoutCancel(ctx), client, url)
+				if err == nil && a.code != http.StatusOK {
+					err = fmt.Errorf("%d %s", a.code, a.body)
+				}
+				if err != nil {
+					errs = append(errs, err)
+				}
+				sent++
+			}
+			client.CloseIdleConnections()
+			tr.count <- sent
+			ended <- errs
+		}()
+	}
+	t.Cleanup(cancel)
+	return tr
+}
+
+// stop ends the traffic; not one request may have failed.
+func (tr *traffic) stop(t *testing.T) {
+	t.Helper()
+	tr.cancel()
+	var errs []error
+	total := 0
+	for _, ended := range tr.ended {
+		errs = append(errs, <-ended...)
+		total += <-tr.count
+	}
+	if len(errs) > 0 {
+		t.Errorf("%d of %d requests failed, the first: %v", len(errs), total, errs[0])
+	}
+	if total < 10 {
+		t.Errorf("there were only %d requests: that proves nothing", total)
+	}
+	t.Logf("%d requests", total)
+}

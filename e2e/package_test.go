@@ -1,0 +1,125 @@
+//go:build e2e
+
+package e2e
+
+import (
+	"strings"
+	"testing"
+
+	"github.com/fnctl/fnctl/e2e/machine"
+)
+
+var packageUnits = []string{
+	"fnctl-gateway.socket", "fnctl-gateway-status.socket", "fnctl-gateway.service", "fnctl-activator.service", "fnctl.target",
+}
+
+func TestPackage(t *testing.T) {
+	for _, suite := range []string{machine.Bookworm, machine.Trixie} {
+		t.Run(suite, func(t *testing.T) {
+			t.Parallel()
+			m := boot(t, suite)
+			before := m.files(t)
+			m.Install(t, debPath(t))
+			t.Run("installed", func(t *testing.T) { testPackageInstalled(t, m) })
+			t.Run("upgrade", func(t *testing.T) { testPackageUpgrade(t, m) })
+			t.Run("restart of the address", func(t *testing.T) { testPackageSocketRestart(t, m) })
+			t.Run("reboot", func(t *testing.T) { m.Reboot(t); testPackageInstalled(t, m) })
+			t.Run("remove", func(t *testing.T) { testPackageRemove(t, m) })
+			t.Run("purge", func(t *testing.T) { testPackagePurge(t, m, before) })
+		})
+	}
+}
+
+func testPackageInstalled(t *testing.T, m *testMachine) {
+	for _, unit := range packageUnits {
+		m.waitActive(t, unit)
+		if got := m.MustRun(t, "systemctl", "is-enabled", unit); got != "enabled\n" {
+			t.Errorf("%s is %q", unit, got)
+		}
+	}
+	if got := m.MustRun(t, "systemctl", "--failed", "--no-legend", "--plain"); got != "" {
+		t.Errorf("failed units:\n%s", got)
+	}
+	client := m.Client()
+	defer client.CloseIdleConnections()
+	response, err := client.Get("http://nobody.localhost:8080/")
+	if err != nil {
+		t.Fatal(err)
+	}
+	response.Body.Close()
+	if response.StatusCode != 404 {
+		t.Errorf("unknown host: got %s, want 404", response.Status)
+	}
+	// Silent: every directive is known to this systemd, and used where it belongs.
+	verify := append([]string{"systemd-analyze", "verify", "--man=no"}, packageUnits...)
+	out, err := m.Run(t.Context(), "env", append(verify, "fn.slice")...)
+	if err != nil || out.Stdout+out.Stderr != "" {
+		t.Errorf("systemd-analyze verify: %v\n%s%s", err, out.Stdout, out.Stderr)
+	}
+}
+
+func testPackageUpgrade(t *testing.T, m *testMachine) {
+	sockets := m.property(t, "fnctl-gateway.socket", "InvocationID")
+	gateway := m.property(t, "fnctl-gateway.service", "InvocationID")
+	activator := m.property(t, "fnctl-activator.service", "InvocationID")
+	m.MustRun(t, "sh", "-c", "apt-get install --yes --quiet --reinstall /var/tmp/fnctl_*.deb")
+	testPackageInstalled(t, m)
+	if m.property(t, "fnctl-gateway.socket", "InvocationID") != sockets {
+		t.Error("the gateway's socket was restarted: connections were lost")
+	}
+	if m.property(t, "fnctl-gateway.service", "InvocationID") == gateway {
+		t.Error("the old gateway runs on")
+	}
+	if m.property(t, "fnctl-activator.service", "InvocationID") == activator {
+		t.Error("the old activator runs on")
+	}
+}
+
+func testPackageSocketRestart(t *testing.T, m *testMachine) {
+	m.WriteFile(t, "/etc/systemd/system/fnctl-gateway.socket.d/address.conf",
+		"[Socket]\nListenStream=\nListenStream=127.0.0.1:8080\nListenStream=127.0.0.1:8088\n")
+	m.MustRun(t, "systemctl", "daemon-reload")
+	m.MustRun(t, "systemctl", "restart", "fnctl-gateway.socket")
+	testPackageInstalled(t, m)
+	client := m.Client()
+	defer client.CloseIdleConnections()
+	response, err := client.Get("http://nobody.localhost:8088/")
+	if err != nil {
+		t.Fatal(err)
+	}
+	response.Body.Close()
+	m.MustRun(t, "rm", "-r", "/etc/systemd/system/fnctl-gateway.socket.d")
+}
+
+func testPackageRemove(t *testing.T, m *testMachine) {
+	m.MustRun(t, "apt-get", "remove", "--yes", "--quiet", "fnctl")
+	if got := m.MustRun(t, "systemctl", "list-units", "--no-legend", "--plain", "fn*"); got != "" {
+		t.Errorf("units are still there:\n%s", got)
+	}
+	m.MustRun(t, "test", "-e", "/etc/fnctl/fnctl.yml")
+}
+
+func testPackagePurge(t *testing.T, m *testMachine, before string) {
+	m.MustRun(t, "dpkg", "--purge", "fnctl")
+	was := map[string]bool{}
+	for file := range strings.Lines(before) {
+		was[file] = true
+	}
+	for file := range strings.Lines(m.files(t)) {
+		if !was[file] {
+			t.Errorf("left behind: %s", file)
+		}
+	}
+}
+
+// files lists what a package could have left behind.
+func (m *testMachine) files(t *testing.T) string {
+	t.Helper()
+	return m.MustRun(t, "sh", "-c", "find / -xdev -iname '*fnctl*' -not -path '/var/tmp/*' -not -path '/var/log/*'; "+
+		"find /etc/systemd /var/lib/systemd/deb-systemd-helper-enabled | grep -F fn || true")
+}
+
+func (m *testMachine) property(t *testing.T, unit, name string) string {
+	t.Helper()
+	return strings.TrimSpace(m.MustRun(t, "systemctl", "show", "--value", "--property="+name, unit))
+}

@@ -1,0 +1,115 @@
+//go:build e2e
+
+package e2e
+
+import (
+	"fmt"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/fnctl/fnctl/e2e/machine"
+)
+
+// What dies takes no request with it that it need not.
+func TestSurvive(t *testing.T) {
+	t.Parallel()
+	m := bootInstalled(t, machine.Bookworm)
+	m.deploy(t, "ping", serverless, "main:app")
+	t.Run("update under load", func(t *testing.T) { testUpdate(t, m) })
+	t.Run("activator killed under load", func(t *testing.T) { testActivatorKilled(t, m) })
+	t.Run("activator dead", func(t *testing.T) { testActivatorDead(t, m) })
+	t.Run("gateway restarted under load", func(t *testing.T) { testGatewayRestarted(t, m) })
+	t.Run("gateway killed", func(t *testing.T) { testGatewayKilled(t, m) })
+	t.Run("instance killed", func(t *testing.T) { testInstanceKilled(t, m) })
+	t.Run("socket stopped by hand", func(t *testing.T) { testSocketStopped(t, m) })
+	t.Run("reboot", func(t *testing.T) { testComesBack(t, m, m.Reboot) })
+	t.Run("power loss", func(t *testing.T) { testComesBack(t, m, m.PowerLoss) })
+}
+
+func testUpdate(t *testing.T, m *testMachine) {
+	traffic := m.startTraffic(t, pingURL, 8)
+	for range 3 {
+		m.MustRunIn(t, "/srv/ping", "fnctl", "deploy", "main:app")
+	}
+	eventually(t, 30*time.Second, "only the new revision has instances", func() bool { return len(m.status(t, "ping").Revisions) == 1 })
+	traffic.stop(t)
+}
+
+func testActivatorKilled(t *testing.T, m *testMachine) {
+	traffic := m.startTraffic(t, pingURL, 8)
+	for range 5 {
+		m.MustRun(t, "systemctl", "kill", "--signal=KILL", "fnctl-activator.service")
+		m.waitActive(t, "fnctl-activator.service")
+	}
+	traffic.stop(t)
+}
+
+func (m *testMachine) waitActive(t *testing.T, unit string) {
+	t.Helper()
+	eventually(t, 20*time.Second, unit+" is active", func() bool {
+		return strings.TrimSpace(m.MustRun(t, "sh", "-c", "systemctl is-active "+unit+" || true")) == "active"
+	})
+}
+
+// Without an activator a function at zero still answers: PID 1 starts what the gateway connects to.
+func testActivatorDead(t *testing.T, m *testMachine) {
+	m.waitZero(t, "ping", 30*time.Second)
+	m.MustRun(t, "systemctl", "stop", "fnctl-activator.service")
+	cold := m.mustGet(t, pingURL)
+	if cold.header.Get("Fnctl-Cold-Start") == "" {
+		t.Error("the request met a running instance: that proves nothing")
+	}
+	m.MustRun(t, "systemctl", "start", "fnctl-activator.service")
+	m.waitZero(t, "ping", 30*time.Second)
+}
+
+func testGatewayRestarted(t *testing.T, m *testMachine) {
+	traffic := m.startTraffic(t, pingURL, 8)
+	for range 3 {
+		m.MustRun(t, "systemctl", "restart", "fnctl-gateway.service")
+		m.waitActive(t, "fnctl-gateway.service")
+	}
+	traffic.stop(t)
+}
+
+// Connections after the kill succeed: systemd holds the listener.
+func testGatewayKilled(t *testing.T, m *testMachine) {
+	for range 5 {
+		m.MustRun(t, "systemctl", "kill", "--signal=KILL", "fnctl-gateway.service")
+		m.mustGet(t, pingURL)
+	}
+}
+
+// The next request finds a new process behind the same socket.
+func testInstanceKilled(t *testing.T, m *testMachine) {
+	m.mustGet(t, pingURL)
+	for range 3 {
+		pid := m.status(t, "ping").Revisions[0].Instances[0].PIDs[0]
+		m.MustRun(t, "kill", "-9", fmt.Sprint(pid))
+		eventually(t, 20*time.Second, "the process is gone", func() bool {
+			return m.MustRun(t, "sh", "-c", fmt.Sprintf("test -d /proc/%d && echo there || true", pid)) == ""
+		})
+		m.mustGet(t, pingURL)
+	}
+}
+
+// A socket that somebody stopped by hand is armed again.
+func testSocketStopped(t *testing.T, m *testMachine) {
+	m.waitZero(t, "ping", 30*time.Second)
+	m.MustRun(t, "systemctl", "stop", "fn-ping-*@*.socket")
+	m.mustGet(t, pingURL)
+}
+
+func testComesBack(t *testing.T, m *testMachine, down func(*testing.T)) {
+	down(t)
+	eventually(t, 30*time.Second, "the gateway answers", func() bool {
+		a, err := fetch(t.Context(), m.Client(), pingURL)
+		return err == nil && a.code == 200
+	})
+	if failed := m.MustRun(t, "systemctl", "--failed", "--no-legend", "--plain"); failed != "" {
+		t.Errorf("after the boot there are failed units:\n%s", failed)
+	}
+	m.waitZero(t, "ping", 30*time.Second)
+	m.mustGet(t, pingURL)
+}

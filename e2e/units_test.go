@@ -1,0 +1,31 @@
+//go:build e2e
+
+package e2e
+
+import (
+	"path/filepath"
+	"testing"
+
+	"github.com/fnctl/fnctl/e2e/machine"
+)
+
+// systemd has nothing to say about the units that are generated, on the oldest and the newest supported version.
+func TestUnits(t *testing.T) {
+	for _, suite := range []string{machine.Bookworm, machine.Trixie} {
+		t.Run(suite, func(t *testing.T) {
+			t.Parallel()
+			m := boot(t, suite)
+			m.CopyIn(t, filepath.Join(machine.Root(), "testdata", "units"), "/srv/units")
+			// The program of the executable's unit must exist, in the instances that systemd makes up to verify a template.
+			m.MustRun(t, "sh", "-c", `for i in i test_instance; do
+				mkdir -p "/var/cache/fnctl/my-app-00042@$i/bin" && cp /bin/true "/var/cache/fnctl/my-app-00042@$i/bin/server with spaces"
+			done`)
+			for _, name := range []string{"asgi", "executable"} {
+				out := m.MustRunIn(t, "/srv/units/"+name, "sh", "-c", "systemd-analyze verify ./*.socket ./*.service ./*.slice 2>&1")
+				if out != "" {
+					t.Errorf("%s:\n%s", name, out)
+				}
+			}
+		})
+	}
+}
