@@ -200,7 +200,8 @@ func (a *Activator) sync(fleets map[platform.RevisionID]fleet, now time.Time) {
 	}
 	for id, seen := range fleets {
 		rev := a.revisions[id]
-		if rev == nil {
+		// What a deploy is making is its own until it has a route: its instances are about to be started.
+		if rev == nil && (wanted[id] || !a.locked(id.Function)) {
 			rev = a.adopt(id, seen, now)
 		}
 		if rev != nil {
@@ -270,5 +271,3 @@ func (a *Activator) publish(status []RevisionStatus) {
 	sortStatus(status)
 	a.status.Store(&status)
 }
-
-

@@ -22,8 +22,6 @@ type instance struct {
 	notBefore time.Time
 }
 
-func (i *instance) listening() bool { return i.socket.Active == "active" }
-
 func (i *instance) state() platform.InstanceState {
 	return platform.StateOf(i.socket, i.service, i.proved)
 }

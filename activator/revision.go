@@ -6,7 +6,6 @@ import (
 
 	"github.com/fnctl/fnctl/activator/autoscaler"
 	"github.com/fnctl/fnctl/platform"
-	"github.com/fnctl/fnctl/units"
 )
 
 // revision is what the activator knows of one revision.
@@ -35,7 +34,7 @@ func newRevision(described platform.Revision, running int, now time.Time) *revis
 	return &revision{
 		id:     described.ID,
 		config: described.Config,
-		slice:  units.SliceName(described.ID.Function),
+		slice:  platform.SliceName(described.ID.Function),
 		fleet:  fleet{},
 		meter:  autoscaler.NewMeter(config.StableWindow, config.PanicWindow),
 		scaler: autoscaler.New(config, running, now),

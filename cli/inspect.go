@@ -13,7 +13,6 @@ import (
 
 	"github.com/fnctl/fnctl/activator"
 	"github.com/fnctl/fnctl/platform"
-	"github.com/fnctl/fnctl/units"
 	"github.com/fnctl/fnctl/units/systemd"
 )
 
@@ -230,7 +229,7 @@ func (in *inspector) instancesOf(rev platform.RevisionID) []instanceStatus {
 			continue
 		}
 		// A group that is gone has no processes.
-		pids, _ := in.paths.InstanceCgroup(units.SliceName(rev.Function), id).PIDs()
+		pids, _ := in.paths.InstanceCgroup(platform.SliceName(rev.Function), id).PIDs()
 		if pids == nil {
 			pids = []int{}
 		}

@@ -59,7 +59,9 @@ func invoke(c *cli.Context) error {
 	defer resp.Body.Close()
 	if c.Bool("verbose") {
 		fmt.Fprintf(c.App.ErrWriter, "%s %s (%d ms)\n", resp.Proto, resp.Status, time.Since(started).Milliseconds())
-		resp.Header.Write(c.App.ErrWriter)
+		if err := resp.Header.Write(c.App.ErrWriter); err != nil {
+			return err
+		}
 		fmt.Fprintln(c.App.ErrWriter)
 	}
 	if _, err := io.Copy(c.App.Writer, resp.Body); err != nil {

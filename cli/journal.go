@@ -17,8 +17,8 @@ const journalTimeout = 10 * time.Second
 func journalLines(unit string, since time.Time, n int) []string {
 	ctx, cancel := context.WithTimeout(context.Background(), journalTimeout)
 	defer cancel()
-	// What the app wrote just before it ended may still be on its way.
-	exec.CommandContext(ctx, "journalctl", "--sync").Run()
+	// What the app wrote just before it ended may still be on its way; without root it cannot be waited for.
+	_ = exec.CommandContext(ctx, "journalctl", "--sync").Run()
 	// Backwards, because with --since the first lines are shown, not the last.
 	out, err := exec.CommandContext(ctx, "journalctl", "--quiet", "--no-pager", "--output=cat", "--reverse",
 		"--lines="+strconv.Itoa(n), fmt.Sprintf("--since=@%d", since.Unix()), "_SYSTEMD_UNIT="+unit).Output()

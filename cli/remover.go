@@ -89,7 +89,7 @@ func (r remover) stop(ctx context.Context, id platform.InstanceID) error {
 
 // registry removes a function that has no revision any more from the registry.
 func (r remover) registry(ctx context.Context, function string) error {
-	if err := r.units.Stop(ctx, units.SliceName(function)); err != nil {
+	if err := r.units.Stop(ctx, platform.SliceName(function)); err != nil {
 		return err
 	}
 	if err := r.paths.RemoveWorks(function); err != nil {

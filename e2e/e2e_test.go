@@ -40,13 +40,27 @@ func boot(t *testing.T, suite string) *testMachine {
 	}
 	t.Cleanup(func() {
 		if t.Failed() {
-			t.Logf("console of %s:\n%s\njournal:\n%s", suite, m.Console(), m.Journal(500))
+			keepJournal(t, m)
 		}
 		if err := m.Close(); err != nil {
 			t.Error(err)
 		}
 	})
 	return &testMachine{m}
+}
+
+// keepJournal prints the end of a machine's journal, and keeps the whole of it in .cache/machine/journals.
+func keepJournal(t *testing.T, m *machine.Machine) {
+	const all = 1_000_000
+	journal := m.Journal(all)
+	file := filepath.Join(machine.Root(), ".cache/machine/journals", strings.ReplaceAll(t.Name(), "/", "-")+".log")
+	err := os.MkdirAll(filepath.Dir(file), 0o755)
+	if err == nil {
+		err = os.WriteFile(file, []byte(journal), 0o644)
+	}
+	lines := strings.SplitAfter(journal, "\n")
+	end := strings.Join(lines[max(0, len(lines)-500):], "")
+	t.Logf("console:\n%s\nend of the journal; all of it is in %s (%v):\n%s", m.Console(), file, err, end)
 }
 
 // bootInstalled boots a machine and installs fnctl on it.

@@ -60,3 +60,8 @@ func clip(s string) string {
 	}
 	return s[:limit] + "…"
 }
+
+// SliceName is the name of a function's slice unit, which all its instances are in. Hyphens nest slices, so those of the name are escaped.
+func SliceName(function string) string {
+	return "fn-" + strings.ReplaceAll(function, "-", `\x2d`) + ".slice"
+}

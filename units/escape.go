@@ -63,8 +63,3 @@ func checkText(s string) error {
 	}
 	return nil
 }
-
-// SliceName is the name of a function's slice. Hyphens nest slices, so those of the name are escaped.
-func SliceName(function string) string {
-	return "fn-" + strings.ReplaceAll(function, "-", `\x2d`) + ".slice"
-}

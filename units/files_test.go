@@ -122,7 +122,7 @@ func names(text string) []string {
 }
 
 func TestSliceName(t *testing.T) {
-	if got, want := units.SliceName("my-app"), `fn-my\x2dapp.slice`; got != want {
+	if got, want := platform.SliceName("my-app"), `fn-my\x2dapp.slice`; got != want {
 		t.Errorf("got %s, want %s: a hyphen would nest the slice", got, want)
 	}
 }

@@ -26,7 +26,7 @@ func service(paths platform.Paths, rev platform.Revision) (string, error) {
 
 	w.section("Service")
 	w.set("Type", "exec")
-	w.set("Slice", SliceName(rev.ID.Function))
+	w.set("Slice", platform.SliceName(rev.ID.Function))
 	w.set("ExecStart", command)
 	writeEnvironment(&w, paths, rev)
 	writeStop(&w)
