@@ -2,6 +2,7 @@ package activator
 
 import (
 	"context"
+	"errors"
 	"time"
 
 	"github.com/fnctl/fnctl/platform"
@@ -10,10 +11,21 @@ import (
 // actionTimeout bounds one action; it is longer than TimeoutStopSec= and ExecStopPost= of an instance together.
 const actionTimeout = 60 * time.Second
 
+// What the activator does to an instance. The words are those of log, metrics and events.
+const (
+	actionArm    = "arm"
+	actionStart  = "start"
+	actionProve  = "ready"
+	actionDrain  = "drain"
+	actionStop   = "stop"
+	actionRepair = "repair"
+)
+
 // action is something done to one instance that has ended.
 type action struct {
 	verb string
 	id   platform.InstanceID
+	took time.Duration
 	err  error
 }
 
@@ -24,27 +36,25 @@ func (a *Activator) act(ctx context.Context, verb string, id platform.InstanceID
 }
 
 func (a *Activator) run(ctx context.Context, verb string, id platform.InstanceID, change func(context.Context) error) {
-	a.actions.Go(func() {
-		ctx, cancel := context.WithTimeout(ctx, actionTimeout)
+	started := time.Now()
+	a.running.Go(func() {
+		bounded, cancel := context.WithTimeout(ctx, actionTimeout)
 		defer cancel()
-		done := action{verb: verb, id: id, err: change(ctx)}
-		select {
-		case a.done <- done:
-		case <-ctx.Done():
-		}
+		err := change(bounded)
+		send(ctx, a.done, action{verb: verb, id: id, took: time.Since(started), err: err})
 	})
 }
 
 // arm makes an instance available: from then on a connection starts it.
 func (a *Activator) arm(ctx context.Context, id platform.InstanceID) {
-	a.act(ctx, "arm", id, func(ctx context.Context) error {
+	a.act(ctx, actionArm, id, func(ctx context.Context) error {
 		return a.units.Start(ctx, id.Socket())
 	})
 }
 
 // start makes an instance run ahead of need.
 func (a *Activator) start(ctx context.Context, id platform.InstanceID) {
-	a.act(ctx, "start", id, func(ctx context.Context) error {
+	a.act(ctx, actionStart, id, func(ctx context.Context) error {
 		if err := a.units.Start(ctx, id.Socket()); err != nil {
 			return err
 		}
@@ -55,7 +65,7 @@ func (a *Activator) start(ctx context.Context, id platform.InstanceID) {
 // prove waits until a started instance accepts. It changes nothing, so the instance may be drained meanwhile.
 func (a *Activator) prove(ctx context.Context, id platform.InstanceID) {
 	a.proving[id] = true
-	a.run(ctx, "prove", id, func(ctx context.Context) error {
+	a.run(ctx, actionProve, id, func(ctx context.Context) error {
 		conn, err := platform.Probe(ctx, a.paths.InstanceSocket(id), 'G')
 		if err != nil {
 			return err
@@ -66,7 +76,7 @@ func (a *Activator) prove(ctx context.Context, id platform.InstanceID) {
 
 // drain takes an instance out of use; the gateway sees its socket go. One that was only armed is gone with that.
 func (a *Activator) drain(ctx context.Context, id platform.InstanceID) {
-	a.act(ctx, "drain", id, func(ctx context.Context) error {
+	a.act(ctx, actionDrain, id, func(ctx context.Context) error {
 		if err := a.units.Stop(ctx, id.Socket()); err != nil {
 			return err
 		}
@@ -85,7 +95,7 @@ func (a *Activator) drain(ctx context.Context, id platform.InstanceID) {
 
 // stop ends a drained instance and removes its copy of the app.
 func (a *Activator) stop(ctx context.Context, id platform.InstanceID) {
-	a.act(ctx, "stop", id, func(ctx context.Context) error {
+	a.act(ctx, actionStop, id, func(ctx context.Context) error {
 		if err := a.units.Stop(ctx, id.Service()); err != nil {
 			return err
 		}
@@ -95,10 +105,39 @@ func (a *Activator) stop(ctx context.Context, id platform.InstanceID) {
 
 // repair makes a socket listen that systemd has given up.
 func (a *Activator) repair(ctx context.Context, id platform.InstanceID) {
-	a.act(ctx, "repair", id, func(ctx context.Context) error {
+	a.act(ctx, actionRepair, id, func(ctx context.Context) error {
 		if err := a.units.ResetFailed(ctx, id.Socket()); err != nil {
 			return err
 		}
 		return a.units.Start(ctx, id.Socket())
 	})
+}
+
+// finished takes note of an action that has ended.
+func (a *Activator) finished(done action) {
+	if done.verb == actionProve {
+		delete(a.proving, done.id)
+	} else {
+		delete(a.busy, done.id)
+	}
+	a.awake[done.id.Revision] = true
+	a.metrics.action(done)
+	log := a.log.With("function", done.id.Revision.Function, "revision", done.id.Revision.String(), "instance", done.id.String())
+	i := a.fleets[done.id.Revision][done.id.Index]
+	switch {
+	case done.err == nil:
+		log.Info("instance: "+done.verb, "event", done.verb, "duration", done.took.Round(time.Millisecond))
+		if i != nil && done.verb == actionProve {
+			i.accepted()
+		}
+	case errors.Is(done.err, context.Canceled):
+	default:
+		log.Warn("instance: "+done.verb, "event", "fail", "err", done.err)
+		if i != nil {
+			i.failed(time.Now())
+		}
+	}
+	if i == nil || i.state() != platform.Starting && !a.busy[done.id] {
+		a.host.settle(done.id)
+	}
 }

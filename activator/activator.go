@@ -4,11 +4,11 @@ package activator
 
 import (
 	"context"
-	"errors"
 	"log/slog"
 	"sync"
-	"sync/atomic"
 	"time"
+
+	"golang.org/x/sync/errgroup"
 
 	"github.com/fnctl/fnctl/platform"
 )
@@ -17,6 +17,9 @@ import (
 type Units interface {
 	// List returns the loaded units whose names match one of the shell patterns.
 	List(ctx context.Context, patterns ...string) ([]platform.UnitStatus, error)
+	// Watch sends the state of every unit that changes, until the context ends, or with an error when it may have missed
+	// some. It calls watching when none can be missed any more.
+	Watch(ctx context.Context, changes chan<- platform.UnitStatus, watching func()) error
 	// Start and Stop return when systemd has started or stopped the unit.
 	Start(ctx context.Context, unit string) error
 	Stop(ctx context.Context, unit string) error
@@ -25,48 +28,85 @@ type Units interface {
 	InactiveSince(ctx context.Context, unit string) (time.Time, error)
 }
 
-// Tick is how often the activator looks and decides: what a step in load waits for before instances start.
-const Tick = 200 * time.Millisecond
+const (
+	// Tick is how often the activator looks and decides: what a step in load waits for before instances start.
+	Tick = 200 * time.Millisecond
+	// resync is how often all units are listed, in case that a change was missed.
+	resync = 30 * time.Second
+	// drainGrace is how much longer than its timeout a draining instance may keep a request before it is stopped.
+	drainGrace = 5 * time.Second
+)
 
-// settle is how soon it looks again after something that it started has ended.
-const settle = 50 * time.Millisecond
+// Config is what an activator is made of.
+type Config struct {
+	Paths  platform.Paths
+	Units  Units
+	Source Source
+	// Querier answers the queries of metric: prometheus. It may be nil if there is no Prometheus.
+	Querier Querier
+	Log     *slog.Logger
+}
 
-// drainGrace is how much longer than its timeout a draining instance may keep a request before it is stopped.
-const drainGrace = 5 * time.Second
+// Querier evaluates a PromQL expression that yields one number.
+type Querier interface {
+	Query(ctx context.Context, query string) (float64, error)
+}
 
 // Activator is the control loop. Make one with New.
 type Activator struct {
-	paths  platform.Paths
-	store  platform.Store
-	units  Units
-	source Source
-	log    *slog.Logger
+	paths   platform.Paths
+	store   platform.Store
+	units   Units
+	source  Source
+	querier Querier
+	log     *slog.Logger
+	host    *host
+	metrics *metrics
 
-	// Owned by the loop.
+	// Owned by the loop. What systemd says of units is kept for all instances, what routes say for all functions; only
+	// revisions that are awake are looked at in every tick.
+	fleets    map[platform.RevisionID]fleet
+	routes    map[string]platform.Route
 	revisions map[platform.RevisionID]*revision
+	awake     map[platform.RevisionID]bool
 	busy      map[platform.InstanceID]bool
 	proving   map[platform.InstanceID]bool
 	blind     bool
 
-	actions sync.WaitGroup
-	done    chan action
-	status  atomic.Pointer[[]RevisionStatus]
-	metrics *metrics
+	running   sync.WaitGroup
+	done      chan action
+	changes   chan platform.UnitStatus
+	relisted  chan []platform.UnitStatus
+	functions chan functionChange
+	reports   chan report
+	answers   chan answer
+	board     board
 }
 
 // New returns an activator; Run starts it.
-func New(paths platform.Paths, units Units, source Source, log *slog.Logger) *Activator {
+func New(config Config) *Activator {
 	a := &Activator{
-		paths:     paths,
-		store:     platform.Store{Paths: paths},
-		units:     units,
-		source:    source,
-		log:       log,
+		paths:     config.Paths,
+		store:     platform.Store{Paths: config.Paths},
+		units:     config.Units,
+		source:    config.Source,
+		querier:   config.Querier,
+		log:       config.Log,
+		host:      newHost(config.Paths),
+		metrics:   newMetrics(),
+		fleets:    map[platform.RevisionID]fleet{},
+		routes:    map[string]platform.Route{},
 		revisions: map[platform.RevisionID]*revision{},
+		awake:     map[platform.RevisionID]bool{},
 		busy:      map[platform.InstanceID]bool{},
 		proving:   map[platform.InstanceID]bool{},
 		done:      make(chan action),
-		metrics:   newMetrics(),
+		changes:   make(chan platform.UnitStatus, 1024),
+		relisted:  make(chan []platform.UnitStatus),
+		functions: make(chan functionChange),
+		reports:   make(chan report),
+		answers:   make(chan answer),
+		board:     board{latest: map[platform.RevisionID]RevisionStatus{}},
 	}
 	a.metrics.registry.MustRegister(statusCollector{a})
 	return a
@@ -75,189 +115,149 @@ func New(paths platform.Paths, units Units, source Source, log *slog.Logger) *Ac
 // Run decides and acts until the context ends, and returns when everything that it started has ended. Instances go on:
 // they are systemd's.
 func (a *Activator) Run(ctx context.Context) error {
-	defer a.actions.Wait()
-	timer := time.NewTimer(0)
-	defer timer.Stop()
-	next := time.Now()
+	defer a.running.Wait()
+	group, ctx := errgroup.WithContext(ctx)
+	follower := &platform.FunctionsFollower{Paths: a.paths, Log: a.log, Changes: func(names []string, all bool) {
+		send(ctx, a.functions, functionChange{names, all})
+	}}
+	group.Go(func() error { return platform.Follow(ctx, follower, a.log) })
+	group.Go(func() error { return a.watchUnits(ctx) })
+	group.Go(func() error { return a.scrape(ctx) })
+	group.Go(func() error { return a.loop(ctx) })
+	return group.Wait()
+}
+
+// loop owns the state: everything that happens reaches it through a channel.
+func (a *Activator) loop(ctx context.Context) error {
+	// Nothing is decided before the units and the routes are known: what is there must not be taken for gone.
+	var knowUnits, knowRoutes bool
 	for {
 		select {
 		case <-ctx.Done():
 			return nil
+		case list := <-a.relisted:
+			a.relist(list)
+			knowUnits = true
+		case unit := <-a.changes:
+			a.unitChanged(unit)
+		case change := <-a.functions:
+			a.functionsChanged(change)
+			knowRoutes = true
 		case done := <-a.done:
 			a.finished(done)
-			timer.Reset(min(settle, time.Until(next)))
-		case <-timer.C:
-			started := time.Now()
-			a.tick(ctx, started)
-			a.metrics.tick(time.Since(started))
-			next = started.Add(Tick)
-			timer.Reset(time.Until(next))
-		}
-	}
-}
-
-// finished takes note of an action that has ended.
-func (a *Activator) finished(done action) {
-	log := a.log.With("function", done.id.Revision.Function, "revision", done.id.Revision.String(), "instance", done.id.String())
-	if done.verb == "prove" {
-		delete(a.proving, done.id)
-	} else {
-		delete(a.busy, done.id)
-	}
-	rev := a.revisions[done.id.Revision]
-	if rev == nil {
-		return
-	}
-	if i := rev.fleet[done.id.Index]; i != nil {
-		i.finished(done, time.Now())
-	}
-	a.metrics.action(done)
-	switch {
-	case done.err == nil:
-		log.Info("instance changed", "action", done.verb)
-	case errors.Is(done.err, context.Canceled):
-	default:
-		log.Warn("instance change failed", "action", done.verb, "err", done.err)
-	}
-}
-
-// tick looks once and acts on what it sees.
-func (a *Activator) tick(ctx context.Context, now time.Time) {
-	// The units are listed before the gateway is asked: what it reports of an instance is then newer than its socket's
-	// state, as "seen the socket go" must be.
-	fleets, err := a.observe(ctx)
-	if err != nil {
-		if ctx.Err() == nil {
-			a.log.Error("look at the instances", "err", err)
-		}
-		return
-	}
-	loads, err := a.source.Load(ctx)
-	a.sight(err)
-	a.sync(fleets, now)
-	status := make([]RevisionStatus, 0, len(a.revisions))
-	for _, rev := range a.revisions {
-		rev.measure(a.paths, loads[rev.id], err == nil, now)
-		a.steer(ctx, rev, now)
-		status = append(status, rev.status)
-	}
-	a.publish(status)
-}
-
-// sight logs once when the gateway is lost from sight and once when it is back.
-func (a *Activator) sight(err error) {
-	switch {
-	case err != nil && !a.blind:
-		a.log.Warn("no metrics: nothing is scaled down until they are back", "err", err)
-	case err == nil && a.blind:
-		a.log.Info("metrics are back")
-	}
-	a.blind = err != nil
-	a.metrics.scrape(err)
-}
-
-// observe lists the instances that systemd knows, by revision.
-func (a *Activator) observe(ctx context.Context) (map[platform.RevisionID]fleet, error) {
-	units, err := a.units.List(ctx, "fn-*@*.socket", "fn-*@*.service")
-	if err != nil {
-		return nil, err
-	}
-	fleets := map[platform.RevisionID]fleet{}
-	for _, unit := range units {
-		id, kind, ok := platform.ParseUnit(unit.Name)
-		if !ok {
-			continue
-		}
-		if fleets[id.Revision] == nil {
-			fleets[id.Revision] = fleet{}
-		}
-		i := fleets[id.Revision][id.Index]
-		if i == nil {
-			i = &instance{id: id}
-			fleets[id.Revision][id.Index] = i
-		}
-		if kind == "socket" {
-			i.socket = unit
-		} else {
-			i.service = unit
-		}
-	}
-	return fleets, nil
-}
-
-// sync brings the revisions in line with what systemd runs and what the routes say.
-func (a *Activator) sync(fleets map[platform.RevisionID]fleet, now time.Time) {
-	wanted := a.reachable()
-	for id := range wanted {
-		if fleets[id] == nil {
-			fleets[id] = fleet{}
-		}
-	}
-	for id, rev := range a.revisions {
-		if fleets[id] == nil {
-			a.forget(rev)
-		}
-	}
-	for id, seen := range fleets {
-		rev := a.revisions[id]
-		// What a deploy is making is its own until it has a route: its instances are about to be started.
-		if rev == nil && (wanted[id] || !a.locked(id.Function)) {
-			rev = a.adopt(id, seen, now)
-		}
-		if rev != nil {
-			rev.routed = wanted[id]
-			rev.see(seen)
-		}
-	}
-}
-
-// reachable lists the revisions that a route can reach.
-func (a *Activator) reachable() map[platform.RevisionID]bool {
-	wanted := map[platform.RevisionID]bool{}
-	names, err := a.store.Functions()
-	if err != nil {
-		a.log.Error("list the functions", "err", err)
-	}
-	for _, name := range names {
-		route, err := a.store.Route(name)
-		if err != nil {
-			a.log.Error("read the route", "function", name, "err", err)
-			// What was reachable stays so: a damaged file must not end a function.
-			for id, rev := range a.revisions {
-				if id.Function == name && rev.routed {
-					wanted[id] = true
-				}
+		case answer := <-a.answers:
+			a.answered(answer)
+		case report := <-a.reports:
+			if knowUnits && knowRoutes {
+				a.tick(ctx, report)
 			}
-			continue
-		}
-		for _, share := range route.Traffic {
-			wanted[share.Revision] = true
 		}
 	}
-	return wanted
 }
 
-// adopt takes over a revision that it meets for the first time, with the instances that it already has.
-func (a *Activator) adopt(id platform.RevisionID, seen fleet, now time.Time) *revision {
+// send gives a value to the loop, unless the loop has ended.
+func send[T any](ctx context.Context, ch chan<- T, value T) {
+	select {
+	case ch <- value:
+	case <-ctx.Done():
+	}
+}
+
+// tick decides for every revision that is awake, and acts.
+func (a *Activator) tick(ctx context.Context, report report) {
+	started := time.Now()
+	a.sight(report.err)
+	for id, load := range report.loads {
+		if rev := a.revisions[id]; rev != nil && rev.loaded(load) {
+			a.awake[id] = true
+		}
+	}
+	if err := a.host.look(); err != nil {
+		a.log.Warn("the host's memory bounds nothing", "err", err)
+	}
+	for id := range a.awake {
+		rev := a.revisions[id]
+		if rev == nil && (a.routed(id) || !a.locked(id.Function)) {
+			rev = a.adopt(id, report.at)
+		}
+		if rev == nil {
+			a.doze(id)
+			continue
+		}
+		a.look(ctx, rev, report)
+	}
+	a.metrics.tick(time.Since(started), len(a.awake))
+}
+
+// look brings one revision up to date.
+func (a *Activator) look(ctx context.Context, rev *revision, report report) {
+	rev.routed = a.routed(rev.id)
+	rev.measure(a.paths, report)
+	a.ask(ctx, rev, report.at)
+	rev.decide(report.at)
+	a.steer(ctx, rev, report.at)
+	rev.describe()
+	a.board.put(rev.status)
+	if a.restful(rev) {
+		rev.rest()
+		delete(a.awake, rev.id)
+	}
+	if !rev.routed && len(rev.fleet) == 0 {
+		a.forget(rev)
+	}
+}
+
+// restful tells whether nothing about a revision will change until something happens to it.
+func (a *Activator) restful(rev *revision) bool {
+	if !rev.settled() {
+		return false
+	}
+	for _, i := range rev.fleet {
+		if a.busy[i.id] || a.proving[i.id] {
+			return false
+		}
+	}
+	return true
+}
+
+// doze stops looking at a revision that cannot be taken over; a change of its units or routes wakes it.
+func (a *Activator) doze(id platform.RevisionID) {
+	if len(a.fleets[id]) == 0 {
+		delete(a.fleets, id)
+		delete(a.awake, id)
+	}
+}
+
+// adopt takes over a revision that the activator meets for the first time, with the instances that it already has. A
+// revision that a deploy is making is left to it until it has a route: its instances are about to be started.
+func (a *Activator) adopt(id platform.RevisionID, now time.Time) *revision {
 	described, err := a.store.Revision(id)
 	if err != nil {
 		a.log.Error("read the revision", "function", id.Function, "revision", id.String(), "err", err)
+		delete(a.awake, id)
 		return nil
 	}
-	running := len(seen.in(platform.Starting, platform.Ready))
-	rev := newRevision(described, running, now)
+	if a.fleets[id] == nil {
+		a.fleets[id] = fleet{}
+	}
+	rev := newRevision(described, a.fleets[id], now)
+	if scale, err := a.store.Scale(id.Function); err == nil {
+		rev.rescale(scale)
+	}
 	a.revisions[id] = rev
-	a.log.Info("revision taken over", "function", id.Function, "revision", id.String(), "instances", running)
+	a.log.Info("revision taken over", "event", "adopt", "function", id.Function, "revision", id.String(), "instances", rev.logged)
 	return rev
 }
 
 func (a *Activator) forget(rev *revision) {
 	delete(a.revisions, rev.id)
-	a.log.Info("revision gone", "function", rev.id.Function, "revision", rev.id.String())
+	delete(a.fleets, rev.id)
+	delete(a.awake, rev.id)
+	a.board.drop(rev.id)
+	a.log.Info("revision gone", "event", "gone", "function", rev.id.Function, "revision", rev.id.String())
 }
 
-// locked tells whether a command is changing the function right now, so that instances without a route may be its new
-// revision.
+// locked tells whether a command is changing the function right now.
 func (a *Activator) locked(function string) bool {
 	unlock, err := a.store.TryLock(function)
 	if err != nil {
@@ -265,9 +265,4 @@ func (a *Activator) locked(function string) bool {
 	}
 	unlock()
 	return false
-}
-
-func (a *Activator) publish(status []RevisionStatus) {
-	sortStatus(status)
-	a.status.Store(&status)
 }

@@ -1,10 +1,6 @@
 package activator
 
-import (
-	"time"
-
-	"github.com/fnctl/fnctl/platform"
-)
+import "time"
 
 // An instance that fails is tried again after a pause that doubles with each failure in a row.
 const (
@@ -20,25 +16,13 @@ func backoff(failures int) time.Duration {
 	return pause
 }
 
-// finished takes note of an action on the instance that has ended.
-func (i *instance) finished(done action, now time.Time) {
-	if done.err != nil {
-		i.failures++
-		i.notBefore = now.Add(backoff(i.failures))
-		return
-	}
-	if done.verb == "prove" {
-		i.proved, i.failures = true, 0
-	}
+// failed takes note that the instance ended by itself, or that something done to it failed.
+func (i *instance) failed(now time.Time) {
+	i.failures++
+	i.notBefore = now.Add(backoff(i.failures))
 }
 
-// remember takes over what was known of the instance before systemd was asked again.
-func (i *instance) remember(before *instance) {
-	i.failures, i.notBefore = before.failures, before.notBefore
-	// A service that isn't running has to prove itself anew when it is.
-	i.proved = before.proved && i.service.Running()
-	if before.state() == platform.Ready && i.state() == platform.Failed {
-		i.failures++
-		i.notBefore = time.Now().Add(backoff(i.failures))
-	}
+// accepted takes note that the instance has accepted a connection.
+func (i *instance) accepted() {
+	i.proved, i.failures, i.notBefore = true, 0, time.Time{}
 }

@@ -8,27 +8,52 @@ import (
 	"github.com/fnctl/fnctl/platform"
 )
 
-// instance is what the activator knows of one instance. Its state is read from systemd at every tick and never
-// remembered, so that a restarted activator takes over what runs.
+// instance is what the activator knows of one instance. Its state is systemd's; what is remembered besides may be lost
+// without harm, so that a restarted activator takes over what runs.
 type instance struct {
 	id              platform.InstanceID
 	socket, service platform.UnitStatus
 	// proved tells that the instance has accepted a connection since its service was started.
 	proved bool
-	// load is nil while the gateway doesn't know the instance.
+	// gone is when the socket was seen to have gone, while the service went on.
+	gone time.Time
+	// load is what the gateway says of the instance, nil if it doesn't know it.
 	load *InstanceLoad
 	// failures counts the starts in a row that didn't lead to a ready instance; notBefore is when to try again.
 	failures  int
 	notBefore time.Time
 }
 
+// update takes over the state of one of the two units and says whether it is another one.
+func (i *instance) update(kind string, unit platform.UnitStatus, now time.Time) (changed bool) {
+	before := i.state()
+	mine := &i.socket
+	if kind == "service" {
+		mine = &i.service
+	}
+	if mine.Active == unit.Active && mine.Sub == unit.Sub {
+		return false
+	}
+	*mine = unit
+	// A service that isn't running has to prove itself anew when it is.
+	i.proved = i.proved && i.service.Running()
+	switch after := i.state(); {
+	case after == platform.Failed && before != platform.Failed && i.service.Active != "":
+		i.failed(now)
+	case after == platform.Draining && before != platform.Draining:
+		i.gone = now
+	}
+	return true
+}
+
+// state is where the instance stands in its life; the empty state means that nothing of it is left.
 func (i *instance) state() platform.InstanceState {
 	return platform.StateOf(i.socket, i.service, i.proved)
 }
 
-// idle tells whether the gateway has seen the socket go and has nothing left on the instance.
-func (i *instance) idle() bool {
-	return i.load == nil || i.load.Draining && i.load.InFlight == 0
+// idle tells whether the gateway, asked at some time, had seen the socket go and had nothing left on the instance.
+func (i *instance) idle(asked time.Time) bool {
+	return asked.After(i.gone) && (i.load == nil || i.load.Draining && i.load.InFlight == 0)
 }
 
 func (i *instance) inFlight() float64 {
@@ -53,6 +78,26 @@ func (f fleet) in(states ...platform.InstanceState) []*instance {
 	return found
 }
 
+// count counts the instances in a state.
+func (f fleet) count(state platform.InstanceState) int {
+	n := 0
+	for _, i := range f {
+		if i.state() == state {
+			n++
+		}
+	}
+	return n
+}
+
+// free is the lowest index of which nothing is left: a socket can't be started while its service still runs.
+func (f fleet) free() int {
+	for index := 1; ; index++ {
+		if i := f[index]; i == nil || i.state() == "" {
+			return index
+		}
+	}
+}
+
 // leastBusy orders instances by what stopping them would cost: those that serve nothing first, those that are not ready
 // before those that are, the youngest first.
 func leastBusy(instances []*instance) {
@@ -73,13 +118,4 @@ func compareBool(a, b bool) int {
 		return -1
 	}
 	return 1
-}
-
-// free is the lowest index of which nothing is left: a socket can't be started while its service still runs.
-func (f fleet) free() int {
-	for index := 1; ; index++ {
-		if i := f[index]; i == nil || i.state() == "" {
-			return index
-		}
-	}
 }

@@ -95,30 +95,33 @@ func ParseLoad(page io.Reader) (map[platform.RevisionID]*Load, error) {
 				return nil, fmt.Errorf("read the gateway's metrics: %s: %w", name, err)
 			}
 			if loads[id] == nil {
-				loads[id] = &Load{Instances: map[int]InstanceLoad{}}
+				loads[id] = newLoad()
 			}
-			set(loads[id], m)
+			set(loads[id], value(m), func(name string) string { return label(m, name) })
 		}
 	}
 	return loads, nil
 }
 
-var setters = map[string]func(*Load, *dto.Metric){
-	platform.MetricRequestsStarted: func(l *Load, m *dto.Metric) { l.Started = m.GetCounter().GetValue() },
-	platform.MetricInFlightSeconds: func(l *Load, m *dto.Metric) { l.InFlightSeconds = m.GetCounter().GetValue() },
-	platform.MetricInFlight:        func(l *Load, m *dto.Metric) { l.InFlight = m.GetGauge().GetValue() },
-	platform.MetricQueued:          func(l *Load, m *dto.Metric) { l.Queued = m.GetGauge().GetValue() },
-	platform.MetricInstanceInFlight: func(l *Load, m *dto.Metric) {
-		index, err := strconv.Atoi(label(m, "instance"))
+func newLoad() *Load { return &Load{Instances: map[int]InstanceLoad{}} }
+
+// setters store the value of a series; label gives the labels of the series.
+var setters = map[string]func(l *Load, value float64, label func(string) string){
+	platform.MetricRequestsStarted: func(l *Load, value float64, _ func(string) string) { l.Started = value },
+	platform.MetricInFlightSeconds: func(l *Load, value float64, _ func(string) string) { l.InFlightSeconds = value },
+	platform.MetricInFlight:        func(l *Load, value float64, _ func(string) string) { l.InFlight = value },
+	platform.MetricQueued:          func(l *Load, value float64, _ func(string) string) { l.Queued = value },
+	platform.MetricInstanceInFlight: func(l *Load, value float64, label func(string) string) {
+		index, err := strconv.Atoi(label("instance"))
 		if err != nil {
 			return
 		}
-		l.Instances[index] = InstanceLoad{
-			InFlight: m.GetGauge().GetValue(),
-			Draining: label(m, "state") == string(platform.Draining),
-		}
+		l.Instances[index] = InstanceLoad{InFlight: value, Draining: label("state") == string(platform.Draining)}
 	},
 }
+
+// value is that of a counter or a gauge, whichever it is.
+func value(m *dto.Metric) float64 { return m.GetCounter().GetValue() + m.GetGauge().GetValue() }
 
 func label(m *dto.Metric, name string) string {
 	for _, pair := range m.GetLabel() {

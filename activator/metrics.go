@@ -5,6 +5,7 @@ import (
 
 	"github.com/prometheus/client_golang/prometheus"
 
+	"github.com/fnctl/fnctl/activator/autoscaler"
 	"github.com/fnctl/fnctl/platform"
 )
 
@@ -14,6 +15,10 @@ type metrics struct {
 	ticks    prometheus.Histogram
 	actions  *prometheus.CounterVec
 	scrapes  *prometheus.CounterVec
+	decided  *prometheus.CounterVec
+	startup  prometheus.Histogram
+	awake    prometheus.Gauge
+	refused  prometheus.Counter
 }
 
 func newMetrics() *metrics {
@@ -32,14 +37,41 @@ func newMetrics() *metrics {
 			Name: "fnctl_activator_scrapes_total",
 			Help: "Scrapes of the gateway, by how they ended.",
 		}, []string{"result"}),
+		decided: prometheus.NewCounterVec(prometheus.CounterOpts{
+			Name: "fnctl_activator_decisions_total",
+			Help: "Changes of the number of instances that are wanted, by the rule that settled it.",
+		}, []string{"reason"}),
+		startup: prometheus.NewHistogram(prometheus.HistogramOpts{
+			Name:    "fnctl_activator_ready_seconds",
+			Help:    "Time from the start of an instance to its first accepted connection.",
+			Buckets: []float64{.05, .1, .2, .3, .5, 1, 2, 5, 10, 30},
+		}),
+		awake: prometheus.NewGauge(prometheus.GaugeOpts{
+			Name: "fnctl_activator_awake_revisions",
+			Help: "Revisions that were looked at in the last tick.",
+		}),
+		refused: prometheus.NewCounter(prometheus.CounterOpts{
+			Name: "fnctl_activator_refused_starts_total",
+			Help: "Starts of instances that the host had no memory for, at each tick anew.",
+		}),
 	}
-	m.registry.MustRegister(m.ticks, m.actions, m.scrapes)
+	m.registry.MustRegister(m.ticks, m.actions, m.scrapes, m.decided, m.startup, m.awake, m.refused)
 	return m
 }
 
-func (m *metrics) tick(d time.Duration) { m.ticks.Observe(d.Seconds()) }
+func (m *metrics) tick(d time.Duration, awake int) {
+	m.ticks.Observe(d.Seconds())
+	m.awake.Set(float64(awake))
+}
 
-func (m *metrics) action(done action) { m.actions.WithLabelValues(done.verb, result(done.err)).Inc() }
+func (m *metrics) action(done action) {
+	m.actions.WithLabelValues(done.verb, result(done.err)).Inc()
+	if done.verb == actionProve && done.err == nil {
+		m.startup.Observe(done.took.Seconds())
+	}
+}
+
+func (m *metrics) decision(d autoscaler.Decision) { m.decided.WithLabelValues(string(d.Reason)).Inc() }
 
 func (m *metrics) scrape(err error) { m.scrapes.WithLabelValues(result(err)).Inc() }
 
@@ -50,9 +82,19 @@ func result(err error) string {
 	return "ok"
 }
 
+func boolean(b bool) float64 {
+	if b {
+		return 1
+	}
+	return 0
+}
+
 var (
 	revisionLabels = []string{"function", "revision"}
 	desiredDesc    = prometheus.NewDesc("fnctl_activator_desired_instances", "Instances that the revision should have.", revisionLabels, nil)
+	panicDesc      = prometheus.NewDesc("fnctl_activator_metric_panic_value", "Average of the revision's metric over the panic window.", append(revisionLabels, "metric"), nil)
+	panickingDesc  = prometheus.NewDesc("fnctl_activator_panicking", "1 while the revision is not scaled down because of a surge.", revisionLabels, nil)
+	refusedDesc    = prometheus.NewDesc("fnctl_activator_refused_instances", "Instances of the revision that the host has no memory for.", revisionLabels, nil)
 	valueDesc      = prometheus.NewDesc("fnctl_activator_metric_value", "Average of the revision's metric over the stable window.", append(revisionLabels, "metric"), nil)
 	targetDesc     = prometheus.NewDesc("fnctl_activator_metric_target", "What one instance should have of the revision's metric.", append(revisionLabels, "metric"), nil)
 	instancesDesc  = prometheus.NewDesc("fnctl_activator_instances", "Instances of the revision by state.", append(revisionLabels, "state"), nil)
@@ -63,7 +105,7 @@ type statusCollector struct{ activator *Activator }
 
 // Describe implements prometheus.Collector.
 func (statusCollector) Describe(ch chan<- *prometheus.Desc) {
-	for _, desc := range []*prometheus.Desc{desiredDesc, valueDesc, targetDesc, instancesDesc} {
+	for _, desc := range []*prometheus.Desc{desiredDesc, valueDesc, panicDesc, targetDesc, panickingDesc, refusedDesc, instancesDesc} {
 		ch <- desc
 	}
 }
@@ -77,6 +119,9 @@ func (c statusCollector) Collect(ch chan<- prometheus.Metric) {
 		function, revision := s.Revision.Function, s.Revision.String()
 		gauge(desiredDesc, float64(s.Desired), function, revision)
 		gauge(valueDesc, s.Value, function, revision, string(s.Metric))
+		gauge(panicDesc, s.Panic, function, revision, string(s.Metric))
+		gauge(panickingDesc, boolean(s.Panicking), function, revision)
+		gauge(refusedDesc, float64(s.Refused), function, revision)
 		gauge(targetDesc, s.Target, function, revision, string(s.Metric))
 		count := map[platform.InstanceState]int{}
 		for _, state := range s.Instances {

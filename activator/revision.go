@@ -2,6 +2,7 @@ package activator
 
 import (
 	"fmt"
+	"slices"
 	"time"
 
 	"github.com/fnctl/fnctl/activator/autoscaler"
@@ -13,127 +14,184 @@ type revision struct {
 	id     platform.RevisionID
 	config platform.Config
 	slice  string
+	fleet  fleet
+	gauges []*gauge
+	usage  usage
 	// routed tells whether a route can reach the revision.
 	routed bool
 
-	fleet  fleet
-	load   *Load
-	seen   bool // load is of this tick
-	usage  usage
-	meter  *autoscaler.Meter
-	scaler *autoscaler.Autoscaler
+	load   *Load     // the last that the gateway said
+	active bool      // since the last decision a request was in flight or has started
+	seen   bool      // the last report was good
+	asked  time.Time // when the gateway was asked for it
+	resting,
+	present bool // present: the last report had the revision
 
 	decision autoscaler.Decision
-	logged   int
+	refused  int // instances that the host has no room for
+	logged   int // the decision that was logged last
 	status   RevisionStatus
 }
 
-// newRevision takes over a revision that has some instances running.
-func newRevision(described platform.Revision, running int, now time.Time) *revision {
-	config := scalerConfig(described.Config.Autoscale)
-	return &revision{
+// newRevision takes over a revision with the instances that it has.
+func newRevision(described platform.Revision, instances fleet, now time.Time) *revision {
+	running := instances.count(platform.Starting) + instances.count(platform.Ready)
+	rev := &revision{
 		id:     described.ID,
 		config: described.Config,
 		slice:  platform.SliceName(described.ID.Function),
-		fleet:  fleet{},
-		meter:  autoscaler.NewMeter(config.StableWindow, config.PanicWindow),
-		scaler: autoscaler.New(config, running, now),
+		fleet:  instances,
 		usage:  newUsage(described.Config.Instance),
 		logged: running,
 	}
-}
-
-func scalerConfig(a platform.Autoscale) autoscaler.Config {
-	config := autoscaler.DefaultConfig(autoscaler.Metric(a.Metric), a.Target)
-	config.StableWindow = a.StableWindow
-	config.ScaleDownDelay = a.ScaleDownDelay
-	config.Min, config.Max = a.Min, a.Max
-	config.Tick = Tick
-	return config
-}
-
-// see takes over what systemd says of the instances and keeps what is remembered of each.
-func (r *revision) see(seen fleet) {
-	for index, i := range seen {
-		if known := r.fleet[index]; known != nil {
-			i.remember(known)
-		}
+	for _, target := range described.Config.Autoscale.Metrics {
+		rev.gauges = append(rev.gauges, newGauge(target, described.Config.Autoscale, running, now))
 	}
-	r.fleet = seen
+	return rev
 }
 
-// measure feeds the meter with what happened since the last tick. fresh tells that the gateway was asked successfully.
-func (r *revision) measure(paths platform.Paths, load *Load, fresh bool, now time.Time) {
-	r.seen = fresh
-	active := false
-	if fresh {
-		if load == nil {
-			load = &Load{} // a revision that the gateway doesn't know yet has had no request
-		}
-		active = load.InFlight > 0 || r.load != nil && load.Started != r.load.Started
-		r.load = load
+// rescale changes the bounds of a revision that is there.
+func (r *revision) rescale(scale platform.Scale) {
+	bounds := scale.Apply(r.config.Autoscale)
+	for _, g := range r.gauges {
+		g.rescale(bounds)
+	}
+}
+
+// loaded takes over what the gateway says and tells whether there is any load.
+func (r *revision) loaded(load *Load) bool {
+	r.active = r.active || load.InFlight > 0 || r.load != nil && load.Started != r.load.Started || r.load == nil && load.Started > 0
+	r.load = load
+	return r.active
+}
+
+// measure feeds the gauges with what has happened since the last tick.
+func (r *revision) measure(paths platform.Paths, report report) {
+	r.seen, r.asked = report.err == nil, report.at
+	_, r.present = report.loads[r.id]
+	if r.load == nil {
+		r.load = &Load{} // the gateway has seen no request yet
 	}
 	for index, i := range r.fleet {
 		i.load = nil
-		if known, ok := r.load.instance(index); ok && fresh {
+		if known, ok := r.load.Instances[index]; ok && r.present {
 			i.load = &known
 		}
 	}
-	valid := r.feed(paths, now)
-	stable, panicValue, ok := r.meter.Values(now)
-	r.decision = r.scaler.Decide(now, autoscaler.Sample{
-		Ready:    len(r.fleet.in(platform.Ready)),
-		Starting: len(r.fleet.in(platform.Starting)),
-		Stable:   stable,
-		Panic:    panicValue,
-		Valid:    valid && ok,
-		Active:   active,
-	})
-	r.status = r.describe(stable)
+	for _, g := range r.gauges {
+		if r.resting && g.isCounter() {
+			g.resume(report.at)
+		}
+		r.feed(g, paths, report.at)
+	}
+	r.resting = false
 }
 
-// feed gives the meter the revision's metric. It returns false if there is nothing to read.
-func (r *revision) feed(paths platform.Paths, now time.Time) bool {
-	switch metric := r.config.Autoscale.Metric; metric {
-	case platform.MetricRPS, platform.MetricConcurrency:
-		if !r.seen {
-			return false
+func (r *revision) feed(g *gauge, paths platform.Paths, now time.Time) {
+	ready := r.fleet.in(platform.Ready)
+	switch g.target.Metric {
+	case platform.MetricRPS:
+		if r.seen {
+			g.count(now, r.load.Started)
 		}
-		counter := r.load.Started
-		if metric == platform.MetricConcurrency {
-			counter = r.load.InFlightSeconds
+	case platform.MetricConcurrency:
+		if r.seen {
+			g.count(now, r.load.InFlightSeconds)
 		}
-		r.meter.Count(now, counter)
 	case platform.MetricCPU:
-		r.meter.Count(now, r.usage.cpuPercentSeconds(paths, r.slice, r.fleet.in(platform.Ready)))
+		g.count(now, r.usage.cpuPercentSeconds(paths, r.slice, ready))
 	case platform.MetricMemory:
-		r.meter.Level(now, r.usage.memoryMiB(paths, r.slice, r.fleet.in(platform.Ready)))
-	default:
-		panic(fmt.Sprintf("unknown metric %q", metric))
+		g.level(now, r.usage.memoryMiB(paths, r.slice, ready))
+	case platform.MetricPrometheus: // fed by its answers
 	}
-	// Without the gateway nothing is known of activity, so nothing may be scaled down, whatever the processors say.
-	return r.seen
 }
 
-func (l *Load) instance(index int) (InstanceLoad, bool) {
-	if l == nil {
-		return InstanceLoad{}, false
+// decide makes the revision's wish: the largest of its gauges'.
+func (r *revision) decide(now time.Time) {
+	sample := autoscaler.Sample{
+		Ready:    r.fleet.count(platform.Ready),
+		Starting: r.fleet.count(platform.Starting),
+		// Without the gateway nothing is known of activity, so nothing may be scaled down whatever the processors say.
+		Valid:  r.seen,
+		Active: r.active,
 	}
-	known, ok := l.Instances[index]
-	return known, ok
+	r.active = false
+	decisions := make([]autoscaler.Decision, len(r.gauges))
+	for n, g := range r.gauges {
+		decisions[n] = g.decide(now, sample)
+	}
+	r.decision = autoscaler.Combine(decisions...)
 }
 
-func (r *revision) describe(value float64) RevisionStatus {
-	auto := r.config.Autoscale
-	status := RevisionStatus{
-		Revision: r.id, Metric: auto.Metric, Value: value, Target: auto.Target,
-		Desired: r.decision.Desired, Min: auto.Min, Max: auto.Max, Reason: r.decision.Explain(),
-		Instances: map[int]platform.InstanceState{},
+// settled tells whether every further decision would be the same until something happens, and nothing is left to do.
+func (r *revision) settled() bool {
+	if !r.seen || r.active || r.present && r.load.InFlight > 0 || r.refused > 0 {
+		return false
+	}
+	var ready, standby, other int
+	for _, i := range r.fleet {
+		switch i.state() {
+		case platform.Ready:
+			ready++
+		case platform.Armed:
+			standby++
+		default:
+			other++
+		}
+	}
+	switch {
+	case other > 0:
+		return false
+	case !r.routed:
+		return len(r.fleet) == 0
+	case !r.decision.Settled || ready != r.decision.Desired:
+		return false
+	case ready > 0:
+		// What instances consume, or a query says, may change without a request.
+		return standby == 0 && !slices.ContainsFunc(r.gauges, func(g *gauge) bool { return !g.isCounter() })
+	}
+	return standby == 1
+}
+
+// rest forgets the history before a time without change.
+func (r *revision) rest() {
+	r.resting = true
+	for _, g := range r.gauges {
+		g.rest()
+	}
+}
+
+// describe makes the revision's status.
+func (r *revision) describe() {
+	winner := r.gauges[0]
+	for _, g := range r.gauges {
+		if autoscaler.Metric(g.target.Metric) == r.decision.Metric && g.target.Target == r.decision.Target {
+			winner = g
+		}
+	}
+	least, most := winner.config.Min, winner.config.Max
+	r.status = RevisionStatus{
+		Revision: r.id, Metric: winner.target.Metric, Value: r.decision.Stable, Panic: r.decision.Panic, Target: winner.target.Target,
+		Desired: r.decision.Desired, Min: least, Max: most, Panicking: r.decision.Panicking, Refused: r.refused,
+		Cause: string(r.decision.Reason), Reason: r.reason(winner), Instances: map[int]platform.InstanceState{},
 	}
 	for index, i := range r.fleet {
 		if state := i.state(); state != "" {
-			status.Instances[index] = state
+			r.status.Instances[index] = state
 		}
 	}
-	return status
+}
+
+func (r *revision) reason(winner *gauge) string {
+	text := r.decision.Explain()
+	if winner.failure != nil {
+		text += fmt.Sprintf("; the query has no answer: %v", winner.failure)
+	}
+	if !r.seen {
+		text += "; the gateway doesn't answer"
+	}
+	if r.refused > 0 {
+		text += fmt.Sprintf("; %d held back: the host is short of memory", r.refused)
+	}
+	return text
 }

@@ -3,8 +3,10 @@ package activator
 import (
 	"cmp"
 	"encoding/json"
+	"maps"
 	"net/http"
 	"slices"
+	"sync"
 
 	"github.com/prometheus/client_golang/prometheus/promhttp"
 
@@ -15,30 +17,50 @@ import (
 type RevisionStatus struct {
 	Revision platform.RevisionID `json:"revision"`
 	Metric   platform.Metric     `json:"metric"`
-	// Value is the metric's average over the stable window, for the revision as a whole; Target is what one instance
-	// should have.
+	// Value and Panic are the metric's averages over the stable and the panic window, for the revision as a whole; Target
+	// is what one instance should have.
 	Value   float64 `json:"value"`
+	Panic   float64 `json:"panic"`
 	Target  float64 `json:"target"`
 	Desired int     `json:"desired"`
 	Min     int     `json:"min"`
 	Max     int     `json:"max"`
-	Reason  string  `json:"reason"`
+	// Panicking tells that instances are not taken away for now.
+	Panicking bool `json:"panicking"`
+	// Refused is how many instances the host has no room for.
+	Refused int `json:"refused"`
+	// Cause is the rule that settled the decision, Reason says it in words.
+	Cause  string `json:"cause"`
+	Reason string `json:"reason"`
 	// Instances has the state of each instance by index.
 	Instances map[int]platform.InstanceState `json:"instances"`
 }
 
-func sortStatus(list []RevisionStatus) {
-	slices.SortFunc(list, func(a, b RevisionStatus) int {
-		return cmp.Or(cmp.Compare(a.Revision.Function, b.Revision.Function), cmp.Compare(a.Revision.Number, b.Revision.Number))
-	})
+// board has the latest status of each revision. The loop writes, whoever asks reads.
+type board struct {
+	mu     sync.Mutex
+	latest map[platform.RevisionID]RevisionStatus
+}
+
+func (b *board) put(status RevisionStatus) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	b.latest[status.Revision] = status
+}
+
+func (b *board) drop(id platform.RevisionID) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	delete(b.latest, id)
 }
 
 // Status is what the activator wanted at its last tick, sorted by revision.
 func (a *Activator) Status() []RevisionStatus {
-	if list := a.status.Load(); list != nil {
-		return *list
-	}
-	return nil
+	a.board.mu.Lock()
+	defer a.board.mu.Unlock()
+	return slices.SortedFunc(maps.Values(a.board.latest), func(a, b RevisionStatus) int {
+		return cmp.Or(cmp.Compare(a.Revision.Function, b.Revision.Function), cmp.Compare(a.Revision.Number, b.Revision.Number))
+	})
 }
 
 // Handler serves /metrics, /revisions (a JSON list of RevisionStatus) and /healthz.

@@ -7,8 +7,9 @@ import (
 	"github.com/fnctl/fnctl/platform"
 )
 
-// steer brings the instances of a revision one step nearer to what is wanted (DESIGN: "The life of an instance").
+// steer brings the instances of a revision one step nearer to what is wanted.
 func (a *Activator) steer(ctx context.Context, rev *revision, now time.Time) {
+	rev.refused = 0
 	a.finishDrains(ctx, rev, now)
 	if !rev.routed {
 		if !a.locked(rev.id.Function) {
@@ -28,13 +29,18 @@ func (a *Activator) finishDrains(ctx context.Context, rev *revision, now time.Ti
 		if a.busy[i.id] || now.Before(i.notBefore) {
 			continue
 		}
-		if rev.seen && i.idle() || a.overdue(ctx, rev, i, now) {
+		if rev.seen && i.idle(rev.asked) || a.overdue(ctx, rev, i, now) {
 			a.stop(ctx, i.id)
 		}
 	}
 }
 
+// overdue tells whether an instance has drained for longer than any request may take. systemd knows since when, also if
+// the activator was restarted meanwhile.
 func (a *Activator) overdue(ctx context.Context, rev *revision, i *instance, now time.Time) bool {
+	if now.Before(i.gone.Add(rev.config.Timeout + drainGrace)) {
+		return false
+	}
 	since, err := a.units.InactiveSince(ctx, i.id.Socket())
 	if err != nil {
 		a.log.Warn("ask since when the instance drains", "instance", i.id.String(), "err", err)
@@ -100,28 +106,46 @@ func (a *Activator) scale(ctx context.Context, rev *revision, now time.Time) {
 	}
 }
 
-// startMore starts n instances: first those that are armed, then new ones. What a pending action already does is counted.
+// startMore starts n instances: first those that are armed, then new ones, as far as the host has room. What a pending
+// action already does is counted.
 func (a *Activator) startMore(ctx context.Context, rev *revision, standby []*instance, n int, now time.Time) {
-	for _, i := range standby {
-		if n == 0 {
-			return
-		}
-		n--
-		if !a.busy[i.id] && !now.Before(i.notBefore) && i.service.Gone() {
-			a.start(ctx, i.id)
-		}
-	}
-	for index := 1; n > 0; index++ {
-		id := platform.InstanceID{Revision: rev.id, Index: index}
-		i := rev.fleet[index]
-		if i != nil && i.state() != "" {
+	expected := int64(-1)
+	for _, id := range a.candidates(rev, standby, n) {
+		i := rev.fleet[id.Index]
+		if a.busy[id] || i != nil && (now.Before(i.notBefore) || !i.service.Gone()) {
 			continue
 		}
-		n--
-		if !a.busy[id] && (i == nil || !now.Before(i.notBefore)) {
+		if expected < 0 {
+			expected = rev.usage.expected(a.paths, rev.slice, rev.fleet.in(platform.Ready))
+		}
+		switch {
+		case !a.host.admit(id, expected):
+			rev.refused++
+		case a.host.busy():
+			a.host.settle(id) // its turn comes when others have started
+		default:
 			a.start(ctx, id)
 		}
 	}
+	if rev.refused > 0 {
+		a.metrics.refused.Add(float64(rev.refused))
+	}
+}
+
+// candidates names the n instances that are next to run.
+func (a *Activator) candidates(rev *revision, standby []*instance, n int) []platform.InstanceID {
+	ids := make([]platform.InstanceID, 0, n)
+	for _, i := range standby {
+		if len(ids) < n {
+			ids = append(ids, i.id)
+		}
+	}
+	for index := 1; len(ids) < n; index++ {
+		if i := rev.fleet[index]; i == nil || i.state() == "" {
+			ids = append(ids, platform.InstanceID{Revision: rev.id, Index: index})
+		}
+	}
+	return ids
 }
 
 func (a *Activator) drainSome(ctx context.Context, instances []*instance) {
@@ -137,7 +161,8 @@ func (a *Activator) logDecision(rev *revision) {
 	if rev.decision.Desired == rev.logged {
 		return
 	}
-	a.log.Info("scale", "function", rev.id.Function, "revision", rev.id.String(),
-		"from", rev.logged, "to", rev.decision.Desired, "why", rev.status.Reason)
+	a.metrics.decision(rev.decision)
+	a.log.Info("scale", "event", "scale", "function", rev.id.Function, "revision", rev.id.String(),
+		"from", rev.logged, "to", rev.decision.Desired, "why", rev.decision.Explain())
 	rev.logged = rev.decision.Desired
 }

@@ -8,6 +8,7 @@ import (
 
 // usage reads what the instances of a revision consume from their control groups.
 type usage struct {
+	tier  platform.Tier
 	cores float64
 	// cpu is the processor time of each instance when it was read last; total grows by what came since.
 	cpu   map[int]time.Duration
@@ -15,7 +16,7 @@ type usage struct {
 }
 
 func newUsage(tier platform.Tier) usage {
-	return usage{cores: max(tier.Cores, 0.01), cpu: map[int]time.Duration{}}
+	return usage{tier: tier, cores: max(tier.Cores, 0.01), cpu: map[int]time.Duration{}}
 }
 
 // cpuPercentSeconds is a counter: the processor time of ready instances since the activator started, as percent of the
@@ -37,15 +38,37 @@ func (u *usage) cpuPercentSeconds(paths platform.Paths, slice string, ready []*i
 	return u.total
 }
 
+// memory is what each ready instance uses now, in bytes.
+func memory(paths platform.Paths, slice string, ready []*instance) []int64 {
+	var used []int64
+	for _, i := range ready {
+		if n, err := paths.InstanceCgroup(slice, i.id).Memory(); err == nil { // else it has ended meanwhile
+			used = append(used, n)
+		}
+	}
+	return used
+}
+
 // memoryMiB is what the ready instances use now, in MiB, summed.
 func (u *usage) memoryMiB(paths platform.Paths, slice string, ready []*instance) float64 {
 	var total int64
-	for _, i := range ready {
-		used, err := paths.InstanceCgroup(slice, i.id).Memory()
-		if err != nil {
-			continue // it has ended meanwhile
-		}
+	for _, used := range memory(paths, slice, ready) {
 		total += used
 	}
 	return float64(total) / (1 << 20)
+}
+
+// expected is what one more instance will use, in bytes: as much as the largest that runs, and never more than its tier.
+func (u *usage) expected(paths platform.Paths, slice string, ready []*instance) int64 {
+	var largest int64
+	for _, used := range memory(paths, slice, ready) {
+		largest = max(largest, used)
+	}
+	if largest == 0 {
+		largest = unknownInstance
+	}
+	if limit := u.tier.MemoryBytes(); limit > 0 {
+		largest = min(largest, limit)
+	}
+	return largest
 }

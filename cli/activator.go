@@ -40,7 +40,9 @@ func runActivator(c *cli.Context) error {
 	}
 	manager := &systemd.Manager{}
 	defer manager.Close()
-	a := activator.New(paths(), manager, activator.NewGatewaySource(paths().GatewaySocket()), log)
+	a := activator.New(activator.Config{
+		Paths: paths(), Units: manager, Source: activator.NewGatewaySource(paths().GatewaySocket()), Log: log,
+	})
 	group, ctx := errgroup.WithContext(c.Context)
 	group.Go(func() error { return a.Run(ctx) })
 	group.Go(func() error { return serveUntil(ctx, listener, a.Handler()) })
@@ -89,20 +91,6 @@ func serveUntil(ctx context.Context, listener net.Listener, handler http.Handler
 		return err
 	}
 	return nil
-}
-
-// newLogger logs to the journal, which has the time already, or to a terminal.
-func newLogger(w interface{ Write([]byte) (int, error) }) *slog.Logger {
-	options := &slog.HandlerOptions{}
-	if os.Getenv("JOURNAL_STREAM") != "" {
-		options.ReplaceAttr = func(groups []string, a slog.Attr) slog.Attr {
-			if len(groups) == 0 && a.Key == slog.TimeKey {
-				return slog.Attr{}
-			}
-			return a
-		}
-	}
-	return slog.New(slog.NewTextHandler(w, options))
 }
 
 // notifyReady tells systemd that the daemon serves.

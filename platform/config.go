@@ -28,6 +28,8 @@ type Config struct {
 	Env         map[string]string `json:"env,omitempty"`
 	Hosts       []string          `json:"hosts,omitempty"`
 	Labels      map[string]string `json:"labels,omitempty"`
+	// MetricsPath is where each instance serves metrics of its own, "" for nowhere.
+	MetricsPath string `json:"metrics_path,omitempty"`
 	// Expose says whether the gateway serves the function to the outside.
 	Expose bool `json:"expose"`
 	// MinAvailable is the number of instances that must stay ready while a revision replaces another.

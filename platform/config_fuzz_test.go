@@ -69,6 +69,7 @@ func FuzzParseConfig(f *testing.F) {
 		}
 		a := config.Autoscale
 		if a.Min < 0 || a.Max < 1 || a.Min > a.Max || !(a.Target > 0) || a.StableWindow < 6*time.Second || a.StableWindow > time.Hour ||
+			len(a.Metrics) == 0 || a.Metrics[0].Metric != a.Metric || a.Metrics[0].Target != a.Target || a.ScaleToZeroAfter < 0 ||
 			config.Timeout < time.Second || config.DiskSize < 0 || config.Workers < 1 || config.Instance.Name == "" {
 			t.Errorf("got %+v", config)
 		}

@@ -33,6 +33,8 @@ type configKey struct {
 // draft is a configuration that is being read.
 type draft struct {
 	Config
+	// query is autoscale.query.
+	query string
 	// revisionTimeout is autoscale.revision_timeout, an old second name of timeout.
 	revisionTimeout time.Duration
 }
@@ -56,6 +58,7 @@ var (
 	timeouts  = seconds{min: time.Second, max: 365 * day}
 	windows   = seconds{min: 6 * time.Second, max: time.Hour}
 	delays    = seconds{min: 0, max: time.Hour}
+	idleTimes = seconds{min: 0, max: day}
 	minimums  = integer{min: 0, max: unbounded, quoted: true}
 	maximums  = integer{min: 1, max: unbounded, quoted: true}
 	hostNames = textList{checkedText{check: CheckHost, pattern: `^[a-z0-9]([a-z0-9.-]*[a-z0-9])?$`, what: "a host name"}}
@@ -114,7 +117,7 @@ var configKeys = []configKey{
 	{
 		path: "autoscale.metric", doc: "What the number of instances follows.",
 		initial: "cpu", example: "rps",
-		kind: oneOf{metricNames(), func(s string) any { return Metric(s) }},
+		kind: metricName,
 		put:  into(func(d *draft) *Metric { return &d.Autoscale.Metric }),
 	},
 	{
@@ -122,6 +125,18 @@ var configKeys = []configKey{
 		initialWords: targetWords(), example: "40",
 		kind: positive{},
 		put:  into(func(d *draft) *float64 { return &d.Autoscale.Target }),
+	},
+	{
+		path: "autoscale.query", doc: "What to ask Prometheus, for the metric `prometheus`; it must yield one number for the whole function.",
+		initialWords: "required for prometheus", example: "sum(shop_orders_waiting), metric: prometheus, target: 20",
+		kind: promQL,
+		put:  into(func(d *draft) *string { return &d.query }),
+	},
+	{
+		path: "autoscale.metrics", doc: "Several metrics instead of `metric`, `target` and `query`: the one that asks for most instances counts.",
+		example: "[{metric: cpu, target: 80}, {metric: rps, target: 20}]",
+		kind:    metricList{},
+		put:     into(func(d *draft) *[]MetricTarget { return &d.Autoscale.Metrics }),
 	},
 	{
 		path: "autoscale.stable_window", doc: "Time over which the metric is averaged.",
@@ -134,6 +149,12 @@ var configKeys = []configKey{
 		initial: "30s", example: "2m",
 		kind: delays,
 		put:  into(func(d *draft) *time.Duration { return &d.Autoscale.ScaleDownDelay }),
+	},
+	{
+		path: "autoscale.scale_to_zero_after", doc: "How long there must be no request before the last instance is stopped, with `min: 0`.",
+		initialWords: "`stable_window`", example: "10m",
+		kind: idleTimes,
+		put:  into(func(d *draft) *time.Duration { return &d.Autoscale.ScaleToZeroAfter }),
 	},
 	{
 		path: "autoscale.revision_timeout", example: "300", alias: "timeout", kind: timeouts,
@@ -178,6 +199,12 @@ var configKeys = []configKey{
 		put:     into(func(d *draft) *map[string]string { return &d.Labels }),
 	},
 	{
+		path: "metrics_path", doc: "Where each instance serves metrics of its own, in Prometheus' text format.",
+		example: "/metrics",
+		kind:    checkedText{check: checkMetricsPath, pattern: metricsPathPattern.String(), what: "a path such as /metrics"},
+		put:     into(func(d *draft) *string { return &d.MetricsPath }),
+	},
+	{
 		path: "expose", doc: "Whether the gateway serves the function. `false`: only `fnctl invoke` and its socket reach it.",
 		initial: "true", example: "false",
 		kind: boolean{},
@@ -196,12 +223,12 @@ func targetWords() string {
 	var words, required []string
 	for _, rule := range metricRules {
 		if rule.target == 0 {
-			required = append(required, "required for "+string(rule.metric))
+			required = append(required, string(rule.metric))
 			continue
 		}
 		words = append(words, fmt.Sprintf("%s %v", rule.metric, rule.target))
 	}
-	return strings.Join(append(words, required...), ", ")
+	return strings.Join(words, ", ") + ", required for " + strings.Join(required, " and ")
 }
 
 // section is the part of a path before the last dot, "" at the top level.
@@ -229,6 +256,18 @@ var exclusive = []struct{ first, second string }{
 	{"app", "command"},
 	{"autoscale", "autoscale_min"},
 	{"autoscale", "autoscale_max"},
+	{"autoscale.metric", "autoscale.metrics"},
+	{"autoscale.target", "autoscale.metrics"},
+	{"autoscale.query", "autoscale.metrics"},
+}
+
+var metricsPathPattern = regexp.MustCompile(`^/([A-Za-z0-9._~!$&'()*+,;=:@/-]|%[0-9A-Fa-f]{2}){0,255}$`)
+
+func checkMetricsPath(path string) error {
+	if !metricsPathPattern.MatchString(path) {
+		return fmt.Errorf("must be the path of a URL such as /metrics, got %s", quoted(path))
+	}
+	return nil
 }
 
 var labelPattern = regexp.MustCompile(`^[A-Za-z0-9]([A-Za-z0-9._/-]{0,61}[A-Za-z0-9])?$`)

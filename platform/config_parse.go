@@ -86,7 +86,7 @@ func (d *decoder) settle() {
 		}
 	}
 	d.settleTimeout()
-	d.settleTarget()
+	d.settleMetrics()
 	d.settleCounts()
 }
 
@@ -112,26 +112,29 @@ func (d *decoder) settleTimeout() {
 	if !d.has("autoscale.stable_window") {
 		c.Autoscale.StableWindow = min(max(c.Timeout, windows.min), windows.max)
 	}
+	if !d.has("autoscale.scale_to_zero_after") {
+		c.Autoscale.ScaleToZeroAfter = c.Autoscale.StableWindow
+	}
 }
 
-func (d *decoder) settleTarget() {
-	if !d.sound("autoscale.metric", "autoscale.target") {
+// settleMetrics makes one list of the two ways to write metrics.
+func (d *decoder) settleMetrics() {
+	if !d.sound("autoscale.metric", "autoscale.target", "autoscale.query", "autoscale.metrics") {
 		return
 	}
 	autoscale := &d.draft.Autoscale
-	for _, rule := range metricRules {
-		switch {
-		case rule.metric != autoscale.Metric:
-		case !d.has("autoscale.target"):
-			autoscale.Target = rule.target
-			if rule.target == 0 {
-				at := d.written["autoscale.metric"]
-				d.add(at.Line, at.Column, "autoscale.target", "required for the metric %s, in %s", rule.metric, rule.unit)
-			}
-		case rule.limit > 0 && autoscale.Target > rule.limit:
-			d.report("autoscale.target", "must be at most %v for the metric %s, in %s, got %v", rule.limit, rule.metric, rule.unit, autoscale.Target)
+	if len(autoscale.Metrics) == 0 {
+		entry := metricEntry{
+			MetricTarget: MetricTarget{autoscale.Metric, autoscale.Target, d.draft.query},
+			problems:     d.problems, path: "autoscale", at: d.written["autoscale.metric"], written: map[string]*yaml.Node{},
 		}
+		for _, name := range metricKeyNames() {
+			entry.written[name] = d.written["autoscale."+name]
+		}
+		entry.settle()
+		autoscale.Metrics = []MetricTarget{entry.MetricTarget}
 	}
+	autoscale.Metric, autoscale.Target = autoscale.Metrics[0].Metric, autoscale.Metrics[0].Target
 }
 
 func (d *decoder) settleCounts() {

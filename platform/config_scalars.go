@@ -118,8 +118,8 @@ func (k seconds) words() string {
 
 // longDuration is a limit of hours or days in words.
 func longDuration(d time.Duration) string {
-	if d%(24*time.Hour) == 0 {
-		return fmt.Sprintf("%d days", d/(24*time.Hour))
+	if d%day == 0 && d > day {
+		return fmt.Sprintf("%d days", d/day)
 	}
 	return fmt.Sprintf("%dh", d/time.Hour)
 }

@@ -19,7 +19,7 @@ func ConfigSchema() []byte {
 	root["$schema"] = "https://json-schema.org/draft/2020-12/schema"
 	root["title"] = "jcloud.yml"
 	root["description"] = "Configuration of a function of fnctl."
-	root["allOf"] = exclusiveSchemas()
+	root["allOf"] = exclusiveSchemas("")
 	var b bytes.Buffer
 	encoder := json.NewEncoder(&b)
 	// Patterns stay readable.
@@ -45,7 +45,7 @@ func keySchema(k configKey) schema {
 	if k.kind == nil {
 		s := sectionSchema(k.path)
 		s["description"] = k.doc
-		s["allOf"] = targetSchemas()
+		s["allOf"] = append(metricSchemas(), exclusiveSchemas(k.path)...)
 		return s
 	}
 	s := nullable(k.kind.schema())
@@ -85,33 +85,15 @@ func given(name string, with schema) schema {
 
 var notNull = schema{"not": schema{"type": "null"}}
 
-func exclusiveSchemas() []schema {
+// exclusiveSchemas are the pairs of keys of a section that exclude each other.
+func exclusiveSchemas(section string) []schema {
 	var all []schema
 	for _, pair := range exclusive {
-		all = append(all, schema{"not": schema{"allOf": []schema{given(pair.first, notNull), given(pair.second, notNull)}}})
-	}
-	return all
-}
-
-// targetSchemas are the rules of the targets of each metric.
-func targetSchemas() []schema {
-	var all []schema
-	for _, rule := range metricRules {
-		if rule.target == 0 {
-			all = append(all, schema{"if": metricSchema(rule.metric), "then": given("target", notNull)})
-		}
-		if rule.limit > 0 {
-			limit := schema{"properties": schema{"target": schema{"maximum": rule.limit}}}
-			all = append(all, schema{"if": metricSchema(rule.metric), "then": limit})
+		first, _ := findKey(pair.first)
+		second, _ := findKey(pair.second)
+		if second.section() == section {
+			all = append(all, schema{"not": schema{"allOf": []schema{given(first.leaf(), notNull), given(second.leaf(), notNull)}}})
 		}
 	}
 	return all
-}
-
-// metricSchema is the schema of an autoscale section that uses a metric, as it does by default with one of them.
-func metricSchema(metric Metric) schema {
-	if k, _ := findKey("autoscale.metric"); k.initial == string(metric) {
-		return schema{"type": "object", "properties": schema{"metric": schema{"enum": []any{metric, nil}}}}
-	}
-	return given("metric", schema{"const": metric})
 }

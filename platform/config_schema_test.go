@@ -22,6 +22,7 @@ var beyondSchema = map[string]bool{
 	"flat-min-above-max":        true,
 	"disk-too-large":            true,
 	"merge-key":                 true,
+	"metrics-twice":             true,
 	"revision-timeout-conflict": true,
 	"workers-with-command":      true,
 	"tag-binary":                true,

@@ -152,7 +152,8 @@ func TestDefaultConfig(t *testing.T) {
 		Instance: c3, Timeout: 120 * time.Second, DiskSize: 1e9, Workers: 1, Expose: true,
 		Autoscale: platform.Autoscale{
 			Min: 1, Max: 10, Metric: platform.MetricCPU, Target: 70,
-			StableWindow: 120 * time.Second, ScaleDownDelay: 30 * time.Second,
+			Metrics:      []platform.MetricTarget{{Metric: platform.MetricCPU, Target: 70}},
+			StableWindow: 120 * time.Second, ScaleDownDelay: 30 * time.Second, ScaleToZeroAfter: 120 * time.Second,
 		},
 	}
 	if got := platform.DefaultConfig(); !reflect.DeepEqual(got, want) {
@@ -167,6 +168,22 @@ func TestConfigDecodesUnknownTier(t *testing.T) {
 	}
 	if err := json.Unmarshal([]byte(`{"timeout":"soon"}`), &config); err == nil {
 		t.Error("a timeout of soon is accepted")
+	}
+}
+
+// A revision that was deployed before there was more than one metric says less.
+func TestConfigDecodesOldRevision(t *testing.T) {
+	var config platform.Config
+	old := `{"autoscale":{"min":0,"max":3,"metric":"rps","target":5,"stable_window":"20s","scale_down_delay":"30s"}}`
+	if err := json.Unmarshal([]byte(old), &config); err != nil {
+		t.Fatal(err)
+	}
+	want := platform.Autoscale{
+		Max: 3, Metric: platform.MetricRPS, Target: 5, Metrics: []platform.MetricTarget{{Metric: platform.MetricRPS, Target: 5}},
+		StableWindow: 20 * time.Second, ScaleDownDelay: 30 * time.Second, ScaleToZeroAfter: 20 * time.Second,
+	}
+	if got := config.Autoscale; !reflect.DeepEqual(got, want) {
+		t.Errorf("got %+v, want %+v", got, want)
 	}
 }
 

@@ -14,4 +14,7 @@ const (
 	// MetricInstanceInFlight is the number of requests running on an instance. A draining instance is listed until it has
 	// none. Labels: function, revision, instance, state.
 	MetricInstanceInFlight = "fnctl_gateway_instance_in_flight"
+	// MetricBadRoutes is the number of functions whose route cannot be read. It has no labels and is always there, so
+	// that a Prometheus server without it doesn't scrape the gateway, and one with it alone has seen that there is no load.
+	MetricBadRoutes = "fnctl_gateway_bad_routes"
 )

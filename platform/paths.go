@@ -33,6 +33,9 @@ func (p Paths) Function(name string) string { return filepath.Join(p.Functions()
 // Route is the file of a function's route.
 func (p Paths) Route(name string) string { return filepath.Join(p.Function(name), "route.json") }
 
+// Scale is the file of a function's bounds that override those of its revisions.
+func (p Paths) Scale(name string) string { return filepath.Join(p.Function(name), "scale.json") }
+
 // Lock is the file whose lock makes changes of one function happen one after the other.
 func (p Paths) Lock(name string) string { return p.join("run/fnctl/locks", name) }
 

@@ -18,13 +18,35 @@ type Settings struct {
 	// Endpoint is the address of each function, with {name} in the place of its name. The gateway takes its host from it;
 	// the address that it listens on is fnctl-gateway.socket's.
 	Endpoint string `yaml:"endpoint"`
+	// Metrics says where the activator learns of load.
+	Metrics MetricsSettings `yaml:"metrics"`
+}
+
+// MetricsSource is where the activator learns of load.
+type MetricsSource string
+
+const (
+	// SourceGateway is the gateway itself.
+	SourceGateway MetricsSource = "gateway"
+	// SourcePrometheus is a Prometheus server that scrapes the gateway.
+	SourcePrometheus MetricsSource = "prometheus"
+)
+
+// MetricsSettings say where the activator learns of load.
+type MetricsSettings struct {
+	Source MetricsSource `yaml:"source"`
+	// URL is the address of the Prometheus server. Functions that scale by a query need it whatever Source is.
+	URL string `yaml:"url"`
 }
 
 const namePlaceholder = "{name}"
 
 // DefaultSettings are those of a machine without a settings file.
 func DefaultSettings() Settings {
-	return Settings{Endpoint: "http://{name}.localhost:8080"}
+	return Settings{
+		Endpoint: "http://{name}.localhost:8080",
+		Metrics:  MetricsSettings{Source: SourceGateway, URL: "http://127.0.0.1:9090"},
+	}
 }
 
 // LoadSettings reads the settings file; one that doesn't exist means the defaults.
@@ -43,12 +65,40 @@ func LoadSettings(paths Paths) (Settings, error) {
 		return s, fmt.Errorf("%s: %w", paths.Settings(), err)
 	}
 	if err := s.check(); err != nil {
-		return s, fmt.Errorf("%s: endpoint: %w", paths.Settings(), err)
+		return s, fmt.Errorf("%s: %w", paths.Settings(), err)
 	}
 	return s, nil
 }
 
 func (s Settings) check() error {
+	var errs []error
+	if err := s.checkEndpoint(); err != nil {
+		errs = append(errs, fmt.Errorf("endpoint: %w", err))
+	}
+	if source := s.Metrics.Source; source != SourceGateway && source != SourcePrometheus {
+		errs = append(errs, fmt.Errorf("metrics.source: must be %s or %s, got %q", SourceGateway, SourcePrometheus, clip(string(source))))
+	}
+	if err := checkServer(s.Metrics.URL); err != nil {
+		errs = append(errs, fmt.Errorf("metrics.url: %w", err))
+	}
+	return errors.Join(errs...)
+}
+
+// checkServer doesn't show an address that has a password.
+func checkServer(address string) error {
+	u, err := url.Parse(address)
+	switch {
+	case err != nil || u.Scheme != "http" && u.Scheme != "https" || u.Hostname() == "":
+		return errors.New("must be the address of a Prometheus server, such as http://127.0.0.1:9090")
+	case u.User != nil:
+		return errors.New("must have no user and password: everybody may read this file")
+	case u.RawQuery != "" || u.ForceQuery || u.Fragment != "":
+		return fmt.Errorf("%q must end with the host, port or path of the server", clip(address))
+	}
+	return nil
+}
+
+func (s Settings) checkEndpoint() error {
 	if strings.Count(s.Endpoint, namePlaceholder) != 1 {
 		return fmt.Errorf("%q must have {name} once, such as in http://{name}.example.com", s.Endpoint)
 	}

@@ -1,0 +1,93 @@
+package activator
+
+import (
+	"time"
+
+	"github.com/fnctl/fnctl/activator/autoscaler"
+	"github.com/fnctl/fnctl/platform"
+)
+
+// gauge is one metric of a revision: what is measured of it, and the wish that follows.
+type gauge struct {
+	target   platform.MetricTarget
+	config   autoscaler.Config
+	meter    *autoscaler.Meter
+	scaler   *autoscaler.Autoscaler
+	decision autoscaler.Decision
+
+	// last and lastAt are the newest reading.
+	last   float64
+	lastAt time.Time
+	// asking tells that the answer to the query is on its way; asked is when it was last asked.
+	asking bool
+	asked  time.Time
+	// failure is why the query has no answer.
+	failure error
+}
+
+func newGauge(target platform.MetricTarget, auto platform.Autoscale, running int, now time.Time) *gauge {
+	config := scalerConfig(target, auto)
+	return &gauge{
+		target: target,
+		config: config,
+		meter:  autoscaler.NewMeter(config.StableWindow, config.PanicWindow),
+		scaler: autoscaler.New(config, running, now),
+	}
+}
+
+func scalerConfig(target platform.MetricTarget, auto platform.Autoscale) autoscaler.Config {
+	config := autoscaler.DefaultConfig(autoscaler.Metric(target.Metric), target.Target)
+	config.StableWindow = auto.StableWindow
+	config.ScaleDownDelay = auto.ScaleDownDelay
+	config.ScaleToZeroAfter = auto.ScaleToZeroAfter
+	config.Min, config.Max = auto.Min, auto.Max
+	config.Tick = Tick
+	return config
+}
+
+func (g *gauge) rescale(auto platform.Autoscale) {
+	g.config.Min, g.config.Max = auto.Min, auto.Max
+	g.scaler.Update(g.config)
+}
+
+// count notes a counter, level a value that goes up and down.
+func (g *gauge) count(now time.Time, value float64) {
+	g.meter.Count(now, value)
+	g.last, g.lastAt = value, now
+}
+
+func (g *gauge) level(now time.Time, value float64) {
+	g.meter.Level(now, value)
+	g.last, g.lastAt = value, now
+}
+
+// rest forgets the history: the next reading is the first of a new one, after a time in which nothing happened.
+func (g *gauge) rest() {
+	g.meter = autoscaler.NewMeter(g.config.StableWindow, g.config.PanicWindow)
+}
+
+// resume puts the last reading back in front of the history that begins now. Arrivals are counted per second, so they
+// get a whole second; what is in flight is a level, and is measured from the last tick on.
+func (g *gauge) resume(now time.Time) {
+	if g.lastAt.IsZero() {
+		return
+	}
+	since := Tick
+	if g.target.Metric == platform.MetricRPS {
+		since = time.Second
+	}
+	g.meter.Count(now.Add(-since), g.last)
+}
+
+func (g *gauge) isCounter() bool {
+	return g.target.Metric == platform.MetricRPS || g.target.Metric == platform.MetricConcurrency
+}
+
+// decide makes the gauge's wish from its meter.
+func (g *gauge) decide(now time.Time, sample autoscaler.Sample) autoscaler.Decision {
+	stable, urgent, ok := g.meter.Values(now)
+	sample.Stable, sample.Panic = stable, urgent
+	sample.Valid = sample.Valid && ok && g.failure == nil
+	g.decision = g.scaler.Decide(now, sample)
+	return g.decision
+}

@@ -1,0 +1,161 @@
+package activator
+
+import (
+	"context"
+	"errors"
+	"os"
+	"slices"
+	"time"
+
+	"github.com/fnctl/fnctl/platform"
+)
+
+// unitPatterns match the units of all instances.
+var unitPatterns = []string{"fn-*@*.socket", "fn-*@*.service"}
+
+// watchUnits keeps the loop informed of all units. Now and then, and whenever changes may have been missed, it lists
+// them all.
+func (a *Activator) watchUnits(ctx context.Context) error {
+	for ctx.Err() == nil {
+		watch, cancel := context.WithCancel(ctx)
+		err := a.units.Watch(watch, a.changes, func() {
+			a.running.Go(func() { a.listUnits(watch) })
+		})
+		cancel()
+		if ctx.Err() == nil {
+			a.log.Warn("watch the units again", "err", err)
+			pause(ctx, time.Second)
+		}
+	}
+	return nil
+}
+
+func (a *Activator) listUnits(ctx context.Context) {
+	for ctx.Err() == nil {
+		list, err := a.units.List(ctx, unitPatterns...)
+		if err != nil {
+			if !errors.Is(err, context.Canceled) {
+				a.log.Error("list the units", "err", err)
+			}
+			pause(ctx, time.Second)
+			continue
+		}
+		send(ctx, a.relisted, list)
+		pause(ctx, resync)
+	}
+}
+
+func pause(ctx context.Context, d time.Duration) {
+	select {
+	case <-ctx.Done():
+	case <-time.After(d):
+	}
+}
+
+// relist takes over the list of all units.
+func (a *Activator) relist(list []platform.UnitStatus) {
+	seen := make(map[string]bool, len(list))
+	for _, unit := range list {
+		seen[unit.Name] = true
+		a.unitChanged(unit)
+	}
+	for _, fleet := range a.fleets {
+		for _, i := range fleet {
+			if !seen[i.id.Socket()] && i.socket.Name != "" {
+				a.unitChanged(platform.UnitStatus{Name: i.id.Socket(), Active: "inactive"})
+			}
+			if !seen[i.id.Service()] && i.service.Name != "" {
+				a.unitChanged(platform.UnitStatus{Name: i.id.Service(), Active: "inactive"})
+			}
+		}
+	}
+}
+
+// unitChanged takes over the state of one unit and wakes its revision.
+func (a *Activator) unitChanged(unit platform.UnitStatus) {
+	id, kind, ok := platform.ParseUnit(unit.Name)
+	if !ok {
+		return
+	}
+	instances := a.fleets[id.Revision]
+	i := instances[id.Index]
+	if i == nil {
+		if unit.Gone() && unit.Active != "failed" {
+			return // systemd has not unloaded it yet
+		}
+		i = &instance{id: id}
+		if instances == nil {
+			instances = fleet{}
+			a.fleets[id.Revision] = instances
+		}
+		instances[id.Index] = i
+	}
+	if i.update(kind, unit, time.Now()) {
+		a.awake[id.Revision] = true
+	}
+	if i.state() == "" && !a.busy[id] && i.failures == 0 {
+		delete(instances, id.Index)
+	}
+}
+
+// functionChange names functions whose files may have changed.
+type functionChange struct {
+	names []string
+	all   bool
+}
+
+// functionsChanged reads the routes again and wakes the revisions that are concerned.
+func (a *Activator) functionsChanged(change functionChange) {
+	names := make(map[string]bool, len(change.names))
+	for _, name := range change.names {
+		names[name] = true
+	}
+	if change.all {
+		for name := range a.routes {
+			names[name] = true
+		}
+	}
+	for name := range names {
+		a.functionChanged(name)
+	}
+}
+
+func (a *Activator) functionChanged(name string) {
+	before, had := a.routes[name]
+	route, err := a.store.Route(name)
+	_, stat := os.Stat(a.paths.Route(name))
+	switch {
+	case err == nil:
+		a.routes[name] = route
+	case os.IsNotExist(stat):
+		delete(a.routes, name)
+	default:
+		// What was reachable stays so: a damaged file must not end a function.
+		a.log.Error("read the route: the last good one stays", "function", name, "err", err)
+	}
+	for _, share := range slices.Concat(route.Traffic, before.Traffic) {
+		a.awake[share.Revision] = true
+	}
+	scale, err := a.store.Scale(name)
+	if err != nil {
+		a.log.Error("read the scale: the last one stays", "function", name, "err", err)
+		return
+	}
+	if had {
+		for _, share := range a.routes[name].Traffic {
+			if rev := a.revisions[share.Revision]; rev != nil {
+				rev.rescale(scale)
+			}
+		}
+	}
+}
+
+// routed tells whether a route can reach a revision.
+func (a *Activator) routed(id platform.RevisionID) bool {
+	for _, share := range a.routes[id.Function].Traffic {
+		if share.Revision == id {
+			return true
+		}
+	}
+	return false
+}
