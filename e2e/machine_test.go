@@ -3,9 +3,12 @@
 package e2e
 
 import (
+	"bufio"
+	"fmt"
 	"io"
 	"net/http"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"strings"
 	"sync"
@@ -31,6 +34,54 @@ func TestMachine(t *testing.T) {
 			t.Run("power loss", func(t *testing.T) { testPowerCycle(t, m, m.PowerLoss) })
 		})
 	}
+}
+
+// Whatever way a test ends, nothing of its machine is left.
+func TestMachineAbandoned(t *testing.T) {
+	t.Parallel()
+	test := exec.Command(os.Args[0], "-test.run=^TestAbandonMachine$", "-test.v")
+	test.Env = append(os.Environ(), abandon+"=1")
+	out, err := test.StdoutPipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := test.Start(); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = test.Process.Kill() }) // dead already, unless this test failed
+	var dir string
+	for lines := bufio.NewScanner(out); dir == "" && lines.Scan(); {
+		dir, _ = strings.CutPrefix(lines.Text(), "machine in ")
+		if dir == lines.Text() {
+			dir = ""
+		}
+	}
+	if _, err := os.Stat(filepath.Join(dir, "console.log")); err != nil {
+		t.Fatalf("the machine did not boot: %v", err)
+	}
+	if err := test.Process.Kill(); err != nil {
+		t.Fatal(err)
+	}
+	eventually(t, 30*time.Second, "the machine's directory and lock are gone", func() bool {
+		left, _ := filepath.Glob(dir + "*")
+		return len(left) == 0
+	})
+	_ = test.Wait() // it was killed
+	if left, _ := filepath.Glob("/sys/fs/cgroup/*/fnctl-test-" + filepath.Base(dir) + "*"); len(left) > 0 {
+		t.Errorf("left: %v", left)
+	}
+}
+
+const abandon = "FNCTL_TEST_ABANDON"
+
+// Not a test, but the other half of TestMachineAbandoned.
+func TestAbandonMachine(t *testing.T) {
+	if os.Getenv(abandon) == "" {
+		t.Skip("only runs for TestMachineAbandoned")
+	}
+	m := boot(t, machine.Bookworm)
+	fmt.Println("machine in " + m.Dir())
+	select {}
 }
 
 func testRun(t *testing.T, m *testMachine) {

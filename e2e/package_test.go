@@ -3,6 +3,7 @@
 package e2e
 
 import (
+	"slices"
 	"strings"
 	"testing"
 
@@ -20,11 +21,14 @@ func TestPackage(t *testing.T) {
 			m := boot(t, suite)
 			before := m.files(t)
 			m.Install(t, debPath(t))
+			m.deploy(t, "ping", "", "main:app")
 			t.Run("installed", func(t *testing.T) { testPackageInstalled(t, m) })
 			t.Run("upgrade", func(t *testing.T) { testPackageUpgrade(t, m) })
 			t.Run("restart of the address", func(t *testing.T) { testPackageSocketRestart(t, m) })
 			t.Run("reboot", func(t *testing.T) { m.Reboot(t); testPackageInstalled(t, m) })
 			t.Run("remove", func(t *testing.T) { testPackageRemove(t, m) })
+			t.Run("install again", func(t *testing.T) { m.Install(t, debPath(t)); testPackageInstalled(t, m) })
+			t.Run("remove again", func(t *testing.T) { testPackageRemove(t, m) })
 			t.Run("purge", func(t *testing.T) { testPackagePurge(t, m, before) })
 		})
 	}
@@ -50,6 +54,7 @@ func testPackageInstalled(t *testing.T, m *testMachine) {
 	if response.StatusCode != 404 {
 		t.Errorf("unknown host: got %s, want 404", response.Status)
 	}
+	m.mustGet(t, pingURL)
 	// Silent: every directive is known to this systemd, and used where it belongs.
 	verify := append([]string{"systemd-analyze", "verify", "--man=no"}, packageUnits...)
 	out, err := m.Run(t.Context(), "env", append(verify, "fn.slice")...)
@@ -59,12 +64,14 @@ func testPackageInstalled(t *testing.T, m *testMachine) {
 }
 
 func testPackageUpgrade(t *testing.T, m *testMachine) {
-	sockets := m.property(t, "fnctl-gateway.socket", "InvocationID")
+	m.mustGet(t, pingURL)
+	instance := m.status(t, "ping").Revisions[0].Instances[0]
+	socket := m.property(t, "fnctl-gateway.socket", "InvocationID")
 	gateway := m.property(t, "fnctl-gateway.service", "InvocationID")
 	activator := m.property(t, "fnctl-activator.service", "InvocationID")
 	m.MustRun(t, "sh", "-c", "apt-get install --yes --quiet --reinstall /var/tmp/fnctl_*.deb")
 	testPackageInstalled(t, m)
-	if m.property(t, "fnctl-gateway.socket", "InvocationID") != sockets {
+	if m.property(t, "fnctl-gateway.socket", "InvocationID") != socket {
 		t.Error("the gateway's socket was restarted: connections were lost")
 	}
 	if m.property(t, "fnctl-gateway.service", "InvocationID") == gateway {
@@ -72,6 +79,9 @@ func testPackageUpgrade(t *testing.T, m *testMachine) {
 	}
 	if m.property(t, "fnctl-activator.service", "InvocationID") == activator {
 		t.Error("the old activator runs on")
+	}
+	if got := m.status(t, "ping").Revisions[0].Instances[0]; !slices.Equal(got.PIDs, instance.PIDs) {
+		t.Errorf("the instance was restarted: its processes were %v and are %v", instance.PIDs, got.PIDs)
 	}
 }
 
@@ -93,7 +103,7 @@ func testPackageSocketRestart(t *testing.T, m *testMachine) {
 
 func testPackageRemove(t *testing.T, m *testMachine) {
 	m.MustRun(t, "apt-get", "remove", "--yes", "--quiet", "fnctl")
-	if got := m.MustRun(t, "systemctl", "list-units", "--no-legend", "--plain", "fn*"); got != "" {
+	if got := m.MustRun(t, "systemctl", "list-units", "--no-legend", "--plain", "fn*"); got != "" { // of packages and functions
 		t.Errorf("units are still there:\n%s", got)
 	}
 	m.MustRun(t, "test", "-e", "/etc/fnctl/fnctl.yml")
@@ -115,7 +125,7 @@ func testPackagePurge(t *testing.T, m *testMachine, before string) {
 // files lists what a package could have left behind.
 func (m *testMachine) files(t *testing.T) string {
 	t.Helper()
-	return m.MustRun(t, "sh", "-c", "find / -xdev -iname '*fnctl*' -not -path '/var/tmp/*' -not -path '/var/log/*'; "+
+	return m.MustRun(t, "sh", "-c", "find / -xdev -iname '*fnctl*' -not -path '/var/tmp/*' -not -path '/var/log/*' -not -path '/srv/*'; "+
 		"find /etc/systemd /var/lib/systemd/deb-systemd-helper-enabled | grep -F fn || true")
 }
 
