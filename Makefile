@@ -7,7 +7,7 @@ MAKEFLAGS += --no-print-directory
 
 VERSION := $(shell packaging/version)
 # Equal sources make equal packages.
-export SOURCE_DATE_EPOCH := $(shell git log -1 --format=%ct 2>/dev/null || echo 0)
+export SOURCE_DATE_EPOCH := $(shell git log -1 --format=%ct 2>/dev/null || date +%s)
 
 HOST_ARCH := $(shell go env GOARCH)
 ARCHES := amd64 arm64
@@ -46,16 +46,15 @@ DEBS := $(ARCHES:%=dist/fnctl_$(VERSION)_%.deb)
 RPMS := $(ARCHES:%=dist/fnctl_$(VERSION)_%.rpm)
 
 .PHONY: package deb
-package: old-packages $(DEBS) $(RPMS) ## the packages: dist/fnctl_VERSION_ARCH.deb and .rpm, for amd64 and arm64
-deb: old-packages dist/fnctl_$(VERSION)_$(HOST_ARCH).deb ## only the .deb for this machine, which the tests install
-
-.PHONY: old-packages
-old-packages:
-	@rm -f dist/fnctl_*.deb dist/fnctl_*.rpm
+package: $(DEBS) $(RPMS) ## the packages: dist/fnctl_VERSION_ARCH.deb and .rpm, for amd64 and arm64
+	@rm -f $(filter-out $^,$(wildcard dist/fnctl_*.deb dist/fnctl_*.rpm))
+deb: dist/fnctl_$(VERSION)_$(HOST_ARCH).deb ## only the .deb for this machine, which the tests install
+	@rm -f $(filter-out $^,$(wildcard dist/fnctl_*_$(HOST_ARCH).deb))
 
 # go run must build nfpm for this machine, so the architecture of the package has a name of its own.
 define nfpm
-PKG_ARCH=$* VERSION='$(VERSION)' $(NFPM) package --packager $(1) --target $@
+PKG_ARCH=$* VERSION='$(VERSION)' $(NFPM) package --packager $(1) --target $@.new
+@mv $@.new $@
 endef
 dist/fnctl_$(VERSION)_%.deb: dist/linux_%/fnctl completions
 	$(call nfpm,deb)
@@ -76,9 +75,9 @@ SCRIPTS := .ci/run packaging/version testdata/machine/build testdata/machine/dep
 
 .PHONY: check
 check: deps ## format, vet, lint
-	@unformatted=$$(gofmt -l $$(go list -tags e2e -f '{{.Dir}}' ./...)); \
+	@unformatted=$$(gofmt -l $(wildcard *.go */)); \
 		[ -z "$$unformatted" ] || { echo "not formatted by gofmt:" $$unformatted; exit 1; }
-	go vet ./...
+	go vet ./... ./testdata/functions/hello-go
 	go vet -tags e2e ./e2e/...
 	$(LINT) run
 	shellcheck $(SCRIPTS)

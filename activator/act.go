@@ -137,6 +137,9 @@ func (a *Activator) finished(done action) {
 			i.failed(time.Now())
 		}
 	}
+	if i != nil && i.state() == "" && !a.busy[done.id] && done.err == nil && (done.verb == actionDrain || done.verb == actionStop) {
+		delete(a.fleets[done.id.Revision], done.id.Index)
+	}
 	if i == nil || i.state() != platform.Starting && !a.busy[done.id] {
 		a.host.settle(done.id)
 	}

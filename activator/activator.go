@@ -67,6 +67,7 @@ type Activator struct {
 	// revisions that are awake are looked at in every tick.
 	fleets    map[platform.RevisionID]fleet
 	routes    map[string]platform.Route
+	damaged   map[string]bool // functions whose route cannot be read
 	revisions map[platform.RevisionID]*revision
 	awake     map[platform.RevisionID]bool
 	busy      map[platform.InstanceID]bool
@@ -96,6 +97,7 @@ func New(config Config) *Activator {
 		metrics:   newMetrics(),
 		fleets:    map[platform.RevisionID]fleet{},
 		routes:    map[string]platform.Route{},
+		damaged:   map[string]bool{},
 		revisions: map[platform.RevisionID]*revision{},
 		awake:     map[platform.RevisionID]bool{},
 		busy:      map[platform.InstanceID]bool{},

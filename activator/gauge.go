@@ -26,16 +26,17 @@ type gauge struct {
 }
 
 func newGauge(target platform.MetricTarget, auto platform.Autoscale, running int, now time.Time) *gauge {
-	config := scalerConfig(target, auto)
+	config := ScalerConfig(target, auto)
 	return &gauge{
 		target: target,
 		config: config,
-		meter:  autoscaler.NewMeter(config.StableWindow, config.PanicWindow),
+		meter:  newMeter(config),
 		scaler: autoscaler.New(config, running, now),
 	}
 }
 
-func scalerConfig(target platform.MetricTarget, auto platform.Autoscale) autoscaler.Config {
+// ScalerConfig is what the autoscaler needs to know of one metric of a function.
+func ScalerConfig(target platform.MetricTarget, auto platform.Autoscale) autoscaler.Config {
 	config := autoscaler.DefaultConfig(autoscaler.Metric(target.Metric), target.Target)
 	config.StableWindow = auto.StableWindow
 	config.ScaleDownDelay = auto.ScaleDownDelay
@@ -63,20 +64,24 @@ func (g *gauge) level(now time.Time, value float64) {
 
 // rest forgets the history: the next reading is the first of a new one, after a time in which nothing happened.
 func (g *gauge) rest() {
-	g.meter = autoscaler.NewMeter(g.config.StableWindow, g.config.PanicWindow)
+	g.meter = newMeter(g.config)
 }
 
-// resume puts the last reading back in front of the history that begins now. Arrivals are counted per second, so they
-// get a whole second; what is in flight is a level, and is measured from the last tick on.
+// resume puts the last reading back in front of the history that begins now: what has come since came in the last tick.
 func (g *gauge) resume(now time.Time) {
-	if g.lastAt.IsZero() {
-		return
+	if !g.lastAt.IsZero() {
+		g.meter.Count(now.Add(-Tick), g.last)
 	}
-	since := Tick
-	if g.target.Metric == platform.MetricRPS {
-		since = time.Second
+}
+
+// newMeter makes the meter of a metric. Arrivals are counted per second, so they get a whole one from the beginning; what
+// is in flight is a level, and a tick tells it.
+func newMeter(config autoscaler.Config) *autoscaler.Meter {
+	meter := autoscaler.NewMeter(config.StableWindow, config.PanicWindow)
+	if config.Metric == autoscaler.RPS {
+		meter.Least = time.Second
 	}
-	g.meter.Count(now.Add(-since), g.last)
+	return meter
 }
 
 func (g *gauge) isCounter() bool {

@@ -15,6 +15,12 @@ type instance struct {
 	socket, service platform.UnitStatus
 	// proved tells that the instance has accepted a connection since its service was started.
 	proved bool
+	// since is when the service was seen to run.
+	since time.Time
+	// lost tells that the socket listens and its file is gone, so that nobody can connect.
+	lost bool
+	// hopeless tells that the instance won't come to anything by itself; it stays so until it is gone.
+	hopeless bool
 	// gone is when the socket was seen to have gone, while the service went on.
 	gone time.Time
 	// load is what the gateway says of the instance, nil if it doesn't know it.
@@ -35,6 +41,9 @@ func (i *instance) update(kind string, unit platform.UnitStatus, now time.Time) 
 		return false
 	}
 	*mine = unit
+	if kind == "socket" && unit.Active != "active" {
+		i.lost = false
+	}
 	// A service that isn't running has to prove itself anew when it is.
 	i.proved = i.proved && i.service.Running()
 	switch after := i.state(); {
@@ -42,6 +51,8 @@ func (i *instance) update(kind string, unit platform.UnitStatus, now time.Time) 
 		i.failed(now)
 	case after == platform.Draining && before != platform.Draining:
 		i.gone = now
+	case after == platform.Starting && before != platform.Starting:
+		i.since = now
 	}
 	return true
 }
@@ -49,6 +60,19 @@ func (i *instance) update(kind string, unit platform.UnitStatus, now time.Time) 
 // state is where the instance stands in its life; the empty state means that nothing of it is left.
 func (i *instance) state() platform.InstanceState {
 	return platform.StateOf(i.socket, i.service, i.proved)
+}
+
+// replaceAfter is how many failures in a row make the activator give up an instance: its copy of the app may be damaged.
+const replaceAfter = 2
+
+// broken tells whether the instance has failed too often, and its pause is over.
+func (i *instance) broken(now time.Time) bool {
+	return i.state() == platform.Failed && i.failures >= replaceAfter && !now.Before(i.notBefore)
+}
+
+// deaf tells whether the instance runs since before some time and has accepted nothing yet.
+func (i *instance) deaf(before time.Time) bool {
+	return i.state() == platform.Starting && !i.since.IsZero() && i.since.Before(before)
 }
 
 // idle tells whether the gateway, asked at some time, had seen the socket go and had nothing left on the instance.
@@ -87,6 +111,15 @@ func (f fleet) count(state platform.InstanceState) int {
 		}
 	}
 	return n
+}
+
+// hasOther tells whether an instance besides this one, and not hopeless, is in one of some states.
+func (f fleet) hasOther(this *instance, states ...platform.InstanceState) bool {
+	return slices.ContainsFunc(hopeful(f.in(states...)), func(i *instance) bool { return i != this })
+}
+
+func hopeful(instances []*instance) []*instance {
+	return slices.DeleteFunc(instances, func(i *instance) bool { return i.hopeless })
 }
 
 // free is the lowest index of which nothing is left: a socket can't be started while its service still runs.

@@ -31,6 +31,8 @@ type Load struct {
 // InstanceLoad is what the gateway has seen of one instance.
 type InstanceLoad struct {
 	InFlight float64
+	// Ready instances have accepted a connection of the gateway's.
+	Ready bool
 	// Draining instances get no new request; the gateway has seen their socket go.
 	Draining bool
 }
@@ -116,7 +118,14 @@ var setters = map[string]func(l *Load, value float64, label func(string) string)
 		if err != nil {
 			return
 		}
-		l.Instances[index] = InstanceLoad{InFlight: value, Draining: label("state") == string(platform.Draining)}
+		state := platform.InstanceState(label("state"))
+		// An index may be there twice: as the instance that has it, and as an earlier one that still drains.
+		seen := l.Instances[index]
+		l.Instances[index] = InstanceLoad{
+			InFlight: seen.InFlight + value,
+			Ready:    seen.Ready || state == platform.Ready,
+			Draining: seen.Draining || state == platform.Draining,
+		}
 	},
 }
 

@@ -34,7 +34,7 @@ func TestParseLoad(t *testing.T) {
 	if load.Started != 12 || load.InFlight != 3 || load.InFlightSeconds != 4.5 || load.Queued != 1 {
 		t.Errorf("got %+v", load)
 	}
-	if got, want := load.Instances[1], (InstanceLoad{InFlight: 2}); got != want {
+	if got, want := load.Instances[1], (InstanceLoad{InFlight: 2, Ready: true}); got != want {
 		t.Errorf("instance 1: got %+v, want %+v", got, want)
 	}
 	if got, want := load.Instances[2], (InstanceLoad{Draining: true}); got != want {

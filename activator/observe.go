@@ -52,8 +52,9 @@ func pause(ctx context.Context, d time.Duration) {
 	}
 }
 
-// relist takes over the list of all units.
+// relist takes over the list of all units, and looks whether the sockets that listen can be found.
 func (a *Activator) relist(list []platform.UnitStatus) {
+	defer a.findLost()
 	seen := make(map[string]bool, len(list))
 	for _, unit := range list {
 		seen[unit.Name] = true
@@ -66,6 +67,21 @@ func (a *Activator) relist(list []platform.UnitStatus) {
 			}
 			if !seen[i.id.Service()] && i.service.Name != "" {
 				a.unitChanged(platform.UnitStatus{Name: i.id.Service(), Active: "inactive"})
+			}
+		}
+	}
+}
+
+// findLost finds the instances that listen where nobody can connect: somebody has removed the socket's file.
+func (a *Activator) findLost() {
+	for id, fleet := range a.fleets {
+		for _, i := range fleet {
+			if i.socket.Active != "active" {
+				continue
+			}
+			if _, err := os.Lstat(a.paths.InstanceSocket(i.id)); os.IsNotExist(err) {
+				i.lost = true
+				a.awake[id] = true
 			}
 		}
 	}
@@ -93,7 +109,7 @@ func (a *Activator) unitChanged(unit platform.UnitStatus) {
 	if i.update(kind, unit, time.Now()) {
 		a.awake[id.Revision] = true
 	}
-	if i.state() == "" && !a.busy[id] && i.failures == 0 {
+	if i.state() == "" && !a.busy[id] {
 		delete(instances, id.Index)
 	}
 }
@@ -124,12 +140,14 @@ func (a *Activator) functionChanged(name string) {
 	before, had := a.routes[name]
 	route, err := a.store.Route(name)
 	_, stat := os.Stat(a.paths.Route(name))
+	delete(a.damaged, name)
 	switch {
 	case err == nil:
 		a.routes[name] = route
 	case os.IsNotExist(stat):
 		delete(a.routes, name)
 	default:
+		a.damaged[name] = true
 		// What was reachable stays so: a damaged file must not end a function.
 		a.log.Error("read the route: the last good one stays", "function", name, "err", err)
 	}
@@ -151,7 +169,11 @@ func (a *Activator) functionChanged(name string) {
 }
 
 // routed tells whether a route can reach a revision.
+// While the route cannot be read, it may reach all of them.
 func (a *Activator) routed(id platform.RevisionID) bool {
+	if a.damaged[id.Function] {
+		return true
+	}
 	for _, share := range a.routes[id.Function].Traffic {
 		if share.Revision == id {
 			return true

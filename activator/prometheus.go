@@ -23,7 +23,7 @@ const (
 	// promMaxAge is how old a scrape of the gateway may be. Prometheus itself would go on for five minutes.
 	promMaxAge = 10 * time.Second
 	// promLimit is the largest answer that is read.
-	promLimit = 64 << 20
+	promLimit = 32 << 20
 	// promScraped is the name under which loadQuery gives the time of the scrape.
 	promScraped = "scraped"
 )

@@ -19,6 +19,7 @@ func (a *Activator) steer(ctx context.Context, rev *revision, now time.Time) {
 	}
 	a.logDecision(rev)
 	a.repairSockets(ctx, rev, now)
+	a.replaceHopeless(ctx, rev, now)
 	a.proveStarted(ctx, rev, now)
 	a.scale(ctx, rev, now)
 }
@@ -69,6 +70,28 @@ func (a *Activator) repairSockets(ctx context.Context, rev *revision, now time.T
 	}
 }
 
+// replaceHopeless replaces the instances that won't come to anything by themselves, each by one with a new socket and a
+// new copy of the app. The new one is armed first.
+func (a *Activator) replaceHopeless(ctx context.Context, rev *revision, now time.Time) {
+	for _, i := range rev.fleet {
+		i.hopeless = i.hopeless || i.lost || i.deaf(now.Add(-rev.config.Timeout-drainGrace)) || i.broken(now)
+		if !i.hopeless || a.busy[i.id] {
+			continue
+		}
+		if rev.fleet.hasOther(i, platform.Armed, platform.Starting, platform.Ready) {
+			a.drain(ctx, i.id)
+			continue
+		}
+		next := platform.InstanceID{Revision: rev.id, Index: rev.fleet.free()}
+		if a.busy[next] {
+			continue
+		}
+		// The next one inherits the pause, or it would be tried without one.
+		rev.fleet[next.Index] = &instance{id: next, failures: i.failures, notBefore: now.Add(backoff(i.failures + 1))}
+		a.arm(ctx, next)
+	}
+}
+
 func (a *Activator) armNext(ctx context.Context, rev *revision, now time.Time) {
 	id := platform.InstanceID{Revision: rev.id, Index: rev.fleet.free()}
 	if i := rev.fleet[id.Index]; a.busy[id] || i != nil && now.Before(i.notBefore) {
@@ -87,8 +110,8 @@ func (a *Activator) proveStarted(ctx context.Context, rev *revision, now time.Ti
 
 // scale starts what is missing and drains what is too much.
 func (a *Activator) scale(ctx context.Context, rev *revision, now time.Time) {
-	running := rev.fleet.in(platform.Starting, platform.Ready)
-	standby := rev.fleet.in(platform.Armed, platform.Failed)
+	running := hopeful(rev.fleet.in(platform.Starting, platform.Ready))
+	standby := hopeful(rev.fleet.in(platform.Armed, platform.Failed))
 	switch want := rev.decision.Desired; {
 	case len(running) < want:
 		a.startMore(ctx, rev, standby, want-len(running), now)

@@ -34,10 +34,15 @@ func runActivator(c *cli.Context) error {
 		return err
 	}
 	log := newLogger(c.App.ErrWriter)
+	_, listeners, err := inheritedListeners()
+	if err != nil {
+		return err
+	}
 	listener, err := listenStatus(paths().ActivatorSocket())
 	if err != nil {
 		return err
 	}
+	listeners = append(listeners, listener)
 	manager := &systemd.Manager{}
 	defer manager.Close()
 	a := activator.New(activator.Config{
@@ -45,7 +50,9 @@ func runActivator(c *cli.Context) error {
 	})
 	group, ctx := errgroup.WithContext(c.Context)
 	group.Go(func() error { return a.Run(ctx) })
-	group.Go(func() error { return serveUntil(ctx, listener, a.Handler()) })
+	for _, listener := range listeners {
+		group.Go(func() error { return serveUntil(ctx, listener, a.Handler()) })
+	}
 	notifyReady(log)
 	log.Info("activator started", "version", Version())
 	return group.Wait()

@@ -73,6 +73,9 @@ func findExecutable(text string, args []string, dir string) (app, error) {
 	} else if inside, err := filepath.Rel(dir, text); err == nil && filepath.IsLocal(inside) {
 		a.program = inside
 	}
+	if strings.ContainsAny(a.program, "\"'\\") {
+		return app{}, fmt.Errorf("systemd cannot execute %q: rename it without quotes and backslashes", a.program)
+	}
 	info, err := os.Stat(path)
 	switch {
 	case errors.Is(err, fs.ErrNotExist):

@@ -2,6 +2,7 @@
 package cli
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -53,7 +54,6 @@ func newApp(stdout, stderr io.Writer) *cli.App {
 		Name:                 "fnctl",
 		Usage:                "a serverless function platform on one Linux machine, on systemd",
 		Version:              Version(),
-		HideVersion:          true,
 		Writer:               stdout,
 		ErrWriter:            stderr,
 		EnableBashCompletion: true,
@@ -65,12 +65,14 @@ func newApp(stdout, stderr io.Writer) *cli.App {
 			os.Exit(2)
 		},
 		Commands: []*cli.Command{
-			deployCommand(), listCommand(), statusCommand(), logsCommand(), invokeCommand(), removeCommand(),
-			validateCommand(), versionCommand(), completionCommand(), gatewayCommand(), activatorCommand(),
+			deployCommand(), listCommand(), statusCommand(), logsCommand(), eventsCommand(), invokeCommand(), scaleCommand(),
+			removeCommand(), validateCommand(), simulateCommand(), versionCommand(), completionCommand(), gatewayCommand(),
+			activatorCommand(),
 		},
 	}
 	for _, command := range app.Commands {
 		command.OnUsageError = onUsageError
+		command.UsageText = "fnctl " + cmp.Or(command.UsageText, command.Name)
 	}
 	return app
 }
@@ -99,14 +101,17 @@ func nearestCommand(commands []*cli.Command, name string) string {
 // store is the service registry of this machine.
 func store() platform.Store { return platform.Store{Paths: paths()} }
 
-func paths() platform.Paths { return platform.DefaultPaths() }
+func paths() platform.Paths { return machine }
+
+// machine is where everything lies; only tests have another one.
+var machine = platform.DefaultPaths()
 
 // requireRoot explains what needs root, instead of failing half-way.
 func requireRoot(what string) error {
 	if os.Geteuid() == 0 {
 		return nil
 	}
-	return withHint(fmt.Errorf("%s needs root: it writes systemd units and starts them", what), "run it with sudo")
+	return withHint(fmt.Errorf("%s needs root: it changes what systemd runs", what), "run it with sudo")
 }
 
 // oneArg returns the only argument of a command.
@@ -115,7 +120,7 @@ func oneArg(c *cli.Context, what string) (string, error) {
 	case 1:
 		return c.Args().First(), nil
 	case 0:
-		return "", withHint(usageError{fmt.Errorf("%s: %s is missing", c.Command.Name, what)}, "usage: fnctl %s", c.Command.UsageText)
+		return "", withHint(usageError{fmt.Errorf("%s: %s is missing", c.Command.Name, what)}, "usage: %s", c.Command.UsageText)
 	}
 	return "", usageError{fmt.Errorf("%s: one %s is allowed, got %q after it", c.Command.Name, what, c.Args().Get(1))}
 }

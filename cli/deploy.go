@@ -57,7 +57,7 @@ func deploy(c *cli.Context) error {
 	if err := d.run(c.Context); err != nil {
 		return err
 	}
-	return printDeployed(c, d.revision)
+	return printDeployed(c, d.status)
 }
 
 // request is what the user asks to be deployed, checked as far as it can be without changing anything.

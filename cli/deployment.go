@@ -31,6 +31,7 @@ type deployment struct {
 	verbose  bool
 
 	revision platform.Revision
+	status   deployedStatus
 }
 
 func (d *deployment) run(ctx context.Context) (err error) {
@@ -68,6 +69,8 @@ func (d *deployment) run(ctx context.Context) (err error) {
 			return err
 		}
 	}
+	// Still under the lock, so that no other command changes what is described.
+	d.status = describeDeployed(ctx, d.revision)
 	return nil
 }
 
@@ -76,6 +79,15 @@ func (d *deployment) checkHosts() error {
 	names, err := d.store.Functions()
 	if err != nil {
 		return err
+	}
+	settings, err := platform.LoadSettings(d.paths)
+	if err != nil {
+		return err
+	}
+	for _, host := range d.request.config.Hosts {
+		if owner, is := settings.FunctionOf(host); is && owner != d.request.name {
+			return withHint(fmt.Errorf("host %s is the address of the function %s", host, owner), "each function has the host of endpoint: in fnctl.yml anyway")
+		}
 	}
 	for _, name := range names {
 		if name == d.request.name {
@@ -124,13 +136,15 @@ func nextNumber(store platform.Store, name string, loaded []platform.UnitStatus)
 }
 
 func (r request) revisionOf(number int) platform.Revision {
+	config := r.config
+	config.Env = nil // anyone may read a revision; its variables are in a file of their own
 	return platform.Revision{
 		ID:      platform.RevisionID{Function: r.name, Number: number},
 		Created: time.Now().UTC().Truncate(time.Second),
 		App:     r.app.text,
 		Runtime: r.app.runtime,
 		Command: r.app.command(python),
-		Config:  r.config,
+		Config:  config,
 	}
 }
 
@@ -230,7 +244,11 @@ func (d *deployment) writeUnits(context.Context) (string, error) {
 // start arms and starts the instances that the revision must have, and proves that each answers.
 func (d *deployment) start(ctx context.Context) (string, error) {
 	started := time.Now()
-	count := max(1, d.revision.Config.Autoscale.Min)
+	scale, err := d.store.Scale(d.revision.ID.Function)
+	if err != nil {
+		return "", err
+	}
+	count := max(1, scale.Apply(d.revision.Config.Autoscale).Min)
 	group, ctx := errgroup.WithContext(ctx)
 	for index := 1; index <= count; index++ {
 		id := platform.InstanceID{Revision: d.revision.ID, Index: index}
@@ -243,7 +261,7 @@ func (d *deployment) start(ctx context.Context) (string, error) {
 }
 
 // switchRoute makes the new revision serve, after a reboot too.
-func (d *deployment) switchRoute(context.Context) (string, error) {
+func (d *deployment) switchRoute(ctx context.Context) (string, error) {
 	link, target := units.BootLink(d.paths, d.revision.ID)
 	if err := os.MkdirAll(filepath.Dir(link), 0o755); err != nil {
 		return "", err
@@ -259,6 +277,9 @@ func (d *deployment) switchRoute(context.Context) (string, error) {
 	}
 	// From here on the deploy has succeeded; what is left to do is the activator's, or harmless.
 	d.unlinkOthers()
+	if err := d.prune(ctx); err != nil {
+		d.progress.note("old revisions could not be removed: %v", err)
+	}
 	return fmt.Sprintf("switched the route of %s to %s", d.revision.ID.Function, d.revision.ID), nil
 }
 
@@ -272,6 +293,44 @@ func (d *deployment) unlinkOthers() {
 			os.Remove(link)
 		}
 	}
+}
+
+// keptRevisions is how many revisions without traffic are kept, to look at or to go back to.
+const keptRevisions = 10
+
+// prune removes the oldest revisions that have neither traffic nor instances, and what deploys that were killed left.
+func (d *deployment) prune(ctx context.Context) error {
+	r := remover{paths: d.paths, store: d.store, units: d.units}
+	ids, err := d.store.Revisions(d.request.name)
+	if err != nil {
+		return err
+	}
+	instances, err := r.instances(ctx, d.request.name)
+	if err != nil {
+		return err
+	}
+	used := map[platform.RevisionID]bool{d.revision.ID: true}
+	for id := range instances {
+		used[id.Revision] = true
+	}
+	for _, id := range ids[:max(0, len(ids)-1-keptRevisions)] {
+		if used[id] {
+			continue
+		}
+		if err := r.revision(ctx, id); err != nil {
+			return err
+		}
+	}
+	unfinished, err := filepath.Glob(filepath.Join(d.paths.Revisions(d.request.name), ".[0-9]*"))
+	if err != nil {
+		return err
+	}
+	for _, dir := range unfinished {
+		if err := os.RemoveAll(dir); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // undo removes everything of the new revision. It works also when the deploy was interrupted.

@@ -32,6 +32,9 @@ func runGateway(c *cli.Context) error {
 	if err != nil {
 		return err
 	}
+	if len(http) == 0 {
+		return withHint(errors.New("there is no socket to serve"), "the gateway is started by systemd: systemctl start fnctl-gateway.socket")
+	}
 	log := newLogger(c.App.ErrWriter)
 	registry := prometheus.NewRegistry()
 	registry.MustRegister(collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
@@ -46,19 +49,12 @@ func runGateway(c *cli.Context) error {
 	return g.Run(c.Context)
 }
 
-// inheritedListeners are the sockets that systemd listens on for the gateway: those named http are for clients, the one
-// named status is for metrics. They outlive the gateway, so that no connection is refused while it restarts.
-func inheritedListeners() (http []net.Listener, status net.Listener, err error) {
+// inheritedListeners are the sockets that systemd listens on for a daemon: those named http are for clients, those named
+// status for metrics. They outlive the daemon, so that no connection is refused while it restarts.
+func inheritedListeners() (http, status []net.Listener, err error) {
 	named, err := activation.ListenersWithNames()
 	if err != nil {
 		return nil, nil, fmt.Errorf("take over the sockets: %w", err)
 	}
-	http = named["http"]
-	if len(http) == 0 {
-		return nil, nil, withHint(errors.New("there is no socket to serve"), "the gateway is started by systemd: systemctl start fnctl-gateway.socket")
-	}
-	if len(named["status"]) > 0 {
-		status = named["status"][0]
-	}
-	return http, status, nil
+	return named["http"], named["status"], nil
 }

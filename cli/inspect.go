@@ -23,6 +23,7 @@ type functionStatus struct {
 	Phase       phase            `json:"phase"`
 	Endpoint    string           `json:"endpoint"`
 	Hosts       []string         `json:"hosts,omitempty"`
+	Private     bool             `json:"private,omitempty"`
 	App         string           `json:"app"`
 	Created     time.Time        `json:"created"`
 	Labels      labels           `json:"labels,omitempty"`
@@ -78,8 +79,9 @@ type inspector struct {
 	loads    map[platform.RevisionID]*activator.Load
 	wishes   map[platform.RevisionID]activator.RevisionStatus
 	problems []error
-	// proved is a revision that is known to answer.
-	proved platform.RevisionID
+	// proved is a revision that is known to answer; deploying tells that it is being deployed by this process.
+	proved    platform.RevisionID
+	deploying bool
 }
 
 type instanceUnits struct{ socket, service platform.UnitStatus }
@@ -179,10 +181,16 @@ func (in *inspector) function(name string) (functionStatus, error) {
 	serving := route.Traffic[len(route.Traffic)-1].Revision
 	rev, err := in.store.Revision(serving)
 	if err != nil {
+		// The route is good, so it may well serve; but nobody can scale it.
+		in.problems = append(in.problems, withHint(fmt.Errorf("revision %s: %w", serving, err), "deploy %s again", name))
+	}
+	scale, err := in.store.Scale(name)
+	if err != nil {
 		return functionStatus{}, err
 	}
+	rev.Config.Autoscale = scale.Apply(rev.Config.Autoscale)
 	status := functionStatus{
-		Name: name, Endpoint: in.settings.EndpointOf(name), Hosts: route.Hosts, App: rev.App, Created: rev.Created,
+		Name: name, Endpoint: in.settings.EndpointOf(name), Hosts: route.Hosts, Private: route.Private, App: rev.App, Created: rev.Created,
 		Labels: rev.Config.Labels, BaseCredits: rev.Config.BaseCreditsPerHour(),
 	}
 	for _, id := range in.revisionsOf(name, traffic) {
@@ -197,6 +205,9 @@ func (in *inspector) function(name string) (functionStatus, error) {
 		}
 	}
 	status.Phase = in.phaseOf(name, status)
+	if err != nil {
+		status.Phase = phaseFailed
+	}
 	return status, nil
 }
 
@@ -217,8 +228,14 @@ func (in *inspector) revisionsOf(name string, traffic map[platform.RevisionID]in
 
 func (in *inspector) stateOf(id platform.InstanceID) platform.InstanceState {
 	both := in.units[id]
-	proved := id.Revision == in.proved || in.wishes[id.Revision].Instances[id.Index] == platform.Ready
+	proved := id.Revision == in.proved || in.wishes[id.Revision].Instances[id.Index] == platform.Ready || in.gatewayReady(id)
 	return platform.StateOf(both.socket, both.service, proved)
+}
+
+// gatewayReady tells whether the gateway has proved an instance, perhaps before the activator did.
+func (in *inspector) gatewayReady(id platform.InstanceID) bool {
+	load := in.loads[id.Revision]
+	return load != nil && load.Instances[id.Index].Ready
 }
 
 func (in *inspector) instancesOf(rev platform.RevisionID) []instanceStatus {
@@ -256,7 +273,7 @@ func (in *inspector) scaleOf(rev platform.Revision) scaleStatus {
 }
 
 func (in *inspector) phaseOf(name string, status functionStatus) phase {
-	if in.changing(name) {
+	if !in.deploying && in.changing(name) {
 		return phaseUpdating
 	}
 	var ready, armed, starting int

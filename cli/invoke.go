@@ -52,7 +52,11 @@ func invoke(c *cli.Context) error {
 		return err
 	}
 	started := time.Now()
-	resp, err := invokeClient().Do(req)
+	client, err := invokeClient(name)
+	if err != nil {
+		return err
+	}
+	resp, err := client.Do(req)
 	if err != nil {
 		return explainRefused(err)
 	}
@@ -115,25 +119,53 @@ func invokeBody(data string) (io.Reader, error) {
 	return os.Open(file)
 }
 
-// invokeClient resolves the names below localhost itself (RFC 6761, section 6.3): not every resolver does.
-func invokeClient() *http.Client {
-	var dialer net.Dialer
+// invokeClient connects to the gateway, or for a private function, which the gateway doesn't serve, to an instance.
+func invokeClient(name string) (*http.Client, error) {
+	route, err := store().Route(name)
+	if err != nil {
+		return nil, err
+	}
+	dial := dialGateway
+	if route.Private {
+		socket, err := anyInstance(route)
+		if err != nil {
+			return nil, err
+		}
+		dial = func(ctx context.Context, _, _ string) (net.Conn, error) {
+			return new(net.Dialer).DialContext(ctx, "unix", socket)
+		}
+	}
 	return &http.Client{
 		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
-		Transport: &http.Transport{
-			DialContext: func(ctx context.Context, network, address string) (net.Conn, error) {
-				host, port, err := net.SplitHostPort(address)
-				if err == nil && strings.HasSuffix(host, ".localhost") {
-					address = net.JoinHostPort("127.0.0.1", port)
-				}
-				return dialer.DialContext(ctx, network, address)
-			},
-		},
+		Transport:     &http.Transport{DialContext: dial},
+	}, nil
+}
+
+// dialGateway resolves the names below localhost itself (RFC 6761, section 6.3): not every resolver does.
+func dialGateway(ctx context.Context, network, address string) (net.Conn, error) {
+	host, port, err := net.SplitHostPort(address)
+	if err == nil && strings.HasSuffix(host, ".localhost") {
+		address = net.JoinHostPort("127.0.0.1", port)
 	}
+	return new(net.Dialer).DialContext(ctx, network, address)
+}
+
+// anyInstance is the socket of an instance of a revision that the route leads to.
+func anyInstance(route platform.Route) (string, error) {
+	ids, err := paths().ListInstances()
+	if err != nil {
+		return "", err
+	}
+	for _, id := range ids {
+		if reaches(route, id.Revision) {
+			return paths().InstanceSocket(id), nil
+		}
+	}
+	return "", withHint(fmt.Errorf("%s has no instance", route.Function), "systemctl status fnctl-activator")
 }
 
 func explainRefused(err error) error {
-	err = fmt.Errorf("reach the gateway: %w", err)
+	err = fmt.Errorf("reach the function: %w", err)
 	if errors.Is(err, syscall.ECONNREFUSED) {
 		return withHint(err, "systemctl status fnctl-gateway.socket fnctl-gateway.service")
 	}

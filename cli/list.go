@@ -65,7 +65,6 @@ func listFunctions(c *cli.Context, phases []phase) ([]functionStatus, error) {
 	if err != nil {
 		return nil, err
 	}
-	in.warn(c.App.ErrWriter)
 	list := []functionStatus{}
 	for _, name := range names {
 		if !strings.Contains(name, c.String("name")) {
@@ -80,6 +79,7 @@ func listFunctions(c *cli.Context, phases []phase) ([]functionStatus, error) {
 			list = append(list, status)
 		}
 	}
+	in.warn(c.App.ErrWriter)
 	return list, nil
 }
 
@@ -91,7 +91,7 @@ func printList(c *cli.Context, list []functionStatus) {
 	t := newTable(c.App.Writer)
 	t.AppendHeader(table.Row{"AppID", "Phase", "Endpoint", "Ready", "Created"})
 	for _, s := range list {
-		t.AppendRow(table.Row{s.Name, s.Phase, s.Endpoint, s.Scale.Ready, s.Created.Local().Format(time.DateTime)})
+		t.AppendRow(table.Row{s.Name, s.Phase, endpointText(s), s.Scale.Ready, s.Created.Local().Format(time.DateTime)})
 	}
 	t.Render()
 }

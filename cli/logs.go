@@ -1,11 +1,11 @@
 package cli
 
 import (
-	"errors"
 	"fmt"
 	"os"
 	"os/exec"
 	"strconv"
+	"strings"
 
 	"github.com/urfave/cli/v2"
 
@@ -57,15 +57,16 @@ func logs(c *cli.Context) error {
 		args = append(args, "--output=short-iso")
 	}
 	cmd := exec.CommandContext(c.Context, "journalctl", args...)
-	cmd.Stdout, cmd.Stderr = c.App.Writer, c.App.ErrWriter
+	var complaint strings.Builder
+	cmd.Stdout, cmd.Stderr = c.App.Writer, &complaint
 	cmd.Cancel = func() error { return cmd.Process.Signal(os.Interrupt) }
 	err = cmd.Run()
 	if c.Context.Err() != nil {
 		return nil // following ends with an interrupt
 	}
-	var exit *exec.ExitError
-	if errors.As(err, &exit) {
-		return withHint(fmt.Errorf("journalctl ended with status %d", exit.ExitCode()), "--since takes times as journalctl does; see systemd.time(7)")
+	if strings.Contains(complaint.String(), "No data available") { // no unit has the function's name
+		return withHint(fmt.Errorf("%s has no logs", name), "\"fnctl list\" shows the functions of this machine")
 	}
-	return err
+	fmt.Fprint(c.App.ErrWriter, complaint.String())
+	return explainJournalctl(err, args)
 }

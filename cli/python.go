@@ -51,7 +51,7 @@ func (d *deployment) installRequirements(ctx context.Context) (string, error) {
 	requirements := filepath.Join(d.paths.Snapshot(d.revision.ID), "requirements.txt")
 	out, err := runTool(ctx, interpreter, "-m", "pip", "install", "--disable-pip-version-check", "--no-input", "-r", requirements)
 	if err != nil {
-		return "", withHint(fmt.Errorf("install requirements.txt: %s", lastLines(out, 5)), "pip can be configured in /etc/pip.conf")
+		return "", withHint(fmt.Errorf("install requirements.txt: %s", pipError(out)), "pip can be configured in /etc/pip.conf")
 	}
 	if d.verbose {
 		d.progress.note("%s", lastLines(out, 20))
@@ -74,6 +74,20 @@ func runTool(ctx context.Context, name string, args ...string) (string, error) {
 	cmd.Dir = "/"
 	err := cmd.Run()
 	return strings.TrimSpace(out.String()), err
+}
+
+// pipError returns what pip calls an error, or else its last lines.
+func pipError(out string) string {
+	var errs []string
+	for line := range strings.Lines(out) {
+		if text, is := strings.CutPrefix(line, "ERROR: "); is {
+			errs = append(errs, strings.TrimSpace(text))
+		}
+	}
+	if len(errs) == 0 {
+		return lastLines(out, 5)
+	}
+	return strings.Join(errs, " | ")
 }
 
 // lastLines returns the last lines of a text, on one line.

@@ -67,7 +67,7 @@ func removeFunction(ctx context.Context, c *cli.Context, r remover, name string)
 		return "finished the requests of " + name, r.drain(ctx, name, timeout)
 	})
 	if err != nil && ctx.Err() != nil {
-		return err
+		return withHint(fmt.Errorf("remove %s: interrupted", name), "it takes no requests any more; \"fnctl remove %s\" removes the rest", name)
 	}
 	if err := r.all(ctx, name); err != nil {
 		return err

@@ -1,6 +1,7 @@
 package cli
 
 import (
+	"context"
 	"fmt"
 	"io"
 	"strings"
@@ -67,7 +68,7 @@ func printSummary(w io.Writer, s functionStatus) {
 	t.AppendRows([]table.Row{
 		{"App ID", s.Name},
 		{"Phase", s.Phase},
-		{"Endpoint", s.Endpoint},
+		{"Endpoint", endpointText(s)},
 	})
 	for _, host := range s.Hosts {
 		t.AppendRow(table.Row{"Host", host})
@@ -76,13 +77,21 @@ func printSummary(w io.Writer, s functionStatus) {
 		{"App logs", "fnctl logs " + s.Name},
 		{"Base credits (per hour)", fmt.Sprintf("%.3f", s.BaseCredits)},
 	})
-	if _, _, isASGI := platform.ParseApp(s.App); isASGI {
+	if _, _, isASGI := platform.ParseApp(s.App); isASGI && !s.Private {
 		t.AppendRows([]table.Row{
 			{"Swagger UI", s.Endpoint + "/docs"},
 			{"OpenAPI JSON", s.Endpoint + "/openapi.json"},
 		})
 	}
 	t.Render()
+}
+
+// endpointText is the address of a function, or how else it is reached.
+func endpointText(s functionStatus) string {
+	if s.Private {
+		return "private: fnctl invoke " + s.Name
+	}
+	return s.Endpoint
 }
 
 func printInstances(w io.Writer, s functionStatus) {
@@ -102,29 +111,41 @@ func printInstances(w io.Writer, s functionStatus) {
 }
 
 func scaleText(s scaleStatus) string {
-	text := fmt.Sprintf("%d ready, %d desired (min %d, max %d); %s %.4g, target %.4g per instance",
-		s.Ready, s.Desired, s.Min, s.Max, s.Metric, s.Value, s.Target)
-	if s.Reason != "" {
-		text += "; " + s.Reason
+	if s.Reason == "" {
+		return fmt.Sprintf("%d ready (min %d, max %d); what is desired is not known while the activator doesn't answer", s.Ready, s.Min, s.Max)
 	}
-	return text
+	return fmt.Sprintf("%d ready, %d desired (min %d, max %d); %s", s.Ready, s.Desired, s.Min, s.Max, s.Reason)
+}
+
+// deployedStatus is what a deploy has made, or why that could not be found out.
+type deployedStatus struct {
+	function functionStatus
+	problems []error
+	err      error
+}
+
+func describeDeployed(ctx context.Context, rev platform.Revision) deployedStatus {
+	in, err := inspect(ctx, rev.ID.Function)
+	if err != nil {
+		return deployedStatus{err: err}
+	}
+	in.proved = rev.ID  // the deploy saw it answer, perhaps before the activator did
+	in.deploying = true // the lock is the deploy's own
+	function, err := in.function(rev.ID.Function)
+	return deployedStatus{function: function, problems: in.problems, err: err}
 }
 
 // printDeployed prints what a deploy has made.
-func printDeployed(c *cli.Context, rev platform.Revision) error {
-	in, err := inspect(c.Context, rev.ID.Function)
-	if err != nil {
-		return err
-	}
-	in.proved = rev.ID // the deploy saw it answer, perhaps before the activator did
-	status, err := in.function(rev.ID.Function)
-	if err != nil {
-		return err
+func printDeployed(c *cli.Context, deployed deployedStatus) error {
+	if deployed.err != nil {
+		return deployed.err
 	}
 	if wantsJSON(c) {
-		return printJSON(c.App.Writer, status)
+		return printJSON(c.App.Writer, deployed.function)
 	}
-	in.warn(c.App.ErrWriter)
-	printSummary(c.App.Writer, status)
+	for _, problem := range deployed.problems {
+		printWarning(c.App.ErrWriter, problem)
+	}
+	printSummary(c.App.Writer, deployed.function)
 	return nil
 }

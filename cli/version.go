@@ -8,9 +8,10 @@ import (
 
 func versionCommand() *cli.Command {
 	return &cli.Command{
-		Name:  "version",
-		Usage: "print the version",
-		Flags: []cli.Flag{outputFlag()},
+		Name:      "version",
+		Usage:     "print the version",
+		UsageText: "version [-o json]",
+		Flags:     []cli.Flag{outputFlag()},
 		Action: func(c *cli.Context) error {
 			if wantsJSON(c) {
 				return printJSON(c.App.Writer, map[string]string{"version": Version()})

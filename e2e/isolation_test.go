@@ -16,7 +16,7 @@ func TestIsolation(t *testing.T) {
 	t.Parallel()
 	m := bootInstalled(t, machine.Bookworm)
 	m.WriteFile(t, "/srv/secrets", "TOKEN=hush\n")
-	m.deploy(t, "ping", "", "main:app", "--secret", "/srv/secrets")
+	m.deploy(t, "ping", "env: {PASSWORD: hush}\n", "main:app", "--secret", "/srv/secrets")
 	m.deploy(t, "echo", "", "main:app")
 	pid := strings.TrimSpace(m.MustRun(t, "systemctl", "show", "--value", "--property=MainPID", "fn-ping-00001@1.service"))
 	for _, file := range []string{
@@ -43,6 +43,9 @@ func TestIsolation(t *testing.T) {
 		if err != nil || a.code != http.StatusInternalServerError {
 			t.Errorf("write %s: %d %q %v", file, a.code, a.body, err)
 		}
+	}
+	if leak := m.MustRun(t, "sh", "-c", "find / -xdev -type f -perm /004 -size -64k -not -path '/proc/*' -not -path '/sys/*' -not -path '/srv/*' -newer /usr/bin/fnctl -exec grep -l '[h]ush' {} + || true"); leak != "" {
+		t.Errorf("everybody can read a variable in:\n%s", leak)
 	}
 	// The same files through the same app, where they are its own: so the refusals are the sandbox's, not the app's.
 	m.mustGet(t, "http://echo.localhost:8080/read?file=main.py")

@@ -1,6 +1,7 @@
 package gateway
 
 import (
+	"context"
 	"errors"
 	"net/http"
 	"net/http/httptrace"
@@ -21,15 +22,25 @@ type passage struct {
 	wrote, read int64
 }
 
-// send sends a request. The transport itself repeats an idempotent one without a body if a connection that was idle turns
-// out to be closed.
+type attemptKey struct{}
+
+// again says whether the context is that of an attempt which had a connection already. The transport repeats an idempotent
+// request without a body if a connection that was idle turns out to be closed; but if its instance has no other one, the
+// pool is to choose again, because the instance may be gone.
+func again(ctx context.Context) bool {
+	a, ok := ctx.Value(attemptKey{}).(*attempt)
+	return ok && a.via.Load() != nil
+}
+
+// send sends a request.
 func (a *attempt) send(u *upstream, req *http.Request) (*http.Response, error) {
 	trace := &httptrace.ClientTrace{GotConn: func(info httptrace.GotConnInfo) {
 		if c, ok := info.Conn.(*conn); ok {
 			a.via.Store(&passage{conn: c, wrote: c.wrote.Load(), read: c.read.Load()})
 		}
 	}}
-	req = req.WithContext(httptrace.WithClientTrace(req.Context(), trace))
+	ctx := context.WithValue(req.Context(), attemptKey{}, a)
+	req = req.WithContext(httptrace.WithClientTrace(ctx, trace))
 	if req.Body != nil {
 		a.body = &attemptBody{src: req.Body}
 		req.Body = a.body

@@ -66,7 +66,9 @@ func (p *pool) collect() []prometheus.Metric {
 	s.add(descInFlight, prometheus.GaugeValue, float64(p.inFlight.n))
 	s.add(descInFlightSeconds, prometheus.CounterValue, p.inFlight.integral(time.Now()))
 	s.add(descQueued, prometheus.GaugeValue, float64(p.waiters.Len()))
-	s.add(descRetries, prometheus.CounterValue, float64(p.retries))
+	if p.retries > 0 {
+		s.add(descRetries, prometheus.CounterValue, float64(p.retries))
+	}
 	for code, n := range p.codes {
 		s.add(descRequests, prometheus.CounterValue, float64(n), strconv.Itoa(code))
 	}

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"log/slog"
 	"net/http"
 	"net/http/httputil"
 	"strings"
@@ -70,23 +71,36 @@ func (x *exchange) limit(w http.ResponseWriter, timeout time.Duration) {
 	_ = control.SetWriteDeadline(end)
 	if x.in.ContentLength != 0 {
 		_ = control.SetReadDeadline(end)
+		_ = control.EnableFullDuplex() // an app may answer while it reads
 	}
 }
 
 // rewrite makes the request that the instance gets of the one that the client sent.
 func (x *exchange) rewrite(r *httputil.ProxyRequest) {
-	r.SetXForwarded()
 	out := r.Out
+	for name := range out.Header {
+		if isOurs(name) {
+			delete(out.Header, name)
+		}
+	}
+	r.SetXForwarded()
 	out.URL.Scheme = "http"
 	out.URL.Host = "instance" // each instance has its own transport; this is only its key
 	out.URL.RawQuery = r.In.URL.RawQuery
 	out.Trailer = r.In.Trailer // filled in when the body has been read
-	for name := range out.Header {
-		if strings.HasPrefix(name, "Fnctl-") {
-			delete(out.Header, name)
+	out.Header[headerRequestID] = []string{x.id}
+}
+
+// isOurs says whether a header is for the gateway to set, and not for the outside. Apps that know headers as CGI variables
+// cannot tell an underscore from a hyphen.
+func isOurs(name string) bool {
+	name = strings.ReplaceAll(name, "_", "-")
+	for _, prefix := range []string{"Fnctl-", "X-Forwarded-", headerRequestID} {
+		if len(name) >= len(prefix) && strings.EqualFold(name[:len(prefix)], prefix) {
+			return true
 		}
 	}
-	out.Header[headerRequestID] = []string{x.id}
+	return false
 }
 
 // RoundTrip sends the request to an instance, and to another one as long as none has seen it.
@@ -138,7 +152,7 @@ func (x *exchange) acquire(req *http.Request) error {
 
 // failed judges an attempt that brought no response, and says whether to make another one.
 func (x *exchange) failed(ctx context.Context, a *attempt, err error) (again bool) {
-	if ctx.Err() != nil || errors.Is(err, errRequestBody) || a.body != nil && a.body.failure() != nil {
+	if ctx.Err() != nil || a.body != nil && a.body.failure() != nil {
 		return false // not the instance's fault
 	}
 	if a.brokenOff(err) {
@@ -178,7 +192,12 @@ func (x *exchange) fail(w http.ResponseWriter, r *http.Request, err error) {
 	}
 	refusal := refusalOf(err, x.function.name)
 	x.code = refusal.code
-	x.log("request refused", "code", refusal.code, "err", err)
+	level := slog.LevelDebug
+	if refusal.code == http.StatusBadGateway {
+		level = slog.LevelWarn
+	}
+	x.gateway.log.Log(ctx, level, "request refused", "function", x.function.name, "revision", x.pool.revision.String(),
+		"request_id", x.id, "code", refusal.code, "err", err)
 	refusal.write(w, x.id)
 }
 
@@ -205,10 +224,10 @@ func (x *exchange) finish(ctx context.Context) {
 		x.lease.release()
 	}
 	if x.cold > 0 {
-		x.function.coldStart.Observe(x.cold.Seconds())
+		x.function.coldStart().Observe(x.cold.Seconds())
 	}
 	if x.code != http.StatusSwitchingProtocols {
-		x.function.duration.Observe(now.Sub(x.began).Seconds())
+		x.function.duration().Observe(now.Sub(x.began).Seconds())
 	}
 	x.pool.finish(now, x.code, why)
 }
@@ -227,10 +246,4 @@ func (x *exchange) reason(ctx context.Context) abortion {
 	default:
 		return abortedByClient // what could not be done was to write
 	}
-}
-
-func (x *exchange) log(message string, more ...any) {
-	x.gateway.log.Debug(message, append([]any{
-		"function", x.function.name, "revision", x.pool.revision, "request_id", x.id,
-	}, more...)...)
 }

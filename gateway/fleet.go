@@ -1,6 +1,7 @@
 package gateway
 
 import (
+	"log/slog"
 	"maps"
 	"slices"
 	"sync"
@@ -15,6 +16,7 @@ type fleet struct {
 	maxQueue int
 	crew     *crew
 	probe    probeFunc
+	log      *slog.Logger
 	metrics  *metrics
 	table    atomic.Pointer[table]
 
@@ -29,6 +31,7 @@ func newFleet(cfg Config, crew *crew, metrics *metrics) *fleet {
 		maxQueue:  cfg.MaxQueue,
 		crew:      crew,
 		probe:     probe,
+		log:       cfg.Logger,
 		metrics:   metrics,
 		functions: make(map[string]*function),
 		pools:     make(map[platform.RevisionID]*pool),
@@ -158,4 +161,11 @@ func (f *fleet) survey() ([]*function, []*pool) {
 		}
 	}
 	return slices.Collect(maps.Values(f.functions)), slices.Collect(maps.Values(f.pools))
+}
+
+// close closes the connections to all instances. Nothing may be in flight any more.
+func (f *fleet) close() {
+	for _, id := range f.instances() {
+		f.vanish(id)
+	}
 }

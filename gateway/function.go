@@ -14,9 +14,11 @@ var uncounted = map[string]bool{
 
 // function is what is counted of a function as a whole, whichever of its revisions serves.
 type function struct {
-	name      string
-	duration  prometheus.Observer
-	coldStart prometheus.Observer
+	name string
+	// The histograms are made when they are needed first: most functions of a large machine are idle, and a histogram
+	// without observations is still a dozen lines of each scrape.
+	duration  func() prometheus.Observer
+	coldStart func() prometheus.Observer
 
 	mu      sync.Mutex
 	counted int   // requests in flight that count as serving

@@ -27,8 +27,8 @@ type Config struct {
 	Host func(function string) string
 	// Listeners take the requests of clients. They are closed when Run's context ends; what systemd holds besides stays.
 	Listeners []net.Listener
-	// Status takes requests for the metrics and the health of the gateway itself. It may be nil.
-	Status net.Listener
+	// Status takes requests for the metrics and the health of the gateway itself. There may be none.
+	Status []net.Listener
 
 	// Logger is slog.Default() if nil.
 	Logger *slog.Logger
@@ -120,9 +120,7 @@ func (g *Gateway) Run(ctx context.Context) error {
 	g.drain(server)
 	stop(errShutdown)
 	g.cut(server)
-	if status != nil {
-		status.Close()
-	}
+	status.Close()
 	return group.Wait()
 }
 
@@ -139,10 +137,15 @@ func (g *Gateway) drain(server *http.Server) {
 	}
 }
 
-// cut ends what the drain did not.
+// cut ends what the drain did not, and leaves it a moment to say so.
 func (g *Gateway) cut(server *http.Server) {
-	server.Close()
+	moment, cancel := context.WithTimeout(context.Background(), time.Second)
+	defer cancel()
+	if server.Shutdown(moment) != nil {
+		server.Close()
+	}
 	g.idle(context.Background())
+	g.fleet.close()
 }
 
 // idle waits until no request is being handled. It reports false if the context ended before.

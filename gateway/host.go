@@ -30,7 +30,7 @@ func isIPv6Literal(s string) bool {
 }
 
 func isName(s string) bool {
-	if s == "" || len(s) > 253 || s[0] == '.' || strings.Contains(s, "..") {
+	if s == "" || len(s) > 253 || s[0] == '.' || s[len(s)-1] == '.' || strings.Contains(s, "..") {
 		return false
 	}
 	for i := range len(s) {

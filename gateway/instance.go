@@ -41,6 +41,7 @@ type instance struct {
 	state        state
 	inFlight     int
 	idleSince    time.Time
+	suspect      bool          // it closed a connection since it became ready
 	proofs       int           // how often it became ready: a strike counts only against the proof it refutes
 	provingSince time.Time     // when the prover began
 	backoff      time.Duration // between two attempts of the prover; 0 if the last one did not fail

@@ -2,6 +2,7 @@ package gateway
 
 import (
 	"strconv"
+	"sync"
 
 	"github.com/prometheus/client_golang/prometheus"
 )
@@ -69,8 +70,8 @@ func (m *metrics) register(r prometheus.Registerer, c *collector) error {
 func (m *metrics) function(name string) *function {
 	return &function{
 		name:      name,
-		duration:  m.duration.WithLabelValues(name),
-		coldStart: m.coldStart.WithLabelValues(name),
+		duration:  sync.OnceValue(func() prometheus.Observer { return m.duration.WithLabelValues(name) }),
+		coldStart: sync.OnceValue(func() prometheus.Observer { return m.coldStart.WithLabelValues(name) }),
 	}
 }
 

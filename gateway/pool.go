@@ -4,6 +4,7 @@ import (
 	"container/list"
 	"context"
 	"errors"
+	"log/slog"
 	"slices"
 	"sync"
 	"time"
@@ -27,6 +28,7 @@ type pool struct {
 	maxQueue int
 	crew     *crew
 	probe    probeFunc
+	log      *slog.Logger
 
 	mu          sync.Mutex
 	instances   []*instance
@@ -68,6 +70,7 @@ func newPool(id platform.RevisionID, fn *function, f *fleet) *pool {
 		maxQueue: f.maxQueue,
 		crew:     f.crew,
 		probe:    f.probe,
+		log:      f.log.With("function", id.Function, "revision", id.String()),
 		retired:  true,
 		counts:   newCounts(),
 	}
@@ -145,9 +148,11 @@ func (l *lease) release() {
 	defer p.mu.Unlock()
 	inst.inFlight--
 	inst.idleSince = now
-	if inst.state == draining {
-		inst.upstream.closeIdle()
+	switch {
+	case inst.state == draining:
 		p.forget(inst)
+	case inst.state == ready && inst.suspect && inst.inFlight == 0:
+		inst.state = unproven
 	}
 	p.dispatch(now)
 }
@@ -164,11 +169,12 @@ func (l *lease) strike() {
 	p.dispatch(time.Now())
 }
 
-// idleLost says that the instance closed an idle connection. If nothing is in flight its process may be gone, and asking
-// costs little.
-func (p *pool) idleLost(inst *instance) {
+// connectionLost says that the instance closed a connection by itself. Its process may be gone: it is asked again as soon
+// as nothing is in flight, which costs little. What is in flight will tell by itself.
+func (p *pool) connectionLost(inst *instance) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
+	inst.suspect = true
 	if inst.state == ready && inst.inFlight == 0 {
 		inst.state = unproven
 	}
@@ -205,7 +211,7 @@ func (p *pool) appear(index int) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	inst := &instance{id: platform.InstanceID{Revision: p.revision, Index: index}}
-	inst.upstream = newUpstream(p.paths.InstanceSocket(inst.id), func() { p.idleLost(inst) })
+	inst.upstream = newUpstream(p.paths.InstanceSocket(inst.id), func() { p.connectionLost(inst) })
 	p.instances = append(p.instances, inst)
 	if p.waiters.Len() > 0 {
 		p.wake(time.Now())
@@ -229,15 +235,16 @@ func (p *pool) drain(inst *instance) {
 	if inst.stopProver != nil {
 		inst.stopProver()
 	}
-	inst.upstream.closeIdle()
 	p.forget(inst)
 }
 
-// forget drops a draining instance that has nothing left in flight.
+// forget drops a draining instance that has nothing left in flight. Its connections are closed only then: net/http puts a
+// connection among the idle ones before it hands over the response, and to close it in between fails the request.
 func (p *pool) forget(inst *instance) {
 	if inst.inFlight > 0 {
 		return
 	}
+	inst.upstream.closeIdle()
 	p.instances = slices.DeleteFunc(p.instances, func(other *instance) bool { return other == inst })
 }
 

@@ -16,6 +16,9 @@ const (
 	// minBackoff and maxBackoff bound the time between two failed proofs.
 	minBackoff = 5 * time.Millisecond
 	maxBackoff = time.Second
+	// loudBackoff is when a failure is worth a line in the log. A socket that was bound a moment ago, and does not listen
+	// yet or has not its final mode, fails once or twice.
+	loudBackoff = 100 * time.Millisecond
 )
 
 // probeFunc connects to a socket, writes the first byte of a request, and returns when the other end has read it.
@@ -53,13 +56,14 @@ func (p *pool) prove(ctx context.Context, inst *instance) {
 	for first, needed := p.firstByte(inst, stop); needed; first, needed = p.stillNeeded(ctx, inst) {
 		attempt, cancel := context.WithTimeout(ctx, proofPatience)
 		conn, err := p.probe(attempt, inst.upstream.socket, first)
+		failed := err != nil && attempt.Err() == nil
 		cancel()
 		if err == nil {
-			p.proved(ctx, inst, conn, first)
+			p.proved(inst, conn, first)
 			return
 		}
-		if attempt.Err() == nil {
-			p.backOff(ctx, inst)
+		if failed {
+			p.backOff(ctx, inst, err)
 		}
 	}
 }
@@ -94,17 +98,20 @@ func (p *pool) nextByte() byte {
 }
 
 // backOff waits a little longer after each failure, so that an instance which refuses is not asked in a loop.
-func (p *pool) backOff(ctx context.Context, inst *instance) {
+func (p *pool) backOff(ctx context.Context, inst *instance, err error) {
 	p.mu.Lock()
-	inst.backoff = min(max(2*inst.backoff, minBackoff), maxBackoff)
-	pause := inst.backoff
+	pause := min(max(2*inst.backoff, minBackoff), maxBackoff)
+	if pause > loudBackoff && inst.backoff <= loudBackoff && inst.state != draining {
+		p.log.Warn("the instance cannot be reached, it is asked again while requests wait", "instance", inst.id.String(), "err", err)
+	}
+	inst.backoff = pause
 	p.dispatch(time.Now()) // it is not one of those that are about to be ready any more
 	p.mu.Unlock()
 	sleep(ctx, pause)
 }
 
 // proved makes the instance ready and serves who waits. The connection is put aside for the next request.
-func (p *pool) proved(ctx context.Context, inst *instance, conn net.Conn, first byte) {
+func (p *pool) proved(inst *instance, conn net.Conn, first byte) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	if inst.state != proving {
@@ -114,21 +121,22 @@ func (p *pool) proved(ctx context.Context, inst *instance, conn net.Conn, first 
 	now := time.Now()
 	firstOfAll := p.count(ready) == 0
 	inst.state = ready
+	inst.suspect = false
 	inst.proofs++
 	inst.backoff = 0
 	inst.idleSince = now
 	inst.upstream.keep(conn, first)
-	if firstOfAll {
+	switch {
+	case p.count(proving) == 0:
+		p.spreadUntil = time.Time{}
+	case firstOfAll:
 		p.spread(now, spreadFor(now.Sub(inst.provingSince)))
 	}
 	p.dispatch(now)
 }
 
-// spread keeps each instance to its share for a while, if others are about to be ready.
+// spread keeps each instance to its share for a while.
 func (p *pool) spread(now time.Time, d time.Duration) {
-	if p.count(proving) == 0 {
-		return
-	}
 	p.spreadUntil = now.Add(d)
 	p.crew.Go(func(ctx context.Context) {
 		sleep(ctx, d)

@@ -16,7 +16,7 @@ import (
 )
 
 // routes follows the routes in the store and keeps the fleet's table up to date. A route that cannot be read stays as it
-// was last good, until the directory of its function is gone.
+// was last good. One that is not there is no route: routes are replaced by renaming, so a good one is never missing.
 type routes struct {
 	store  platform.Store
 	hostOf func(function string) string
@@ -42,8 +42,10 @@ func newRoutes(cfg Config, fleet *fleet) *routes {
 	}
 }
 
+func (r *routes) dir() string { return r.store.Paths.Functions() }
+
 func (r *routes) watch(w *fsnotify.Watcher) error {
-	if err := w.Add(r.store.Paths.Functions()); err != nil {
+	if err := w.Add(r.dir()); err != nil {
 		return err
 	}
 	names, err := r.list()
@@ -58,7 +60,7 @@ func (r *routes) watch(w *fsnotify.Watcher) error {
 
 // list names the directories of functions, also those without a route yet.
 func (r *routes) list() ([]string, error) {
-	entries, err := os.ReadDir(r.store.Paths.Functions())
+	entries, err := os.ReadDir(r.dir())
 	var names []string
 	for _, entry := range entries {
 		if platform.CheckName(entry.Name()) == nil {
@@ -84,45 +86,30 @@ func (r *routes) resync() {
 	r.reload(dirty)
 }
 
-// changed takes all events that are there already, so that many changes make one new table.
-func (r *routes) changed(w *fsnotify.Watcher, event fsnotify.Event) bool {
+func (r *routes) changed(w *fsnotify.Watcher, events []fsnotify.Event) {
 	dirty := make(map[string]bool)
-	for {
-		if !r.note(w, event, dirty) {
-			return false
-		}
-		select {
-		case event = <-w.Events:
-		default:
-			if len(dirty) > 0 {
-				r.reload(dirty)
-			}
-			return true
-		}
+	for _, event := range events {
+		r.note(w, event, dirty)
 	}
+	r.reload(dirty)
 }
 
 // note finds out which function an event is about.
-func (r *routes) note(w *fsnotify.Watcher, event fsnotify.Event, dirty map[string]bool) bool {
-	gone := event.Has(fsnotify.Remove) || event.Has(fsnotify.Rename)
-	dir, base := filepath.Split(event.Name)
-	switch filepath.Clean(dir) {
-	case r.store.Paths.Functions():
-		if event.Has(fsnotify.Create) && platform.CheckName(base) == nil {
-			// Before the route is read, so that none is missed in between.
-			if err := w.Add(event.Name); err != nil && !errors.Is(err, fs.ErrNotExist) {
-				r.log.Error("watch a function", "function", base, "err", err)
-			}
-		}
+func (r *routes) note(w *fsnotify.Watcher, event fsnotify.Event, dirty map[string]bool) {
+	dir, base := filepath.Dir(event.Name), filepath.Base(event.Name)
+	switch {
+	case dir == r.dir():
 		dirty[base] = true
-	case r.store.Paths.Function(filepath.Base(dir)):
-		if event.Name == r.store.Paths.Route(filepath.Base(dir)) {
-			dirty[filepath.Base(dir)] = true
+		if !event.Has(fsnotify.Create) || platform.CheckName(base) != nil {
+			return
 		}
-	default:
-		return !(gone && event.Name == r.store.Paths.Functions())
+		// It is watched before the route is read, so that none is missed in between.
+		if err := w.Add(event.Name); err != nil && !errors.Is(err, fs.ErrNotExist) {
+			r.log.Error("watch a function", "function", base, "err", err)
+		}
+	case event.Name == r.store.Paths.Route(filepath.Base(dir)):
+		dirty[filepath.Base(dir)] = true
 	}
-	return true
 }
 
 // reload reads the routes of some functions and installs a new table if anything is different.
@@ -159,14 +146,11 @@ func (r *routes) read(name string) (changed bool) {
 }
 
 func (r *routes) unreadable(name string, err error) (changed bool) {
-	_, had := r.good[name]
-	if _, gone := os.Lstat(r.store.Paths.Function(name)); errors.Is(gone, fs.ErrNotExist) {
+	if errors.Is(err, platform.ErrNoFunction) {
+		_, changed = r.good[name]
 		delete(r.bad, name)
 		delete(r.good, name)
-		return had
-	}
-	if !had && errors.Is(err, platform.ErrNoFunction) {
-		return false // a deploy has not come that far
+		return changed
 	}
 	if r.bad[name] != err.Error() {
 		r.bad[name] = err.Error()

@@ -13,8 +13,12 @@ import (
 
 // newServer makes the server for clients. Requests that it serves end with the context at the latest.
 func (g *Gateway) newServer(ctx context.Context) *http.Server {
+	var protocols http.Protocols
+	protocols.SetHTTP1(true)
+	protocols.SetUnencryptedHTTP2(true) // with prior knowledge only, as gRPC clients have
 	return &http.Server{
 		Handler:                      http.HandlerFunc(g.serveHTTP),
+		Protocols:                    &protocols,
 		ReadHeaderTimeout:            g.cfg.ReadHeaderTimeout,
 		IdleTimeout:                  g.cfg.IdleTimeout,
 		MaxHeaderBytes:               g.cfg.MaxHeaderBytes,
@@ -54,11 +58,8 @@ func (g *Gateway) route(r *http.Request) (host string, t *target, refused *refus
 	return host, t, nil
 }
 
-// serveStatus serves the metrics and the health of the gateway, if it is to. The caller closes the server.
+// serveStatus serves the metrics and the health of the gateway. The caller closes the server.
 func (g *Gateway) serveStatus(group *errgroup.Group) *http.Server {
-	if g.cfg.Status == nil {
-		return nil
-	}
 	mux := http.NewServeMux()
 	mux.Handle("GET /metrics", promhttp.HandlerFor(g.cfg.Registry, promhttp.HandlerOpts{ErrorLog: g.serverLog}))
 	mux.HandleFunc("GET /healthz", func(w http.ResponseWriter, _ *http.Request) {
@@ -66,7 +67,9 @@ func (g *Gateway) serveStatus(group *errgroup.Group) *http.Server {
 		w.Write([]byte(`{"status":"ok"}` + "\n"))
 	})
 	server := &http.Server{Handler: mux, ReadHeaderTimeout: g.cfg.ReadHeaderTimeout, ErrorLog: g.serverLog}
-	group.Go(func() error { return serve(server, g.cfg.Status) })
+	for _, listener := range g.cfg.Status {
+		group.Go(func() error { return serve(server, listener) })
+	}
 	return server
 }
 

@@ -16,7 +16,9 @@ type sockets struct {
 	log   *slog.Logger
 }
 
-func (s *sockets) watch(w *fsnotify.Watcher) error { return w.Add(s.paths.Instances()) }
+func (s *sockets) dir() string { return s.paths.Instances() }
+
+func (s *sockets) watch(w *fsnotify.Watcher) error { return w.Add(s.dir()) }
 
 func (s *sockets) resync() {
 	ids, err := s.paths.ListInstances()
@@ -28,20 +30,22 @@ func (s *sockets) resync() {
 	s.fleet.reconcile(ids)
 }
 
-func (s *sockets) changed(_ *fsnotify.Watcher, event fsnotify.Event) bool {
-	gone := event.Has(fsnotify.Remove) || event.Has(fsnotify.Rename)
-	if gone && event.Name == s.paths.Instances() {
-		return false
+func (s *sockets) changed(_ *fsnotify.Watcher, events []fsnotify.Event) {
+	for _, event := range events {
+		if id, ok := platform.ParseInstanceSocket(filepath.Base(event.Name)); ok {
+			s.apply(id, event)
+		}
 	}
-	id, ok := platform.ParseInstanceSocket(filepath.Base(event.Name))
+}
+
+func (s *sockets) apply(id platform.InstanceID, event fsnotify.Event) {
+	log := s.log.With("function", id.Revision.Function, "revision", id.Revision.String(), "instance", id.String())
 	switch {
-	case !ok:
-	case gone:
-		s.log.Debug("instance drains", "function", id.Revision.Function, "revision", id.Revision, "instance", id)
+	case isGone(event):
+		log.Debug("instance drains")
 		s.fleet.vanish(id)
 	case event.Has(fsnotify.Create):
-		s.log.Debug("instance appears", "function", id.Revision.Function, "revision", id.Revision, "instance", id)
+		log.Debug("instance appears")
 		s.fleet.appear(id)
 	}
-	return true
 }

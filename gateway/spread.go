@@ -58,23 +58,18 @@ func (p *pool) most(now time.Time, arriving int) int {
 
 // share is the part of the demand that falls to each instance once all that are starting have started.
 func (p *pool) share(arriving int) int {
-	demand, ready, starting := arriving+p.waiters.Len(), 0, 0
+	demand, up, starting := arriving+p.waiters.Len(), 0, 0
 	for _, inst := range p.instances {
 		switch {
-		case inst.isReady():
-			ready++
+		case inst.state == ready:
+			up++
 			demand += inst.inFlight
-		case inst.isStarting():
+		case inst.state == proving && inst.backoff == 0: // its last proof did not fail
 			starting++
 		}
 	}
 	if starting == 0 {
 		return math.MaxInt
 	}
-	return (demand + ready + starting - 1) / (ready + starting)
+	return (demand + up + starting - 1) / (up + starting)
 }
-
-func (i *instance) isReady() bool { return i.state == ready }
-
-// isStarting says whether the instance will be ready as far as one can tell: its last proof did not fail.
-func (i *instance) isStarting() bool { return i.state == proving && i.backoff == 0 }

@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"io"
+	stdlog "log"
 	"log/slog"
 	"net"
 	"net/http"
@@ -38,7 +39,7 @@ func newWorld(t testing.TB, adjust ...func(*gateway.Config)) *world {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { os.RemoveAll(dir) })
-	w := &world{t: t, paths: platform.Paths{Root: dir}, registry: prometheus.NewRegistry(), client: newClient(t)}
+	w := &world{t: t, paths: platform.Paths{Root: dir}, registry: newRegistry(), client: newClient(t)}
 	w.store = platform.Store{Paths: w.paths}
 	mkdir(t, w.paths.Functions())
 	mkdir(t, w.paths.Instances())
@@ -66,6 +67,9 @@ func (w *world) run(adjust ...func(*gateway.Config)) {
 	for _, f := range adjust {
 		f(&cfg)
 	}
+	if cfg.Listeners[0] != listener {
+		listener.Close()
+	}
 	g, err := gateway.New(cfg)
 	if err != nil {
 		w.t.Fatal(err)
@@ -73,7 +77,7 @@ func (w *world) run(adjust ...func(*gateway.Config)) {
 	ctx, cancel := context.WithCancel(context.Background())
 	done := make(chan error, 1)
 	go func() { done <- g.Run(ctx) }()
-	w.addr = listener.Addr().String()
+	w.addr = cfg.Listeners[0].Addr().String()
 	w.stop = func() error {
 		cancel()
 		err := <-done
@@ -139,10 +143,23 @@ type armed struct {
 	path string
 }
 
-// serve runs an app on the socket.
-func (a *armed) serve(t testing.TB, h http.Handler) *http.Server {
+// serve runs an app on the socket. Closing the app leaves the socket listening, as PID 1 does.
+func (a *armed) serve(t testing.TB, h http.Handler, adjust ...func(*http.Server)) *http.Server {
+	t.Helper()
+	file, err := a.Listener.(*net.UnixListener).File()
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer file.Close()
+	inherited, err := net.FileListener(file)
+	if err != nil {
+		t.Fatal(err)
+	}
 	server := &http.Server{Handler: h, ErrorLog: slog.NewLogLogger(slog.DiscardHandler, slog.LevelDebug)}
-	go server.Serve(keepOpen{a.Listener})
+	for _, f := range adjust {
+		f(server)
+	}
+	go server.Serve(inherited)
 	t.Cleanup(func() { server.Close() })
 	return server
 }
@@ -154,11 +171,6 @@ func (a *armed) drain(t testing.TB) {
 		t.Fatal(err)
 	}
 }
-
-// keepOpen is a listener that the app cannot close: PID 1 holds it, too.
-type keepOpen struct{ net.Listener }
-
-func (keepOpen) Close() error { return nil }
 
 type answer struct {
 	status int
@@ -249,3 +261,6 @@ func echo(name string) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { fmt.Fprint(w, name) })
 }
 
+func newRegistry() *prometheus.Registry { return prometheus.NewRegistry() }
+
+func logTo(w io.Writer) *stdlog.Logger { return stdlog.New(w, "", 0) }

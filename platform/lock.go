@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io/fs"
 	"os"
 	"path/filepath"
 	"time"
@@ -24,7 +25,11 @@ func (s Store) TryLock(name string) (unlock func(), err error) {
 		return nil, err
 	}
 	path := s.Paths.Lock(name)
-	if err := os.MkdirAll(filepath.Dir(path), 0o700); err != nil {
+	// The parent is for everyone to pass through: the gateway finds the instances there.
+	if err := os.MkdirAll(filepath.Dir(filepath.Dir(path)), 0o755); err != nil {
+		return nil, fmt.Errorf("lock %s: %w", name, err)
+	}
+	if err := os.Mkdir(filepath.Dir(path), 0o700); err != nil && !errors.Is(err, fs.ErrExist) {
 		return nil, fmt.Errorf("lock %s: %w", name, err)
 	}
 	// The file stays for good: removing it would let two hold the lock of two files of one name.

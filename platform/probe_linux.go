@@ -2,15 +2,18 @@ package platform
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"net"
+	"os"
 	"time"
 
 	"golang.org/x/sys/unix"
 )
 
-// probeInterval is how often an instance is asked whether it has read: a cold start is lengthened by half of it.
-const probeInterval = 500 * time.Microsecond
+// probeRecheck is how long an instance is waited for without looking again. The kernel tells when it has read; this bounds
+// what a notification that gets lost could cost.
+const probeRecheck = 5 * time.Millisecond
 
 // Probe connects to an instance's socket, writes one byte, and waits until the instance has read it. The connection is
 // the proof that the instance accepts and reads; the byte must be the first of the request that follows on it.
@@ -36,45 +39,65 @@ func probe(ctx context.Context, conn *net.UnixConn, first byte) error {
 	if _, err := conn.Write([]byte{first}); err != nil {
 		return err
 	}
-	ticker := time.NewTicker(probeInterval)
-	defer ticker.Stop()
-	for {
-		unread, err := Unread(conn)
-		if err != nil || unread == 0 {
-			return err
-		}
-		select {
-		case <-ctx.Done():
-			return context.Cause(ctx)
-		case <-ticker.C:
-		}
+	past := time.Unix(1, 0)
+	stop := context.AfterFunc(ctx, func() { conn.SetWriteDeadline(past) })
+	err := awaitRead(ctx, conn)
+	if !stop() {
+		return context.Cause(ctx) // the deadline may be set at any time
 	}
+	if err != nil {
+		return err
+	}
+	return conn.SetWriteDeadline(time.Time{})
 }
 
-// Unread returns how many bytes the other end of a unix socket has not read yet, and an error if that end is gone.
-func Unread(conn *net.UnixConn) (int, error) {
+// awaitRead waits until the other end has read everything. The kernel announces room to write whenever it reads.
+func awaitRead(ctx context.Context, conn *net.UnixConn) error {
 	raw, err := conn.SyscallConn()
 	if err != nil {
-		return 0, err
+		return err
 	}
-	var (
-		unread int
-		failed error
-	)
-	err = raw.Control(func(fd uintptr) {
-		// A listener that closes with the connection still queued drops the byte, too: only a peer that is there has read it.
-		poll := []unix.PollFd{{Fd: int32(fd), Events: unix.POLLRDHUP}}
-		if _, failed = unix.Poll(poll, 0); failed != nil {
-			return
+	for ctx.Err() == nil {
+		if err := conn.SetWriteDeadline(time.Now().Add(probeRecheck)); err != nil {
+			return err
 		}
-		if poll[0].Revents&(unix.POLLHUP|unix.POLLERR|unix.POLLRDHUP) != 0 {
-			failed = unix.ECONNRESET
-			return
+		var failed error
+		err := raw.Write(func(fd uintptr) (done bool) {
+			done, failed = wasRead(int(fd))
+			return done || failed != nil
+		})
+		if !errors.Is(err, os.ErrDeadlineExceeded) {
+			return errors.Join(err, failed)
 		}
-		unread, failed = unix.IoctlGetInt(int(fd), unix.SIOCOUTQ)
-	})
+	}
+	return context.Cause(ctx)
+}
+
+// releasing is what SIOCOUTQ shows while the kernel announces that the last buffer was read: it keeps one unit back until
+// it has done so (sock_wfree in net/core/sock.c). It counts the memory of buffers and not what they hold, so one that was
+// not read counts several hundred.
+const releasing = 1
+
+// wasRead says whether the other end of a unix socket has read everything. The error says that it is gone: a listener that
+// closes with the connection still queued drops what was sent. It is marked as gone before that, so it is asked in this order.
+func wasRead(fd int) (bool, error) {
+	unread, err := unix.IoctlGetInt(fd, unix.SIOCOUTQ)
 	if err != nil {
-		return 0, err
+		return false, err
 	}
-	return unread, failed
+	gone, err := isGone(fd)
+	if gone {
+		err = unix.ECONNRESET
+	}
+	return unread <= releasing && err == nil, err
+}
+
+func isGone(fd int) (bool, error) {
+	poll := []unix.PollFd{{Fd: int32(fd), Events: unix.POLLRDHUP}}
+	for {
+		_, err := unix.Poll(poll, 0)
+		if !errors.Is(err, unix.EINTR) {
+			return poll[0].Revents&(unix.POLLHUP|unix.POLLERR|unix.POLLRDHUP) != 0, err
+		}
+	}
 }

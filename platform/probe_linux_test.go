@@ -4,7 +4,9 @@ import (
 	"context"
 	"errors"
 	"net"
+	"os"
 	"path/filepath"
+	"sync"
 	"testing"
 	"time"
 
@@ -85,4 +87,130 @@ func TestProbeFails(t *testing.T) {
 			t.Error("proved by nothing")
 		}
 	})
+}
+
+// What was not read is never proved, however close reading and closing are to each other.
+func TestProbeNeverProvesWhatWasNotRead(t *testing.T) {
+	const rounds = 1000
+	for i := range rounds {
+		path := filepath.Join(t.TempDir(), "s")
+		listener, err := net.Listen("unix", path)
+		if err != nil {
+			t.Fatal(err)
+		}
+		proved := make(chan error, 1)
+		go func() {
+			conn, err := platform.Probe(t.Context(), path, 'G')
+			if err == nil {
+				conn.Close()
+			}
+			proved <- err
+		}()
+		if i%2 == 0 {
+			closeUnread(t, listener)
+		} else {
+			time.Sleep(time.Duration(i) * 100 * time.Nanosecond)
+		}
+		listener.Close()
+		if err := <-proved; err == nil {
+			t.Fatalf("round %d: proved by an instance that has never read", i)
+		}
+		os.RemoveAll(filepath.Dir(path))
+	}
+}
+
+func closeUnread(t *testing.T, listener net.Listener) {
+	t.Helper()
+	conn, err := listener.Accept()
+	if err != nil {
+		t.Fatal(err)
+	}
+	conn.Close()
+}
+
+// Each of many probes is proved by its own read, and its connection is used on.
+func TestProbesRace(t *testing.T) {
+	listener, path := listen(t)
+	go func() {
+		for {
+			conn, err := listener.Accept()
+			if err != nil {
+				return
+			}
+			go func() { echoTwice(conn) }()
+		}
+	}()
+	var group sync.WaitGroup
+	for range 20 {
+		group.Go(func() {
+			for range 50 {
+				probeAndUse(t, path)
+			}
+		})
+	}
+	group.Wait()
+}
+
+// echoTwice reads one byte, and then answers the next.
+func echoTwice(conn net.Conn) {
+	defer conn.Close()
+	b := make([]byte, 1)
+	for range 2 {
+		if _, err := conn.Read(b); err != nil {
+			return
+		}
+	}
+	conn.Write(b)
+}
+
+func probeAndUse(t *testing.T, path string) {
+	ctx, cancel := context.WithCancel(t.Context())
+	conn, err := platform.Probe(ctx, path, 'G')
+	cancel() // what ends after the proof does not concern the connection
+	if err != nil {
+		t.Error(err)
+		return
+	}
+	defer conn.Close()
+	b := []byte{'x'}
+	if _, err := conn.Write(b); err != nil {
+		t.Error(err)
+	}
+	if n, err := conn.Read(b); n != 1 || err != nil {
+		t.Errorf("read %d bytes, %v", n, err)
+	}
+}
+
+// BenchmarkProbe tells how long after reading the proof comes.
+func BenchmarkProbe(b *testing.B) {
+	path := filepath.Join(b.TempDir(), "s")
+	listener, err := net.Listen("unix", path)
+	if err != nil {
+		b.Fatal(err)
+	}
+	defer listener.Close()
+	read := make(chan time.Time, 1)
+	go func() {
+		for {
+			conn, err := listener.Accept()
+			if err != nil {
+				return
+			}
+			time.Sleep(time.Millisecond)
+			conn.Read(make([]byte, 1))
+			read <- time.Now()
+			conn.Read(make([]byte, 1))
+			conn.Close()
+		}
+	}()
+	late := time.Duration(0)
+	for b.Loop() {
+		conn, err := platform.Probe(b.Context(), path, 'G')
+		if err != nil {
+			b.Fatal(err)
+		}
+		late += time.Since(<-read)
+		conn.Close()
+	}
+	b.ReportMetric(float64(late.Microseconds())/float64(b.N), "µs-late/op")
 }

@@ -117,6 +117,18 @@ func (s Settings) EndpointOf(name string) string {
 	return strings.Replace(s.Endpoint, namePlaceholder, name, 1)
 }
 
+// FunctionOf is the function that a host is the address of, if it is one's.
+func (s Settings) FunctionOf(host string) (name string, is bool) {
+	const any = "any-function-of-this-machine" // braces cannot stand in a host
+	before, after, found := strings.Cut(s.HostOf(any), any)
+	if !found {
+		return "", false
+	}
+	name, hasBefore := strings.CutPrefix(host, before)
+	name, hasAfter := strings.CutSuffix(name, after)
+	return name, hasBefore && hasAfter && CheckName(name) == nil
+}
+
 // HostOf is the host name of a function, in lower case and without a port.
 func (s Settings) HostOf(name string) string {
 	u, err := url.Parse(s.EndpointOf(name))

@@ -66,3 +66,17 @@ func TestShippedSettings(t *testing.T) {
 		t.Errorf("got %+v, %v, want %+v", settings, err, platform.DefaultSettings())
 	}
 }
+
+func TestFunctionOf(t *testing.T) {
+	settings := platform.Settings{Endpoint: "https://{name}.fn.example.com:8443"}
+	for host, want := range map[string]string{
+		"ping.fn.example.com": "ping", "fn.example.com": "", "a.b.fn.example.com": "", "ping.example.com": "", "ping.fn.example.com.": "",
+	} {
+		if got, is := settings.FunctionOf(host); is != (want != "") || is && got != want {
+			t.Errorf("%s: got %q %v, want %q", host, got, is, want)
+		}
+	}
+	if got, is := platform.DefaultSettings().FunctionOf("ping.localhost"); !is || got != "ping" {
+		t.Errorf("got %q %v", got, is)
+	}
+}

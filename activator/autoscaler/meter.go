@@ -12,8 +12,11 @@ import "time"
 // A Meter is not safe for concurrent use.
 type Meter struct {
 	stable, urgent track
-	offset         float64 // what counters had reached before they were reset
-	last           float64 // the counter as read last
+	// Least is the shortest time that a mean is taken over; while less has elapsed, the rest of it counts as nothing. One
+	// request seen for a tenth of a second is not ten a second.
+	Least  time.Duration
+	offset float64 // what counters had reached before they were reset
+	last   float64 // the counter as read last
 }
 
 // NewMeter makes a meter with the windows of the configuration.
@@ -55,8 +58,8 @@ func (m *Meter) note(now time.Time, total float64) {
 // Values are the means per second over the two windows, to six decimals, or over the elapsed part
 // of them. They aren't ok before the second reading, or if the last is older than the stable window.
 func (m *Meter) Values(now time.Time) (stableValue, panicValue float64, ok bool) {
-	stableValue, ok = m.stable.rate()
-	panicValue, _ = m.urgent.rate()
+	stableValue, ok = m.stable.rate(m.Least)
+	panicValue, _ = m.urgent.rate(m.Least)
 	return stableValue, panicValue, ok && now.Sub(m.stable.newest.at) <= m.stable.window
 }
 
@@ -95,13 +98,13 @@ func (t *track) note(now time.Time, total float64) {
 }
 
 // rate is the increase per second over the window that ends with the newest reading.
-func (t *track) rate() (perSecond float64, ok bool) {
+func (t *track) rate(least time.Duration) (perSecond float64, ok bool) {
 	start := t.start()
 	elapsed := t.newest.at.Sub(start.at)
 	if elapsed <= 0 {
 		return 0, false
 	}
-	return round6((t.newest.total - start.total) / elapsed.Seconds()), true
+	return round6((t.newest.total - start.total) / max(elapsed, least).Seconds()), true
 }
 
 // start is the reading, kept or interpolated, at which the window begins.

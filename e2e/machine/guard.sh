@@ -1,6 +1,6 @@
 # shellcheck shell=bash
-# Takes one machine down and removes what it left on the host, once standard input closes: that is
-# when the process that booted it closes it, or has died, however it died.
+# Takes one machine down and removes what it left on the host, once standard input closes: when the
+# process that booted it closes it, or has died, however it died.
 #   arguments: name, directory, directory of its cgroups, the same in the v1 hierarchy or ""
 name=$1 dir=$2 cgroups=$3 legacy=$4
 
@@ -25,3 +25,4 @@ rm -rf "/run/systemd/nspawn/propagate/$name" "/run/systemd/nspawn/unix-export/$n
 # A tmpfs where the disk cannot hold an overlay's upper layer.
 umount --lazy "$dir" 2>/dev/null
 rm -rf --one-file-system "$dir"
+rm -f "$dir.lock"

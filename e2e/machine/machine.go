@@ -4,7 +4,6 @@ package machine
 
 import (
 	"context"
-	_ "embed"
 	"errors"
 	"fmt"
 	"io"
@@ -48,8 +47,7 @@ type Machine struct {
 	dir     string // holds upper, work, root and console.log
 	cgroups cgroups
 
-	guard     *exec.Cmd
-	guardLife io.Closer // the guard takes everything down when this closes
+	guard *guard
 
 	boots  int
 	cgroup *cgroup // of this boot
@@ -58,9 +56,6 @@ type Machine struct {
 	nspawn *process
 	leader int // the host's process id of the machine's PID 1
 }
-
-//go:embed guard.sh
-var guardScript string
 
 // Boot makes the machine's image if there is none yet, boots a machine from it, and returns when
 // systemd has finished booting. Close ends it.
@@ -89,43 +84,23 @@ func Boot(ctx context.Context, options Options) (*Machine, error) {
 	return m, nil
 }
 
-// prepare makes the machine's directory and starts the guard, which outlives us.
+// prepare makes the machine's directory, with its guard and its layers.
 func (m *Machine) prepare() (err error) {
-	// Beside the images, not in /tmp: a full /tmp or one in memory is not ours to fill.
-	parent := filepath.Join(filepath.Dir(m.image), "run")
-	if err := os.MkdirAll(parent, 0o700); err != nil {
-		return err
-	}
-	if m.dir, err = os.MkdirTemp(parent, m.options.Suite+"-"); err != nil {
-		return err
-	}
 	if m.cgroups, err = findCgroups(); err != nil {
 		return err
 	}
-	if err := m.startGuard(); err != nil {
-		return err
+	// Beside the images, not in /tmp: a full /tmp or one in memory is not ours to fill.
+	parent := filepath.Join(filepath.Dir(m.image), "run")
+	if m.dir, m.guard, err = newMachineDir(parent, m.options.Suite+"-", m.cgroups); err != nil {
+		return fmt.Errorf("make directory of machine: %w", err)
 	}
 	return m.makeLayers()
 }
 
-// name is the machine's name for nspawn, its cgroup and its unit on the host.
-func (m *Machine) name() string { return "fnctl-test-" + filepath.Base(m.dir) }
+func (m *Machine) name() string { return machineName(m.dir) }
 
-// Everything must be gone when the tests are, and go test kills a test that takes too long without
-// running its cleanups. So the cleaning is done by a process that waits for our end of a pipe to close.
-func (m *Machine) startGuard() error {
-	m.guard = exec.Command("/bin/bash", "-c", guardScript, "guard", m.name(), m.dir, m.cgroups.dir, m.cgroups.legacyDir)
-	m.guard.SysProcAttr = &syscall.SysProcAttr{Setsid: true} // Ctrl-C is not for it
-	life, err := m.guard.StdinPipe()
-	if err != nil {
-		return err
-	}
-	m.guardLife = life
-	if err := m.guard.Start(); err != nil {
-		return fmt.Errorf("start guard: %w", err)
-	}
-	return nil
-}
+// Dir returns the machine's directory on the host.
+func (m *Machine) Dir() string { return m.dir }
 
 // makeLayers makes the directories of the overlay, in memory where the disk cannot be an overlay's
 // upper layer: that is so in most containers, whose own root is an overlay.
@@ -356,8 +331,7 @@ func (m *Machine) Close() error {
 	if m.guard == nil {
 		return nil
 	}
-	m.guardLife.Close()
-	err := m.guard.Wait()
+	err := m.guard.release()
 	m.guard = nil
 	if m.nspawn != nil {
 		<-m.nspawn.done

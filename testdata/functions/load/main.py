@@ -9,11 +9,11 @@ app = FastAPI()
 # Not async: it computes in a thread, and the instance goes on answering others, more slowly.
 @app.get("/load/{count}")
 def load(count: int):
-    """Computes for about a second of CPU time per 50 million."""
+    """Computes; ten million take most of a second of CPU time."""
     began = time.thread_time()
     result = 0
     for i in range(count):
-        result += i * i
+        result = (result * 31 + i * i) % 1_000_000_007 ^ i >> 3
     return {
         "cpu_time": time.thread_time() - began,
         "result": result,

@@ -1,0 +1,28 @@
+package cli
+
+import (
+	"io"
+	"log/slog"
+
+	"github.com/coreos/go-systemd/v22/journal"
+)
+
+// newLogger logs to the journal, with fields, if that is where stderr goes; else as text.
+func newLogger(w io.Writer) *slog.Logger {
+	if inJournal, err := journal.StderrIsJournalStream(); err != nil || !inJournal {
+		return slog.New(slog.NewTextHandler(w, nil))
+	}
+	text := slog.NewTextHandler(w, &slog.HandlerOptions{ReplaceAttr: withoutTime})
+	if !journal.Enabled() {
+		return slog.New(text)
+	}
+	return slog.New(journalHandler{send: journal.Send, fallback: text})
+}
+
+// withoutTime drops the time, which the journal has already.
+func withoutTime(groups []string, a slog.Attr) slog.Attr {
+	if len(groups) == 0 && a.Key == slog.TimeKey {
+		return slog.Attr{}
+	}
+	return a
+}

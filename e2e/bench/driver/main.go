@@ -1,0 +1,37 @@
+//go:build e2e
+
+// Command driver is the part of the benchmark that runs on the machine itself, so that entering the machine costs
+// nothing that is measured. It prints one JSON object of named seconds for each round.
+package main
+
+import (
+	"encoding/json"
+	"flag"
+	"fmt"
+	"os"
+)
+
+func main() {
+	var (
+		rounds = flag.Int("rounds", 1, "cold: `NUMBER` of rounds")
+		from   = flag.Int("from", 1, "deploy: first `NUMBER` of the functions to deploy")
+		to     = flag.Int("to", 1, "deploy: last `NUMBER`")
+	)
+	flag.Parse()
+	var err error
+	switch flag.Arg(0) {
+	case "cold":
+		err = cold(*rounds)
+	case "deploy":
+		err = deploy(*from, *to)
+	default:
+		err = fmt.Errorf("there is no measurement %q", flag.Arg(0))
+	}
+	if err != nil {
+		fmt.Fprintln(os.Stderr, "driver: error:", err)
+		os.Exit(1)
+	}
+}
+
+// report prints the times of one round, in seconds.
+func report(times map[string]float64) error { return json.NewEncoder(os.Stdout).Encode(times) }

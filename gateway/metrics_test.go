@@ -1,0 +1,136 @@
+package gateway_test
+
+import (
+	"bytes"
+	"context"
+	"flag"
+	"math"
+	"net/http"
+	"os"
+	"regexp"
+	"testing"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus/testutil/promlint"
+	"github.com/prometheus/common/expfmt"
+
+	"github.com/fnctl/fnctl/gateway"
+	"github.com/fnctl/fnctl/platform"
+)
+
+var update = flag.Bool("update", false, "write golden files")
+
+// page is what is exposed, with all times set to 1, and the cold starts too: under load a proof can last as long as one.
+func (w *world) page() []byte {
+	w.t.Helper()
+	families, err := w.registry.Gather()
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	var page bytes.Buffer
+	for _, family := range families {
+		if _, err := expfmt.MetricFamilyToText(&page, family); err != nil {
+			w.t.Fatal(err)
+		}
+	}
+	times := regexp.MustCompile(`(?m)^(\S*_seconds(_total|_sum)?(\{[^}]*\})? )[0-9.e-]+$`)
+	buckets := regexp.MustCompile(`(?m)^(\S*(?:_bucket|cold_start_seconds_count)\{.* )[0-9]+$`)
+	return buckets.ReplaceAll(times.ReplaceAll(page.Bytes(), []byte("${1}1")), []byte("${1}1"))
+}
+
+func TestMetricsPage(t *testing.T) {
+	w := newWorld(t)
+	w.route(ping)
+	arrived, proceed := make(chan bool), make(chan bool)
+	a := w.arm(ping, 1)
+	app := http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) {
+		switch r.URL.Path {
+		case "/wait":
+			arrived <- true
+			<-proceed
+		case "/break":
+			panic(http.ErrAbortHandler)
+		}
+	})
+	w.get("nobody", "/")
+	cold := make(chan answer, 1)
+	go func() { cold <- w.get("ping", "/") }()
+	w.eventually("it is held", func() bool { return w.metric(platform.MetricQueued) == 1 })
+	time.Sleep(10 * time.Millisecond)
+	a.serve(t, app)
+	<-cold
+	w.get("ping", "/break")
+	go w.get("ping", "/wait")
+	<-arrived
+	a.drain(t)
+	w.eventually("it drains", func() bool { return w.has(platform.MetricInstanceInFlight, "state=draining") })
+	w.arm(ping, 2)
+	ctx, cancel := context.WithCancel(t.Context())
+	defer cancel()
+	go send(w.client, w.request("GET", "ping", "/", "").WithContext(ctx))
+	w.eventually("one is held", func() bool { return w.metric(platform.MetricQueued) == 1 })
+	got := w.page()
+	close(proceed)
+	const golden = "testdata/metrics.txt"
+	if *update {
+		if err := os.WriteFile(golden, got, 0o644); err != nil {
+			t.Fatal(err)
+		}
+	}
+	want, err := os.ReadFile(golden)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if !bytes.Equal(got, want) {
+		t.Errorf("differs from %s (go test -update writes it):\n%s", golden, got)
+	}
+	problems, err := promlint.New(bytes.NewReader(got)).Lint()
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, p := range problems {
+		t.Errorf("%s: %s", p.Metric, p.Text)
+	}
+}
+
+// The activator reads the mean of what is in flight from this.
+func TestInFlightIntegral(t *testing.T) {
+	w := newWorld(t)
+	w.route(ping)
+	w.arm(ping, 1).serve(t, http.HandlerFunc(func(http.ResponseWriter, *http.Request) { time.Sleep(300 * time.Millisecond) }))
+	done := make(chan bool)
+	for range 10 {
+		go func() { w.get("ping", "/"); done <- true }()
+	}
+	for range 10 {
+		<-done
+	}
+	w.eventually("all are done", func() bool { return w.metric(platform.MetricInFlight) == 0 })
+	took := w.series(gateway.MetricDuration)[0].GetHistogram().GetSampleSum()
+	if got := w.metric(platform.MetricInFlightSeconds); math.Abs(got-took) > 1e-6 || took < 3 {
+		t.Errorf("got %v seconds of requests that took %v", got, took)
+	}
+	if got := w.metric(gateway.MetricServingSeconds); got < 0.3 || got > took/5 {
+		t.Errorf("served for %v seconds", got)
+	}
+	if got := w.metric(platform.MetricRequestsStarted); got != 10 {
+		t.Errorf("%v were started", got)
+	}
+}
+
+// To look at a function costs nothing.
+func TestUncountedPaths(t *testing.T) {
+	w := newWorld(t)
+	w.route(ping)
+	w.arm(ping, 1).serve(t, http.HandlerFunc(func(http.ResponseWriter, *http.Request) { time.Sleep(10 * time.Millisecond) }))
+	for _, path := range []string{"/docs", "/redoc", "/openapi.json", "/healthz", "/dry_run", "/metrics", "/favicon.ico"} {
+		w.get("ping", path)
+	}
+	if got := w.metric(gateway.MetricServingSeconds); got != 0 {
+		t.Errorf("served for %v seconds", got)
+	}
+	w.get("ping", "/docs/x")
+	if got := w.metric(gateway.MetricServingSeconds); got == 0 {
+		t.Error("did not count")
+	}
+}
