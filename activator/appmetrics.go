@@ -150,16 +150,14 @@ func (m *AppMetrics) scrape(ctx context.Context, id platform.InstanceID, path st
 	ctx, cancel := context.WithTimeout(ctx, appTimeout)
 	defer cancel()
 	var dialer net.Dialer
-	client := &http.Client{
-		Transport: &http.Transport{
-			DisableKeepAlives:  true,
-			DisableCompression: true,
-			DialContext: func(ctx context.Context, _, _ string) (net.Conn, error) {
-				return dialer.DialContext(ctx, "unix", m.paths.InstanceSocket(id))
-			},
+	// Wherever a redirection leads, it leads to the same app: from /metrics to /metrics/, as is usual.
+	client := &http.Client{Transport: &http.Transport{
+		DisableKeepAlives:  true,
+		DisableCompression: true,
+		DialContext: func(ctx context.Context, _, _ string) (net.Conn, error) {
+			return dialer.DialContext(ctx, "unix", m.paths.InstanceSocket(id))
 		},
-		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
-	}
+	}}
 	req, err := http.NewRequestWithContext(ctx, http.MethodGet, "http://localhost"+path, nil)
 	if err != nil {
 		return nil, err

@@ -89,10 +89,14 @@ func (w *appWorld) app(t *testing.T, name, page string) platform.InstanceID {
 	id := instanceOf(t, name)
 	w.deploy(t, id.Revision, "/metrics")
 	w.serve(t, id, func(rw http.ResponseWriter, r *http.Request) {
-		if r.URL.Path != "/metrics" {
+		switch r.URL.Path {
+		case "/metrics":
+			http.Redirect(rw, r, "/metrics/", http.StatusTemporaryRedirect)
+		case "/metrics/":
+			io.WriteString(rw, page)
+		default:
 			t.Errorf("it is asked for %s", r.URL)
 		}
-		io.WriteString(rw, page)
 	})
 	return id
 }
@@ -193,8 +197,13 @@ func TestAppMetricsHostile(t *testing.T) {
 		instanceOf(t, "code-00001@1"), instanceOf(t, "away-00001@1"), instanceOf(t, "hangs-00001@1"), instanceOf(t, "none-00001@1"),
 	}
 	handlers := map[string]http.HandlerFunc{
-		"code": http.NotFound,
-		"away": func(rw http.ResponseWriter, r *http.Request) { http.Redirect(rw, r, "http://192.0.2.1/metrics", 302) },
+		"code": func(rw http.ResponseWriter, _ *http.Request) {
+			rw.WriteHeader(http.StatusInternalServerError)
+			io.WriteString(rw, "code 1\n")
+		},
+		"away": func(rw http.ResponseWriter, r *http.Request) {
+			http.Redirect(rw, r, "http://192.0.2.1/", http.StatusFound)
+		},
 		"hangs": func(rw http.ResponseWriter, r *http.Request) {
 			io.WriteString(rw, "hangs 1\n")
 			rw.(http.Flusher).Flush()
@@ -223,7 +232,7 @@ func TestAppMetricsHostile(t *testing.T) {
 			t.Errorf("%s is not there", want)
 		}
 	}
-	for _, bad := range []string{"fnctl", "hangs", "large", "bytes", "} 2\n"} {
+	for _, bad := range []string{"fnctl", "hangs", "large", "bytes", "code{", "} 2\n"} {
 		if strings.Contains(page, bad) {
 			t.Errorf("%q is there", bad)
 		}

@@ -117,12 +117,11 @@ func scrapedAt(vector model.Vector, now time.Time) (time.Time, error) {
 	case len(scraped) > 1:
 		return time.Time{}, fmt.Errorf("prometheus has metrics of %d gateways, of which one must be left: %s", len(scraped), targets(scraped))
 	}
-	seconds := float64(scraped[0].Value)
-	age := now.Sub(time.UnixMilli(int64(seconds * 1000)))
-	if !usable(seconds) || age > promMaxAge || age < -promMaxAge {
-		return time.Time{}, fmt.Errorf("prometheus last scraped the gateway %v ago, which is too long", age.Round(time.Second))
+	at := time.UnixMilli(int64(math.Round(float64(scraped[0].Value) * 1000)))
+	if age := now.Sub(at); age > promMaxAge || age < -promMaxAge {
+		return time.Time{}, fmt.Errorf("prometheus last scraped the gateway at %v, which is too far from now", at.Format(time.DateTime))
 	}
-	return now.Add(-age), nil
+	return at, nil
 }
 
 func targets(vector model.Vector) string {

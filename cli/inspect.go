@@ -86,14 +86,20 @@ type inspector struct {
 
 type instanceUnits struct{ socket, service platform.UnitStatus }
 
-// inspect looks at the machine. name limits it to one function; empty means all.
-func inspect(ctx context.Context, name string) (*inspector, error) {
+// inspectUnits looks at what systemd says. name limits it to one function; empty means all.
+func inspectUnits(ctx context.Context, name string) (*inspector, error) {
 	settings, err := platform.LoadSettings(paths())
 	if err != nil {
 		return nil, err
 	}
 	in := &inspector{paths: paths(), store: store(), settings: settings}
-	if err := in.readUnits(ctx, name); err != nil {
+	return in, in.readUnits(ctx, name)
+}
+
+// inspect also asks the gateway and the activator, who tell of all functions at once.
+func inspect(ctx context.Context, name string) (*inspector, error) {
+	in, err := inspectUnits(ctx, name)
+	if err != nil {
 		return nil, err
 	}
 	if in.loads, err = activator.NewGatewaySource(in.paths.GatewaySocket()).Load(ctx); err != nil {

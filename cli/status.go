@@ -124,12 +124,13 @@ type deployedStatus struct {
 	err      error
 }
 
+// describeDeployed needs neither gateway nor activator: the deploy itself has seen the revision answer.
 func describeDeployed(ctx context.Context, rev platform.Revision) deployedStatus {
-	in, err := inspect(ctx, rev.ID.Function)
+	in, err := inspectUnits(ctx, rev.ID.Function)
 	if err != nil {
 		return deployedStatus{err: err}
 	}
-	in.proved = rev.ID  // the deploy saw it answer, perhaps before the activator did
+	in.proved = rev.ID
 	in.deploying = true // the lock is the deploy's own
 	function, err := in.function(rev.ID.Function)
 	return deployedStatus{function: function, problems: in.problems, err: err}

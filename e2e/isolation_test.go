@@ -44,7 +44,7 @@ func TestIsolation(t *testing.T) {
 			t.Errorf("write %s: %d %q %v", file, a.code, a.body, err)
 		}
 	}
-	if leak := m.MustRun(t, "sh", "-c", "find / -xdev -type f -perm /004 -size -64k -not -path '/proc/*' -not -path '/sys/*' -not -path '/srv/*' -newer /usr/bin/fnctl -exec grep -l '[h]ush' {} + || true"); leak != "" {
+	if leak := m.MustRun(t, "setpriv", "--reuid=65534", "--regid=65534", "--clear-groups", "sh", "-c", "grep -rls '[h]ush' /etc /var /run /tmp || true"); leak != "" {
 		t.Errorf("everybody can read a variable in:\n%s", leak)
 	}
 	// The same files through the same app, where they are its own: so the refusals are the sandbox's, not the app's.

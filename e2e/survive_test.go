@@ -23,6 +23,10 @@ func TestSurvive(t *testing.T) {
 	t.Run("gateway killed", func(t *testing.T) { testGatewayKilled(t, m) })
 	t.Run("instance killed", func(t *testing.T) { testInstanceKilled(t, m) })
 	t.Run("socket stopped by hand", func(t *testing.T) { testSocketStopped(t, m) })
+	t.Run("socket file removed", func(t *testing.T) { testSocketFileRemoved(t, m) })
+	t.Run("copy of the app removed", func(t *testing.T) { testCopyRemoved(t, m) })
+	t.Run("route damaged", func(t *testing.T) { testRouteDamaged(t, m) })
+	t.Run("deploy killed", func(t *testing.T) { testDeployKilled(t, m) })
 	t.Run("reboot", func(t *testing.T) { testComesBack(t, m, m.Reboot) })
 	t.Run("power loss", func(t *testing.T) { testComesBack(t, m, m.PowerLoss) })
 }
@@ -99,6 +103,45 @@ func testSocketStopped(t *testing.T, m *testMachine) {
 	m.waitZero(t, "ping", 30*time.Second)
 	m.MustRun(t, "systemctl", "stop", "fn-ping-*@*.socket")
 	m.mustGet(t, pingURL)
+}
+
+// Where nobody can connect any more, the next instance is armed.
+func testSocketFileRemoved(t *testing.T, m *testMachine) {
+	m.waitZero(t, "ping", 30*time.Second)
+	m.MustRun(t, "sh", "-c", "rm /run/fnctl/instances/ping-*")
+	m.mustGet(t, pingURL) // it waits
+	m.waitZero(t, "ping", 60*time.Second)
+}
+
+// An instance whose copy of the app is gone is replaced by one with a new copy.
+func testCopyRemoved(t *testing.T, m *testMachine) {
+	m.waitZero(t, "ping", 30*time.Second)
+	m.MustRun(t, "sh", "-c", "rm -rf /var/cache/private/fnctl/*")
+	m.mustGet(t, pingURL) // it waits
+	m.waitZero(t, "ping", 60*time.Second)
+}
+
+// While the route cannot be read the function goes on, also after a restart of who reads it; a deploy makes it good.
+func testRouteDamaged(t *testing.T, m *testMachine) {
+	m.mustGet(t, pingURL)
+	m.WriteFile(t, "/var/lib/fnctl/functions/ping/route.json", "{")
+	m.MustRun(t, "systemctl", "restart", "fnctl-activator.service")
+	for deadline := time.Now().Add(3 * time.Second); time.Now().Before(deadline); time.Sleep(100 * time.Millisecond) {
+		m.mustGet(t, pingURL)
+	}
+	m.MustRunIn(t, "/srv/ping", "fnctl", "deploy", "main:app")
+	m.mustGet(t, pingURL)
+}
+
+// Whatever a killed deploy leaves, the old revision serves, and the next deploy succeeds.
+func testDeployKilled(t *testing.T, m *testMachine) {
+	traffic := m.startTraffic(t, pingURL, 4)
+	for n := range 12 {
+		m.MustRunIn(t, "/srv/ping", "sh", "-c", fmt.Sprintf("timeout --signal=KILL 0.%02d fnctl deploy main:app 2>/dev/null || true", 3+5*n))
+	}
+	m.MustRunIn(t, "/srv/ping", "fnctl", "deploy", "main:app")
+	eventually(t, 60*time.Second, "only the last revision has instances", func() bool { return len(m.status(t, "ping").Revisions) == 1 })
+	traffic.stop(t)
 }
 
 func testComesBack(t *testing.T, m *testMachine, down func(*testing.T)) {

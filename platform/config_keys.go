@@ -96,7 +96,7 @@ var configKeys = []configKey{
 		put:  into(func(d *draft) *time.Duration { return &d.Timeout }),
 	},
 	{
-		path: "disk_size", doc: "Size of the persistent directory `JCLOUD_WORKSPACE`. `0` or `null`: no directory.",
+		path: "disk_size", doc: "Size of the persistent directory `JCLOUD_WORKSPACE`; it is priced, and not enforced. `0` or `null`: no directory.",
 		initial: "1G", null: int64(0), example: "512Mi",
 		kind: byteSize{},
 		put:  into(func(d *draft) *int64 { return &d.DiskSize }),

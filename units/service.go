@@ -24,6 +24,9 @@ func service(paths platform.Paths, rev platform.Revision) (string, error) {
 	w.comment("A failed instance leaves nothing in the memory of PID 1; its journal stays.")
 	w.set("CollectMode", "inactive-or-failed")
 
+	w.comment("Its socket is ordered after the boot already.")
+	w.all("DefaultDependencies=no", "Conflicts=shutdown.target", "Before=shutdown.target")
+
 	w.section("Service")
 	w.set("Type", "exec")
 	w.set("Slice", platform.SliceName(rev.ID.Function))
