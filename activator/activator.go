@@ -67,7 +67,8 @@ type Activator struct {
 	// revisions that are awake are looked at in every tick.
 	fleets    map[platform.RevisionID]fleet
 	routes    map[string]platform.Route
-	damaged   map[string]bool // functions whose route cannot be read
+	loads     map[platform.RevisionID]*Load // the last of each that was told
+	damaged   map[string]bool               // functions whose route cannot be read
 	revisions map[platform.RevisionID]*revision
 	awake     map[platform.RevisionID]bool
 	busy      map[platform.InstanceID]bool
@@ -82,6 +83,7 @@ type Activator struct {
 	reports   chan report
 	answers   chan answer
 	board     board
+	apps      *AppMetrics
 }
 
 // New returns an activator; Run starts it.
@@ -97,6 +99,7 @@ func New(config Config) *Activator {
 		metrics:   newMetrics(),
 		fleets:    map[platform.RevisionID]fleet{},
 		routes:    map[string]platform.Route{},
+		loads:     map[platform.RevisionID]*Load{},
 		damaged:   map[string]bool{},
 		revisions: map[platform.RevisionID]*revision{},
 		awake:     map[platform.RevisionID]bool{},
@@ -110,6 +113,7 @@ func New(config Config) *Activator {
 		answers:   make(chan answer),
 		board:     board{latest: map[platform.RevisionID]RevisionStatus{}},
 	}
+	a.apps = NewAppMetrics(config.Paths, a.metrics.registry, config.Log)
 	a.metrics.registry.MustRegister(statusCollector{a})
 	return a
 }
@@ -125,6 +129,7 @@ func (a *Activator) Run(ctx context.Context) error {
 	group.Go(func() error { return platform.Follow(ctx, follower, a.log) })
 	group.Go(func() error { return a.watchUnits(ctx) })
 	group.Go(func() error { return a.scrape(ctx) })
+	group.Go(func() error { return a.apps.Run(ctx, a.ready) })
 	group.Go(func() error { return a.loop(ctx) })
 	return group.Wait()
 }
@@ -170,6 +175,7 @@ func (a *Activator) tick(ctx context.Context, report report) {
 	started := time.Now()
 	a.sight(report.err)
 	for id, load := range report.loads {
+		a.loads[id] = load
 		if rev := a.revisions[id]; rev != nil && rev.loaded(load) {
 			a.awake[id] = true
 		}
@@ -196,7 +202,7 @@ func (a *Activator) look(ctx context.Context, rev *revision, report report) {
 	rev.routed = a.routed(rev.id)
 	rev.measure(a.paths, report)
 	a.ask(ctx, rev, report.at)
-	rev.decide(report.at)
+	rev.decide(report.seen)
 	a.steer(ctx, rev, report.at)
 	rev.describe()
 	a.board.put(rev.status)
@@ -243,6 +249,7 @@ func (a *Activator) adopt(id platform.RevisionID, now time.Time) *revision {
 		a.fleets[id] = fleet{}
 	}
 	rev := newRevision(described, a.fleets[id], now)
+	rev.load = a.loads[id]
 	if scale, err := a.store.Scale(id.Function); err == nil {
 		rev.rescale(scale)
 	}
@@ -254,6 +261,7 @@ func (a *Activator) adopt(id platform.RevisionID, now time.Time) *revision {
 func (a *Activator) forget(rev *revision) {
 	delete(a.revisions, rev.id)
 	delete(a.fleets, rev.id)
+	delete(a.loads, rev.id)
 	delete(a.awake, rev.id)
 	a.board.drop(rev.id)
 	a.log.Info("revision gone", "event", "gone", "function", rev.id.Function, "revision", rev.id.String())

@@ -24,5 +24,5 @@ func (i *instance) failed(now time.Time) {
 
 // accepted takes note that the instance has accepted a connection.
 func (i *instance) accepted() {
-	i.proved, i.failures, i.notBefore = true, 0, time.Time{}
+	i.proved, i.failures, i.patience, i.notBefore = true, 0, 0, time.Time{}
 }

@@ -40,7 +40,7 @@ func ScalerConfig(target platform.MetricTarget, auto platform.Autoscale) autosca
 	config := autoscaler.DefaultConfig(autoscaler.Metric(target.Metric), target.Target)
 	config.StableWindow = auto.StableWindow
 	config.ScaleDownDelay = auto.ScaleDownDelay
-	config.ScaleToZeroAfter = auto.ScaleToZeroAfter
+	config.ScaleToZeroAfter = max(auto.ScaleToZeroAfter, Tick) // for the autoscaler, none means the default
 	config.Min, config.Max = auto.Min, auto.Max
 	config.Tick = Tick
 	return config
@@ -68,9 +68,9 @@ func (g *gauge) rest() {
 }
 
 // resume puts the last reading back in front of the history that begins now: what has come since came in the last tick.
-func (g *gauge) resume(now time.Time) {
+func (g *gauge) resume(now time.Time, since time.Duration) {
 	if !g.lastAt.IsZero() {
-		g.meter.Count(now.Add(-Tick), g.last)
+		g.meter.Count(now.Add(-max(Tick, since)), g.last)
 	}
 }
 

@@ -25,6 +25,8 @@ type instance struct {
 	gone time.Time
 	// load is what the gateway says of the instance, nil if it doesn't know it.
 	load *InstanceLoad
+	// patience is how many failures in a row are borne; 0 means minPatience.
+	patience int
 	// failures counts the starts in a row that didn't lead to a ready instance; notBefore is when to try again.
 	failures  int
 	notBefore time.Time
@@ -62,12 +64,24 @@ func (i *instance) state() platform.InstanceState {
 	return platform.StateOf(i.socket, i.service, i.proved)
 }
 
-// replaceAfter is how many failures in a row make the activator give up an instance: its copy of the app may be damaged.
-const replaceAfter = 2
+// An instance that has failed so often in a row is given up: its copy of the app may be damaged. Each that takes its
+// place gets twice as many tries, so that an app which cannot run is not copied again and again.
+const (
+	minPatience = 2
+	maxPatience = 256
+)
 
-// broken tells whether the instance has failed too often, and its pause is over.
-func (i *instance) broken(now time.Time) bool {
-	return i.state() == platform.Failed && i.failures >= replaceAfter && !now.Before(i.notBefore)
+// broken tells whether the instance has failed too often.
+func (i *instance) broken() bool {
+	return i.state() == platform.Failed && i.failures >= max(i.patience, minPatience)
+}
+
+// successor is the instance that takes the place of a hopeless one.
+func (i *instance) successor(index int) *instance {
+	return &instance{
+		id:       platform.InstanceID{Revision: i.id.Revision, Index: index},
+		patience: min(2*max(i.patience, minPatience), maxPatience),
+	}
 }
 
 // deaf tells whether the instance runs since before some time and has accepted nothing yet.

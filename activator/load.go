@@ -43,7 +43,12 @@ type Source interface {
 }
 
 // GatewaySource asks the gateway itself, over its unix socket.
-type GatewaySource struct{ client *http.Client }
+type GatewaySource struct {
+	client *http.Client
+	// lately limits the answers to revisions that were active, once all were told. It is not safe for concurrent use.
+	lately bool
+	known  bool
+}
 
 // scrapeTimeout bounds one scrape; scrapeLimit is the largest page that is read.
 const (
@@ -57,7 +62,8 @@ func NewGatewaySource(socket string) *GatewaySource {
 	return &GatewaySource{client: &http.Client{
 		Timeout: scrapeTimeout,
 		Transport: &http.Transport{
-			MaxIdleConns: 1,
+			MaxIdleConns:       1,
+			DisableCompression: true, // nothing is to be saved on a unix socket
 			DialContext: func(ctx context.Context, _, _ string) (net.Conn, error) {
 				return dialer.DialContext(ctx, "unix", socket)
 			},
@@ -65,9 +71,30 @@ func NewGatewaySource(socket string) *GatewaySource {
 	}}
 }
 
+// NewActiveGatewaySource returns the source behind a gateway's status socket that tells of all revisions the first time,
+// and after every failure, and then of those only that are or were active lately. One that it does not mention is idle,
+// and as it was when it was mentioned last. One goroutine at a time may use it.
+func NewActiveGatewaySource(socket string) *GatewaySource {
+	s := NewGatewaySource(socket)
+	s.lately = true
+	return s
+}
+
 // Load scrapes the gateway.
 func (s *GatewaySource) Load(ctx context.Context) (map[platform.RevisionID]*Load, error) {
-	req, err := http.NewRequestWithContext(ctx, http.MethodGet, "http://gateway/metrics", nil)
+	page := "http://gateway/metrics"
+	if s.known && s.lately {
+		page += "?active=10s"
+	}
+	loads, err := s.scrape(ctx, page)
+	if s.lately {
+		s.known = err == nil
+	}
+	return loads, err
+}
+
+func (s *GatewaySource) scrape(ctx context.Context, page string) (map[platform.RevisionID]*Load, error) {
+	req, err := http.NewRequestWithContext(ctx, http.MethodGet, page, nil)
 	if err != nil {
 		return nil, err
 	}

@@ -157,7 +157,7 @@ func wantFailure(t *testing.T, source *activator.PrometheusSource, want string) 
 	t.Helper()
 	within(t, 10*time.Second, "there is an error", func() error {
 		if _, err := source.Load(t.Context()); err == nil || !strings.Contains(err.Error(), want) {
-			return fmt.Errorf("got %v, want %q", err, want)
+			return fmt.Errorf("got %s, want %q", fmt.Sprint(err), want)
 		}
 		return nil
 	})
@@ -208,7 +208,7 @@ func TestPrometheusLoadEmpty(t *testing.T) {
 	gateway.page.Store(&none)
 	within(t, 5*time.Second, "no function is left, which is no error", func() error {
 		if loads, err := source.Load(t.Context()); err != nil || len(loads) != 0 {
-			return fmt.Errorf("got %v, %v", loads, err)
+			return fmt.Errorf("got %v, %s", loads, fmt.Sprint(err))
 		}
 		return nil
 	})

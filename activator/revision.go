@@ -67,7 +67,7 @@ func (r *revision) loaded(load *Load) bool {
 
 // measure feeds the gauges with what has happened since the last tick.
 func (r *revision) measure(paths platform.Paths, report report) {
-	r.seen, r.asked = report.err == nil, report.at
+	r.seen, r.asked = report.err == nil, report.seen
 	_, r.present = report.loads[r.id]
 	if r.load == nil {
 		r.load = &Load{} // the gateway has seen no request yet
@@ -80,28 +80,28 @@ func (r *revision) measure(paths platform.Paths, report report) {
 	}
 	for _, g := range r.gauges {
 		if r.resting && g.isCounter() {
-			g.resume(report.at)
+			g.resume(report.seen, report.seen.Sub(report.before))
 		}
-		r.feed(g, paths, report.at)
+		r.feed(g, paths, report)
 	}
 	r.resting = false
 }
 
-func (r *revision) feed(g *gauge, paths platform.Paths, now time.Time) {
+func (r *revision) feed(g *gauge, paths platform.Paths, report report) {
 	ready := r.fleet.in(platform.Ready)
 	switch g.target.Metric {
 	case platform.MetricRPS:
 		if r.seen {
-			g.count(now, r.load.Started)
+			g.count(report.seen, r.load.Started)
 		}
 	case platform.MetricConcurrency:
 		if r.seen {
-			g.count(now, r.load.InFlightSeconds)
+			g.count(report.seen, r.load.InFlightSeconds)
 		}
 	case platform.MetricCPU:
-		g.count(now, r.usage.cpuPercentSeconds(paths, r.slice, ready))
+		g.count(report.at, r.usage.cpuPercentSeconds(paths, r.slice, ready))
 	case platform.MetricMemory:
-		g.level(now, r.usage.memoryMiB(paths, r.slice, ready))
+		g.level(report.at, r.usage.memoryMiB(paths, r.slice, ready))
 	case platform.MetricPrometheus: // fed by its answers
 	}
 }

@@ -63,10 +63,24 @@ func (a *Activator) Status() []RevisionStatus {
 	})
 }
 
+// ready lists the instances that were ready at the last tick.
+func (a *Activator) ready() []platform.InstanceID {
+	var ids []platform.InstanceID
+	for _, status := range a.Status() {
+		for index, state := range status.Instances {
+			if state == platform.Ready {
+				ids = append(ids, platform.InstanceID{Revision: status.Revision, Index: index})
+			}
+		}
+	}
+	return ids
+}
+
 // Handler serves /metrics, /revisions (a JSON list of RevisionStatus) and /healthz.
 func (a *Activator) Handler() http.Handler {
 	mux := http.NewServeMux()
 	mux.Handle("GET /metrics", promhttp.HandlerFor(a.metrics.registry, promhttp.HandlerOpts{}))
+	mux.Handle("GET /metrics/apps", a.apps.Handler())
 	mux.HandleFunc("GET /revisions", func(w http.ResponseWriter, _ *http.Request) {
 		w.Header().Set("Content-Type", "application/json")
 		// Whoever asked may have gone; nobody else can be told.

@@ -73,8 +73,8 @@ func (a *Activator) repairSockets(ctx context.Context, rev *revision, now time.T
 // replaceHopeless replaces the instances that won't come to anything by themselves, each by one with a new socket and a
 // new copy of the app. The new one is armed first.
 func (a *Activator) replaceHopeless(ctx context.Context, rev *revision, now time.Time) {
-	for _, i := range rev.fleet {
-		i.hopeless = i.hopeless || i.lost || i.deaf(now.Add(-rev.config.Timeout-drainGrace)) || i.broken(now)
+	for _, i := range rev.fleet.in(platform.Armed, platform.Starting, platform.Ready, platform.Failed) {
+		i.hopeless = i.hopeless || i.lost || i.deaf(now.Add(-rev.config.Timeout-drainGrace)) || i.broken()
 		if !i.hopeless || a.busy[i.id] {
 			continue
 		}
@@ -82,13 +82,10 @@ func (a *Activator) replaceHopeless(ctx context.Context, rev *revision, now time
 			a.drain(ctx, i.id)
 			continue
 		}
-		next := platform.InstanceID{Revision: rev.id, Index: rev.fleet.free()}
-		if a.busy[next] {
-			continue
+		if next := i.successor(rev.fleet.free()); !a.busy[next.id] {
+			rev.fleet[next.id.Index] = next
+			a.arm(ctx, next.id)
 		}
-		// The next one inherits the pause, or it would be tried without one.
-		rev.fleet[next.Index] = &instance{id: next, failures: i.failures, notBefore: now.Add(backoff(i.failures + 1))}
-		a.arm(ctx, next)
 	}
 }
 

@@ -17,6 +17,7 @@ import (
 	"golang.org/x/sync/errgroup"
 
 	"github.com/fnctl/fnctl/activator"
+	"github.com/fnctl/fnctl/platform"
 	"github.com/fnctl/fnctl/units/systemd"
 )
 
@@ -33,6 +34,18 @@ func runActivator(c *cli.Context) error {
 	if err := requireRoot("the activator"); err != nil {
 		return err
 	}
+	settings, err := platform.LoadSettings(paths())
+	if err != nil {
+		return err
+	}
+	prometheus, err := activator.NewPrometheusSource(settings.Metrics.URL)
+	if err != nil {
+		return err
+	}
+	var source activator.Source = activator.NewActiveGatewaySource(paths().GatewaySocket())
+	if settings.Metrics.Source == platform.SourcePrometheus {
+		source = prometheus
+	}
 	log := newLogger(c.App.ErrWriter)
 	_, listeners, err := inheritedListeners()
 	if err != nil {
@@ -46,7 +59,7 @@ func runActivator(c *cli.Context) error {
 	manager := &systemd.Manager{}
 	defer manager.Close()
 	a := activator.New(activator.Config{
-		Paths: paths(), Units: manager, Source: activator.NewGatewaySource(paths().GatewaySocket()), Log: log,
+		Paths: paths(), Units: manager, Source: source, Querier: prometheus, Log: log,
 	})
 	group, ctx := errgroup.WithContext(c.Context)
 	group.Go(func() error { return a.Run(ctx) })

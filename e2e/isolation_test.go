@@ -15,8 +15,8 @@ import (
 func TestIsolation(t *testing.T) {
 	t.Parallel()
 	m := bootInstalled(t, machine.Bookworm)
-	m.WriteFile(t, "/srv/secrets", "TOKEN=hush\n")
-	m.deploy(t, "ping", "env: {PASSWORD: hush}\n", "main:app", "--secret", "/srv/secrets")
+	m.WriteFile(t, "/srv/secrets", "TOKEN=sesame-1\n")
+	m.deploy(t, "ping", "env: {PASSWORD: sesame-1}\n", "main:app", "--secret", "/srv/secrets")
 	m.deploy(t, "echo", "", "main:app")
 	pid := strings.TrimSpace(m.MustRun(t, "systemctl", "show", "--value", "--property=MainPID", "fn-ping-00001@1.service"))
 	for _, file := range []string{
@@ -44,7 +44,7 @@ func TestIsolation(t *testing.T) {
 			t.Errorf("write %s: %d %q %v", file, a.code, a.body, err)
 		}
 	}
-	if leak := m.MustRun(t, "setpriv", "--reuid=65534", "--regid=65534", "--clear-groups", "sh", "-c", "grep -rls '[h]ush' /etc /var /run /tmp || true"); leak != "" {
+	if leak := m.MustRun(t, "setpriv", "--reuid=65534", "--regid=65534", "--clear-groups", "sh", "-c", "grep -rls '[s]esame-1' /etc /var /run /tmp || true"); leak != "" {
 		t.Errorf("everybody can read a variable in:\n%s", leak)
 	}
 	// The same files through the same app, where they are its own: so the refusals are the sandbox's, not the app's.

@@ -39,7 +39,7 @@ func testAttachPrometheus(t *testing.T, m *testMachine) {
 	m.MustRun(t, "systemctl", "restart", "fnctl-gateway", "fnctl-activator")
 	traffic.stop(t)
 	for address, want := range map[string]string{
-		"127.0.0.1:9464/metrics": "fnctl_gateway_bad_routes 0", "127.0.0.1:9465/metrics": "fnctl_activator_scrapes_total",
+		"127.0.0.1:9464/metrics": "fnctl_gateway_bad_routes 0", "127.0.0.1:9465/metrics": "fnctl_activator_tick_duration_seconds",
 	} {
 		if out := m.MustRun(t, "curl", "-sf", "http://"+address); !strings.Contains(out, want) {
 			t.Errorf("%s: no %q in\n%s", address, want, out)

@@ -6,8 +6,6 @@ import (
 	"net/http"
 	"net/http/httptrace"
 	"sync/atomic"
-
-	"golang.org/x/sys/unix"
 )
 
 // attempt is one try to send a request to an instance.
@@ -24,21 +22,17 @@ type passage struct {
 
 type attemptKey struct{}
 
-// again says whether the context is that of an attempt which had a connection already. The transport repeats an idempotent
-// request without a body if a connection that was idle turns out to be closed; but if its instance has no other one, the
-// pool is to choose again, because the instance may be gone.
-func again(ctx context.Context) bool {
+// repeats says whether the context is that of an attempt which had a connection already. The transport repeats an idempotent
+// request if a connection that it had used before breaks, even if the app has read the request and died of it. Whether to
+// send it again is for the exchange to decide.
+func repeats(ctx context.Context) bool {
 	a, ok := ctx.Value(attemptKey{}).(*attempt)
 	return ok && a.via.Load() != nil
 }
 
-// send sends a request.
+// send sends a request once.
 func (a *attempt) send(u *upstream, req *http.Request) (*http.Response, error) {
-	trace := &httptrace.ClientTrace{GotConn: func(info httptrace.GotConnInfo) {
-		if c, ok := info.Conn.(*conn); ok {
-			a.via.Store(&passage{conn: c, wrote: c.wrote.Load(), read: c.read.Load()})
-		}
-	}}
+	trace := &httptrace.ClientTrace{GotConn: a.gotConn}
 	ctx := context.WithValue(req.Context(), attemptKey{}, a)
 	req = req.WithContext(httptrace.WithClientTrace(ctx, trace))
 	if req.Body != nil {
@@ -48,23 +42,35 @@ func (a *attempt) send(u *upstream, req *http.Request) (*http.Response, error) {
 	return u.RoundTrip(req)
 }
 
+// gotConn is called before the request is written. There is no way to keep the transport from repeating it over another
+// idle connection, but to close that. It gives up when there are none left and it dials.
+func (a *attempt) gotConn(info httptrace.GotConnInfo) {
+	c, ok := info.Conn.(*conn)
+	if !ok {
+		return
+	}
+	if !a.via.CompareAndSwap(nil, &passage{conn: c, wrote: c.wrote.Load(), read: c.read.Load()}) {
+		c.Close()
+	}
+}
+
 // brokenOff says whether the attempt failed because the instance was not there, or went away before it answered.
 func (a *attempt) brokenOff(err error) bool {
-	if errors.Is(err, errDial) {
-		return true
-	}
 	p := a.via.Load()
-	return p != nil && p.conn.read.Load() == p.read
+	if p == nil {
+		return errors.Is(err, errDial)
+	}
+	return p.conn.read.Load() == p.read
 }
 
 // unseen says whether the instance provably did not get the request: it may be sent to another one.
 func (a *attempt) unseen(err error) bool {
 	intact := a.body == nil || a.body.takeBack()
-	if errors.Is(err, errDial) {
-		return intact
-	}
 	p := a.via.Load()
-	if p == nil || p.conn.read.Load() != p.read {
+	if p == nil {
+		return intact && errors.Is(err, errDial)
+	}
+	if p.conn.read.Load() != p.read {
 		return false
 	}
 	if p.conn.wrote.Load() == p.wrote {
@@ -72,5 +78,5 @@ func (a *attempt) unseen(err error) bool {
 	}
 	// The kernel resets a unix connection, instead of ending it, only if the other end had not read everything. Without a
 	// body that means it has not read the end of the head, and cannot have acted on the request.
-	return a.body == nil && errors.Is(err, unix.ECONNRESET)
+	return a.body == nil && p.conn.reset.Load()
 }

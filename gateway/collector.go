@@ -1,6 +1,7 @@
 package gateway
 
 import (
+	"slices"
 	"strconv"
 	"time"
 
@@ -21,9 +22,12 @@ var (
 	descRetries          = prometheus.NewDesc(MetricRetries, "Requests that were sent again.", revisionLabels, nil)
 	descAborted          = prometheus.NewDesc(MetricAborted, "Requests that broke off before their response was complete.", append(revisionLabels[:2:2], "reason"), nil)
 	descServing          = prometheus.NewDesc(MetricServingSeconds, "Time with at least one request in flight.", []string{"function"}, nil)
-	descBadRoutes        = prometheus.NewDesc(MetricBadRoutes, "Functions whose route cannot be read.", nil, nil)
+	descBadRoutes        = prometheus.NewDesc(platform.MetricBadRoutes, "Functions whose route cannot be read.", nil, nil)
 	descHostConflicts    = prometheus.NewDesc(MetricHostConflicts, "Hosts that a function claims and another has.", nil, nil)
 )
+
+// loadDescs are what the activator needs to know.
+var loadDescs = []*prometheus.Desc{descStarted, descInFlight, descInFlightSeconds, descQueued, descInstanceInFlight}
 
 // collector reads the fleet when it is scraped.
 type collector struct {
@@ -33,10 +37,8 @@ type collector struct {
 
 // Describe implements prometheus.Collector.
 func (c *collector) Describe(ch chan<- *prometheus.Desc) {
-	for _, desc := range []*prometheus.Desc{
-		descRequests, descStarted, descInFlight, descInFlightSeconds, descQueued, descInstanceInFlight,
-		descRetries, descAborted, descServing, descBadRoutes, descHostConflicts,
-	} {
+	others := []*prometheus.Desc{descRequests, descRetries, descAborted, descServing, descBadRoutes, descHostConflicts}
+	for _, desc := range slices.Concat(loadDescs, others) {
 		ch <- desc
 	}
 }
@@ -61,11 +63,8 @@ func (c *collector) Collect(ch chan<- prometheus.Metric) {
 func (p *pool) collect() []prometheus.Metric {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	s := series{function: p.revision.Function, revision: p.revision.String()}
-	s.add(descStarted, prometheus.CounterValue, float64(p.started))
-	s.add(descInFlight, prometheus.GaugeValue, float64(p.inFlight.n))
-	s.add(descInFlightSeconds, prometheus.CounterValue, p.inFlight.integral(time.Now()))
-	s.add(descQueued, prometheus.GaugeValue, float64(p.waiters.Len()))
+	s := p.newSeries()
+	p.collectLoad(&s, time.Now())
 	if p.retries > 0 {
 		s.add(descRetries, prometheus.CounterValue, float64(p.retries))
 	}
@@ -75,10 +74,22 @@ func (p *pool) collect() []prometheus.Metric {
 	for why, n := range p.aborted {
 		s.add(descAborted, prometheus.CounterValue, float64(n), string(why))
 	}
+	return s.metrics
+}
+
+// collectLoad reads what the activator needs to know.
+func (p *pool) collectLoad(s *series, now time.Time) {
+	s.add(descStarted, prometheus.CounterValue, float64(p.started))
+	s.add(descInFlight, prometheus.GaugeValue, float64(p.inFlight.n))
+	s.add(descInFlightSeconds, prometheus.CounterValue, p.inFlight.integral(now))
+	s.add(descQueued, prometheus.GaugeValue, float64(p.waiters.Len()))
 	for key, n := range p.byInstance() {
 		s.add(descInstanceInFlight, prometheus.GaugeValue, float64(n), strconv.Itoa(key.index), key.state)
 	}
-	return s.metrics
+}
+
+func (p *pool) newSeries() series {
+	return series{function: p.revision.Function, revision: p.revision.String()}
 }
 
 // series collects the metrics of one revision.

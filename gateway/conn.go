@@ -2,9 +2,12 @@ package gateway
 
 import (
 	"context"
+	"errors"
 	"net"
 	"sync"
 	"sync/atomic"
+
+	"golang.org/x/sys/unix"
 )
 
 // conn is a connection to an instance that knows what went over it, so that one can tell what the instance may have seen.
@@ -13,6 +16,7 @@ type conn struct {
 	lost   func()
 	read   atomic.Int64
 	wrote  atomic.Int64
+	reset  atomic.Bool // by the other end, with something unread
 	closed atomic.Bool
 }
 
@@ -21,6 +25,9 @@ func newConn(c net.Conn, lost func()) *conn { return &conn{Conn: c, lost: lost} 
 func (c *conn) Read(b []byte) (int, error) {
 	n, err := c.Conn.Read(b)
 	c.read.Add(int64(n))
+	if errors.Is(err, unix.ECONNRESET) {
+		c.reset.Store(true)
+	}
 	if err != nil && !c.closed.Load() {
 		c.lost()
 	}

@@ -29,6 +29,7 @@ func newCounts() counts {
 func (p *pool) arrive(now time.Time) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
+	p.touch(now)
 	p.started++
 	p.inFlight.add(now, 1)
 }
@@ -37,6 +38,7 @@ func (p *pool) arrive(now time.Time) {
 func (p *pool) depart(now time.Time) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
+	p.touch(now)
 	p.inFlight.add(now, -1)
 }
 
@@ -44,6 +46,7 @@ func (p *pool) depart(now time.Time) {
 func (p *pool) finish(now time.Time, code int, why abortion) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
+	p.touch(now)
 	p.inFlight.add(now, -1)
 	p.codes[code]++
 	if why != "" {

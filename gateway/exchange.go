@@ -139,9 +139,9 @@ func (x *exchange) acquire(req *http.Request) error {
 		if !errors.Is(err, errRerouted) {
 			return err
 		}
-		t := x.gateway.fleet.find(x.host)
-		if t == nil {
-			return noFunction(x.host)
+		t, refused := x.gateway.fleet.find(x.host)
+		if refused != nil {
+			return refused
 		}
 		now := time.Now()
 		x.pool.depart(now)
@@ -177,6 +177,9 @@ func (x *exchange) modify(res *http.Response) error {
 	if res.StatusCode != http.StatusSwitchingProtocols {
 		x.body = &responseBody{ReadCloser: res.Body}
 		res.Body = x.body
+		if x.gateway.clients.stopping.Load() {
+			res.Header.Set("Connection", "close")
+		}
 	}
 	return nil
 }

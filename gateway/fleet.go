@@ -18,6 +18,7 @@ type fleet struct {
 	probe    probeFunc
 	log      *slog.Logger
 	metrics  *metrics
+	recent   *recent
 	table    atomic.Pointer[table]
 
 	mu        sync.Mutex
@@ -33,6 +34,7 @@ func newFleet(cfg Config, crew *crew, metrics *metrics) *fleet {
 		probe:     probe,
 		log:       cfg.Logger,
 		metrics:   metrics,
+		recent:    newRecent(),
 		functions: make(map[string]*function),
 		pools:     make(map[platform.RevisionID]*pool),
 	}
@@ -40,8 +42,17 @@ func newFleet(cfg Config, crew *crew, metrics *metrics) *fleet {
 	return f
 }
 
-// find returns where a host leads, or nil.
-func (f *fleet) find(host string) *target { return f.table.Load().hosts[host] }
+// find returns where a host leads.
+func (f *fleet) find(host string) (*target, *refusal) {
+	t := f.table.Load().hosts[host]
+	if t == nil {
+		return nil, noFunction(host)
+	}
+	if len(t.shares) == 0 {
+		return nil, badRoute(t.function.name)
+	}
+	return t, nil
+}
 
 // install replaces the table. A request that meets a retired pool looks up the table again, so the pools of the new table
 // are in service before it is published, and those which it does not reach are retired after.
@@ -128,6 +139,7 @@ func (f *fleet) reconcile(ids []platform.InstanceID) {
 	for id := range listed {
 		f.appear(id)
 	}
+	f.survey() // now and then, even if nobody asks for all metrics
 }
 
 func (f *fleet) instances() []platform.InstanceID {
@@ -146,10 +158,17 @@ func (f *fleet) instances() []platform.InstanceID {
 func (f *fleet) survey() ([]*function, []*pool) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
+	f.sweep()
+	return slices.Collect(maps.Values(f.functions)), slices.Collect(maps.Values(f.pools))
+}
+
+// sweep forgets what is gone.
+func (f *fleet) sweep() {
 	alive := make(map[string]bool, len(f.functions))
 	for id, p := range f.pools {
 		if p.empty() {
 			delete(f.pools, id)
+			f.recent.remove(p)
 			continue
 		}
 		alive[id.Function] = true
@@ -160,7 +179,6 @@ func (f *fleet) survey() ([]*function, []*pool) {
 			f.metrics.forget(name)
 		}
 	}
-	return slices.Collect(maps.Values(f.functions)), slices.Collect(maps.Values(f.pools))
 }
 
 // close closes the connections to all instances. Nothing may be in flight any more.

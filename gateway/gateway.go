@@ -69,6 +69,7 @@ type Gateway struct {
 	routes    *routes
 	sockets   *sockets
 	metrics   *metrics
+	clients   *clients
 	buffers   *bufferPool
 	handling  atomic.Int64 // requests, upgraded ones too
 }
@@ -85,6 +86,7 @@ func New(cfg Config) (*Gateway, error) {
 		serverLog: slog.NewLogLogger(cfg.Logger.Handler(), slog.LevelDebug),
 		crew:      newCrew(),
 		metrics:   newMetrics(),
+		clients:   newClients(cfg.Listeners),
 		buffers:   newBufferPool(),
 	}
 	g.fleet = newFleet(cfg, g.crew, g.metrics)
@@ -104,14 +106,16 @@ func (g *Gateway) Run(ctx context.Context) error {
 	defer stop(nil)
 	group, work := errgroup.WithContext(work)
 	group.Go(func() error { return g.crew.Run(work) })
-	g.sockets.resync()
-	g.routes.resync()
-	group.Go(func() error { return follow(work, g.sockets, g.log) })
-	group.Go(func() error { return follow(work, g.routes, g.log) })
+	routes := g.routes.follower()
+	g.sockets.Resync()
+	routes.Resync()
+	group.Go(func() error { return platform.Follow(work, g.sockets, g.log) })
+	group.Go(func() error { return platform.Follow(work, routes, g.log) })
 	status := g.serveStatus(group)
 	server := g.newServer(work)
 	for _, listener := range g.cfg.Listeners {
-		group.Go(func() error { return serve(server, listener) })
+		g.clients.accepting.Add(1)
+		group.Go(func() error { return g.clients.serve(server, listener) })
 	}
 	select {
 	case <-ctx.Done():
@@ -128,6 +132,7 @@ func (g *Gateway) Run(ctx context.Context) error {
 func (g *Gateway) drain(server *http.Server) {
 	deadline, cancel := context.WithTimeout(context.Background(), g.cfg.DrainTimeout)
 	defer cancel()
+	g.clients.stop(deadline)
 	if err := server.Shutdown(deadline); err != nil {
 		g.log.Warn("requests are cut", "err", err)
 		return

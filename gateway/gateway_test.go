@@ -1,6 +1,7 @@
 package gateway_test
 
 import (
+	"bufio"
 	"context"
 	"errors"
 	"fmt"
@@ -44,9 +45,7 @@ func TestColdStartAnswersEveryRequest(t *testing.T) {
 	if got := w.get("ping", "/"); got.status != http.StatusOK || got.header.Get("Fnctl-Cold-Start") != "" {
 		t.Errorf("warm: %+v", got)
 	}
-	if n := w.metric(gateway.MetricColdStart); n != 100 {
-		t.Errorf("%v cold starts were observed", n)
-	}
+	w.eventually("all cold starts are observed", func() bool { return w.metric(gateway.MetricColdStart) == 100 })
 }
 
 // A request that finds no socket at all waits for one.
@@ -494,21 +493,7 @@ func TestShutdownIsBounded(t *testing.T) {
 
 // Connections that wait in the listener's queue when the gateway stops are served by the next one.
 func TestRestartKeepsTheListener(t *testing.T) {
-	systemd, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer systemd.Close()
-	inherit := func(cfg *gateway.Config) {
-		file, err := systemd.(*net.TCPListener).File()
-		if err != nil {
-			t.Fatal(err)
-		}
-		defer file.Close()
-		if cfg.Listeners[0], err = net.FileListener(file); err != nil {
-			t.Fatal(err)
-		}
-	}
+	inherit := inherited(t)
 	w := newWorld(t, inherit)
 	w.route(ping)
 	w.arm(ping, 1).serve(t, echo("1"))
@@ -527,5 +512,118 @@ func TestRestartKeepsTheListener(t *testing.T) {
 	w.run(inherit)
 	if got := <-got; got.body != "1" {
 		t.Errorf("got %+v", got)
+	}
+}
+
+// inherited gives each gateway the same listener, as systemd does.
+func inherited(t *testing.T) func(*gateway.Config) {
+	t.Helper()
+	systemd, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { systemd.Close() })
+	return func(cfg *gateway.Config) {
+		file, err := systemd.(*net.TCPListener).File()
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer file.Close()
+		if cfg.Listeners[0], err = net.FileListener(file); err != nil {
+			t.Fatal(err)
+		}
+	}
+}
+
+// Gateways that follow each other on one listener lose no request of a new connection.
+func TestRestartsLoseNothing(t *testing.T) {
+	inherit := inherited(t)
+	w := newWorld(t, inherit)
+	w.route(ping)
+	w.arm(ping, 1).serve(t, echo("1"))
+	var (
+		group sync.WaitGroup
+		done  atomic.Bool
+		count atomic.Int32
+	)
+	client := &http.Client{Transport: &http.Transport{DisableKeepAlives: true}}
+	addr := *w
+	for range 8 {
+		group.Go(func() {
+			for !done.Load() {
+				if got := send(client, addr.request("POST", "ping", "/", "x")); got.err != nil || got.body != "1" {
+					t.Errorf("got %+v", got)
+				}
+				count.Add(1)
+			}
+		})
+	}
+	restarts := 0
+	for end := time.Now().Add(4 * time.Second); time.Now().Before(end) && !t.Failed(); restarts++ {
+		stop := w.stop
+		w.registry = newRegistry()
+		if restarts%2 == 0 { // one after the other, or overlapping
+			w.run(inherit)
+			stop()
+		} else {
+			stop()
+			w.run(inherit)
+		}
+		time.Sleep(2 * time.Millisecond)
+	}
+	done.Store(true)
+	group.Wait()
+	t.Logf("%d requests during %d restarts", count.Load(), restarts)
+	if restarts < 50 || int(count.Load()) < restarts {
+		t.Errorf("only %d requests during %d restarts", count.Load(), restarts)
+	}
+}
+
+// A stopping gateway answers what connections bring that were opened before, however late, and closes those that bring
+// nothing.
+func TestShutdownAndOpenConnections(t *testing.T) {
+	w := newWorld(t)
+	w.route(ping)
+	w.arm(ping, 1).serve(t, echo("1"))
+	dial := func() net.Conn {
+		conn, err := net.Dial("tcp", w.addr)
+		if err != nil {
+			t.Fatal(err)
+		}
+		t.Cleanup(func() { conn.Close() })
+		conn.SetDeadline(time.Now().Add(5 * time.Second))
+		return conn
+	}
+	const request = "GET / HTTP/1.1\r\nHost: ping.localhost\r\n\r\n"
+	idle, silent, late, slow := dial(), dial(), dial(), dial()
+	io.WriteString(idle, request)
+	reader := bufio.NewReader(idle)
+	if res, err := http.ReadResponse(reader, nil); err != nil || res.StatusCode != http.StatusOK {
+		t.Fatal(res, err)
+	} else {
+		io.Copy(io.Discard, res.Body)
+	}
+	io.WriteString(slow, request[:20])
+	time.Sleep(20 * time.Millisecond)
+	began := time.Now()
+	stopped := make(chan error, 1)
+	go func() { stopped <- w.stop() }()
+	if _, err := reader.ReadByte(); err != io.EOF || time.Since(began) > 400*time.Millisecond {
+		t.Errorf("idle: %v after %v", err, time.Since(began))
+	}
+	time.Sleep(100 * time.Millisecond)
+	io.WriteString(late, request)
+	time.Sleep(600 * time.Millisecond)
+	io.WriteString(slow, request[20:])
+	for name, conn := range map[string]net.Conn{"late": late, "slow": slow} {
+		if res, err := http.ReadResponse(bufio.NewReader(conn), nil); err != nil || res.StatusCode != http.StatusOK || !res.Close {
+			t.Errorf("%s: got %+v, %v", name, res, err)
+		}
+	}
+	if n, err := silent.Read(make([]byte, 1)); err != io.EOF {
+		t.Errorf("silent: read %d, %v", n, err)
+	}
+	if err := <-stopped; err != nil || time.Since(began) > 2*time.Second {
+		t.Errorf("%v after %v", err, time.Since(began))
 	}
 }

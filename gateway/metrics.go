@@ -26,8 +26,6 @@ const (
 	MetricColdStart = "fnctl_gateway_cold_start_seconds"
 	// MetricUnrouted counts the requests that reached no function. Labels: code.
 	MetricUnrouted = "fnctl_gateway_unrouted_requests_total"
-	// MetricBadRoutes is the number of functions whose route cannot be read.
-	MetricBadRoutes = "fnctl_gateway_bad_routes"
 	// MetricHostConflicts is the number of hosts that a function claims and another has.
 	MetricHostConflicts = "fnctl_gateway_host_conflicts"
 )

@@ -4,10 +4,13 @@ import (
 	"bytes"
 	"context"
 	"flag"
+	"io"
 	"math"
+	"net"
 	"net/http"
 	"os"
 	"regexp"
+	"strings"
 	"testing"
 	"time"
 
@@ -57,6 +60,13 @@ func TestMetricsPage(t *testing.T) {
 	go func() { cold <- w.get("ping", "/") }()
 	w.eventually("it is held", func() bool { return w.metric(platform.MetricQueued) == 1 })
 	time.Sleep(10 * time.Millisecond)
+	unread, err := a.Accept() // reads the first byte, and dies
+	if err != nil {
+		t.Fatal(err)
+	}
+	unread.Read(make([]byte, 1))
+	time.Sleep(50 * time.Millisecond)
+	unread.Close()
 	a.serve(t, app)
 	<-cold
 	w.get("ping", "/break")
@@ -132,5 +142,81 @@ func TestUncountedPaths(t *testing.T) {
 	w.get("ping", "/docs/x")
 	if got := w.metric(gateway.MetricServingSeconds); got == 0 {
 		t.Error("did not count")
+	}
+}
+
+// status gives the gateway a socket for its metrics.
+func status(t testing.TB) (func(*gateway.Config), *http.Client) {
+	t.Helper()
+	var listener net.Listener
+	adjust := func(cfg *gateway.Config) {
+		var err error
+		if listener, err = net.Listen("unix", cfg.Paths.Root+"/status.sock"); err != nil {
+			t.Fatal(err)
+		}
+		cfg.Status = []net.Listener{listener}
+	}
+	transport := &http.Transport{DialContext: func(context.Context, string, string) (net.Conn, error) {
+		return net.Dial("unix", listener.Addr().String())
+	}}
+	t.Cleanup(transport.CloseIdleConnections)
+	return adjust, &http.Client{Transport: transport}
+}
+
+func scrape(t testing.TB, client *http.Client, query string) (int, string) {
+	t.Helper()
+	res, err := client.Get("http://gateway/metrics" + query)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer res.Body.Close()
+	body, err := io.ReadAll(res.Body)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return res.StatusCode, string(body)
+}
+
+// The page of what is active has the load of that and nothing else.
+func TestActiveMetrics(t *testing.T) {
+	adjust, client := status(t)
+	w := newWorld(t, adjust)
+	other := platform.RevisionID{Function: "other", Number: 1}
+	proceed := make(chan bool)
+	for _, id := range []platform.RevisionID{ping, other} {
+		w.route(id)
+		w.arm(id, 1).serve(t, http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) {
+			if r.URL.Path == "/wait" {
+				<-proceed
+			}
+		}))
+	}
+	w.get("other", "/")
+	got := make(chan answer, 1)
+	go func() { got <- w.get("ping", "/wait") }()
+	w.eventually("it runs", func() bool { return w.metric(platform.MetricInstanceInFlight, "state=ready") == 1 })
+	if _, page := scrape(t, client, "?active=1m"); !strings.Contains(page, "other-00001") || !strings.Contains(page, "ping-00001") {
+		t.Errorf("both were active:\n%s", page)
+	}
+	time.Sleep(60 * time.Millisecond)
+	os.Remove(w.paths.InstanceSocket(platform.InstanceID{Revision: ping, Index: 1}))
+	w.eventually("it drains", func() bool { return w.has(platform.MetricInstanceInFlight, "state=draining") })
+	_, page := scrape(t, client, "?active=50ms")
+	page = regexp.MustCompile(`(seconds_total.*) [0-9.e-]+`).ReplaceAllString(page, "$1 1")
+	page = regexp.MustCompile(`(?m)^#.*\n`).ReplaceAllString(page, "")
+	const labels = `{function="ping",revision="ping-00001"} 1` + "\n"
+	want := platform.MetricInFlight + labels + platform.MetricInFlightSeconds + labels +
+		platform.MetricInstanceInFlight + `{function="ping",instance="1",revision="ping-00001",state="draining"} 1` + "\n" +
+		platform.MetricQueued + strings.Replace(labels, "} 1", "} 0", 1) + platform.MetricRequestsStarted + labels
+	if page != want {
+		t.Errorf("got:\n%s\nwant:\n%s", page, want)
+	}
+	close(proceed)
+	<-got
+	w.eventually("nothing is active", func() bool { _, page := scrape(t, client, "?active=50ms"); return page == "" })
+	for _, bad := range []string{"", "x", "-1s", "0", "2m"} {
+		if code, text := scrape(t, client, "?active="+bad); code != http.StatusBadRequest {
+			t.Errorf("active=%s: got %d %q", bad, code, text)
+		}
 	}
 }

@@ -29,6 +29,7 @@ type pool struct {
 	crew     *crew
 	probe    probeFunc
 	log      *slog.Logger
+	recent   *recent
 
 	mu          sync.Mutex
 	instances   []*instance
@@ -36,6 +37,8 @@ type pool struct {
 	limit       int       // most in flight per instance; 0: no limit
 	retired     bool      // no route reaches it
 	spreadUntil time.Time
+	touched     time.Time // when it was active last
+	listed      bool      // among the recent ones
 	counts
 }
 
@@ -71,6 +74,7 @@ func newPool(id platform.RevisionID, fn *function, f *fleet) *pool {
 		crew:     f.crew,
 		probe:    f.probe,
 		log:      f.log.With("function", id.Function, "revision", id.String()),
+		recent:   f.recent,
 		retired:  true,
 		counts:   newCounts(),
 	}
@@ -175,6 +179,7 @@ func (p *pool) connectionLost(inst *instance) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	inst.suspect = true
+	p.touch(time.Now())
 	if inst.state == ready && inst.inFlight == 0 {
 		inst.state = unproven
 	}
@@ -213,6 +218,7 @@ func (p *pool) appear(index int) {
 	inst := &instance{id: platform.InstanceID{Revision: p.revision, Index: index}}
 	inst.upstream = newUpstream(p.paths.InstanceSocket(inst.id), func() { p.connectionLost(inst) })
 	p.instances = append(p.instances, inst)
+	p.touch(time.Now())
 	if p.waiters.Len() > 0 {
 		p.wake(time.Now())
 	}
@@ -231,6 +237,7 @@ func (p *pool) vanish(index int) {
 }
 
 func (p *pool) drain(inst *instance) {
+	p.touch(time.Now())
 	inst.state = draining
 	if inst.stopProver != nil {
 		inst.stopProver()

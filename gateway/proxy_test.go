@@ -301,7 +301,115 @@ func TestBrokenResponseIsBroken(t *testing.T) {
 	w.eventually("they are counted", func() bool { return w.metric(gateway.MetricAborted, "reason=upstream") == 2 })
 }
 
-// A request that an app may have seen is sent once, unless it is idempotent.
+// A request that an app has read is sent once, idempotent or not: it may be what killed the app.
+func TestRequestThatKillsTheAppIsSentOnce(t *testing.T) {
+	var booms atomic.Int32
+	var app atomic.Pointer[http.Server]
+	busy := make(chan bool)
+	w := newWorld(t)
+	w.route(ping)
+	a := w.arm(ping, 1)
+	h := http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		switch r.URL.Path {
+		case "/boom":
+			booms.Add(1)
+			app.Load().Close() // all connections, as the death of a process does
+		case "/busy":
+			<-busy
+		}
+	})
+	requests := []*http.Request{w.request("GET", "ping", "/boom", ""), w.request("HEAD", "ping", "/boom", ""), w.request("POST", "ping", "/boom", "")}
+	requests[2].Header.Set("Idempotency-Key", "1")
+	for i, req := range requests {
+		app.Store(a.serve(t, h))
+		var group sync.WaitGroup
+		for range 3 { // so that there are several connections to repeat it on
+			group.Go(func() { w.get("ping", "/busy") })
+		}
+		w.eventually("they run", func() bool { return w.metric(platform.MetricInstanceInFlight) == 3 })
+		for range 3 {
+			busy <- true
+		}
+		group.Wait()
+		got := make(chan answer, 1)
+		go func() { got <- send(w.client, req) }()
+		w.eventually("it is read", func() bool { return int(booms.Load()) == i+1 })
+		time.Sleep(20 * time.Millisecond)
+		app.Store(a.serve(t, h)) // where a second one would go
+		if got := <-got; got.status != http.StatusBadGateway {
+			t.Errorf("%s: got %+v", req.Method, got)
+		}
+		if n := int(booms.Load()); n != i+1 {
+			t.Fatalf("%s: the app saw %d requests, want %d", req.Method, n, i+1)
+		}
+		app.Load().Close()
+		w.eventually("it is seen", func() bool { return !w.has(platform.MetricInstanceInFlight, "state=ready") })
+	}
+	if n := w.metric(gateway.MetricRetries); n != 0 {
+		t.Errorf("%v requests were sent again", n)
+	}
+}
+
+// A worker of several that dies leaves connections to the others: the request is not repeated over those either.
+func TestRequestThatKillsAWorkerIsSentOnce(t *testing.T) {
+	var booms atomic.Int32
+	busy := make(chan bool)
+	w := withApp(t, func(w http.ResponseWriter, r *http.Request) {
+		switch r.URL.Path {
+		case "/boom":
+			booms.Add(1)
+			panic(http.ErrAbortHandler)
+		case "/busy":
+			<-busy
+		}
+	})
+	for i := range 5 {
+		var group sync.WaitGroup
+		for range 3 {
+			group.Go(func() { w.get("ping", "/busy") })
+		}
+		w.eventually("they run", func() bool { return w.metric(platform.MetricInstanceInFlight) == 3 })
+		for range 3 {
+			busy <- true
+		}
+		group.Wait()
+		if got := w.get("ping", "/boom"); got.status != http.StatusBadGateway || int(booms.Load()) != i+1 {
+			t.Fatalf("got %+v, the app saw %d requests, want %d", got, booms.Load(), i+1)
+		}
+	}
+}
+
+// A request that no app has read is sent again, and counted.
+func TestUnreadRequestIsSentAgain(t *testing.T) {
+	w := newWorld(t)
+	w.route(ping)
+	a := w.arm(ping, 1)
+	go func() { // answers one request, and closes with the second one unread
+		c, err := a.Accept()
+		if err != nil {
+			return
+		}
+		http.ReadRequest(bufio.NewReader(c))
+		io.WriteString(c, "HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n")
+		time.Sleep(100 * time.Millisecond)
+		c.Close()
+	}()
+	if got := w.get("ping", "/"); got.status != http.StatusOK {
+		t.Fatalf("got %+v", got)
+	}
+	got := make(chan answer, 1)
+	go func() { got <- w.do("DELETE", "ping", "/", "") }()
+	time.Sleep(50 * time.Millisecond)
+	a.serve(t, echo("again"))
+	if got := <-got; got.body != "again" {
+		t.Errorf("got %+v", got)
+	}
+	if n := w.metric(gateway.MetricRetries); n != 1 {
+		t.Errorf("%v requests were counted as sent again, want 1", n)
+	}
+}
+
+// A request that an app may have seen is sent once.
 func TestPostIsNeverSentTwice(t *testing.T) {
 	var seen atomic.Int32
 	w := withApp(t, func(w http.ResponseWriter, r *http.Request) {

@@ -32,6 +32,10 @@ func noFunction(host string) *refusal {
 	return &refusal{http.StatusNotFound, fmt.Sprintf("no function is reached at %s: see fnctl list", host)}
 }
 
+func badRoute(function string) *refusal {
+	return &refusal{http.StatusServiceUnavailable, fmt.Sprintf("the route of %s cannot be read: see journalctl -u fnctl-gateway", function)}
+}
+
 func noTunnel() *refusal {
 	return &refusal{http.StatusMethodNotAllowed, "CONNECT is not allowed: this is not a forward proxy"}
 }

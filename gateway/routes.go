@@ -2,15 +2,11 @@ package gateway
 
 import (
 	"errors"
-	"io/fs"
 	"log/slog"
 	"maps"
-	"os"
-	"path/filepath"
 	"reflect"
+	"slices"
 	"sync/atomic"
-
-	"github.com/fsnotify/fsnotify"
 
 	"github.com/fnctl/fnctl/platform"
 )
@@ -42,92 +38,41 @@ func newRoutes(cfg Config, fleet *fleet) *routes {
 	}
 }
 
-func (r *routes) dir() string { return r.store.Paths.Functions() }
-
-func (r *routes) watch(w *fsnotify.Watcher) error {
-	if err := w.Add(r.dir()); err != nil {
-		return err
-	}
-	names, err := r.list()
-	for _, name := range names {
-		// One that vanishes meanwhile is not missed.
-		if err := w.Add(r.store.Paths.Function(name)); err != nil && !errors.Is(err, fs.ErrNotExist) {
-			return err
-		}
-	}
-	return err
+// follower follows the routes.
+func (r *routes) follower() *platform.FunctionsFollower {
+	return &platform.FunctionsFollower{Paths: r.store.Paths, Changes: r.reload, Log: r.log}
 }
 
-// list names the directories of functions, also those without a route yet.
-func (r *routes) list() ([]string, error) {
-	entries, err := os.ReadDir(r.dir())
-	var names []string
-	for _, entry := range entries {
-		if platform.CheckName(entry.Name()) == nil {
-			names = append(names, entry.Name())
-		}
+// reload reads the routes of some functions, or of all that there are, and installs a new table if anything is different.
+func (r *routes) reload(names []string, all bool) {
+	if all {
+		names = slices.AppendSeq(slices.AppendSeq(names, maps.Keys(r.good)), maps.Keys(r.bad))
 	}
-	return names, err
-}
-
-func (r *routes) resync() {
-	names, err := r.list()
-	if err != nil && !errors.Is(err, fs.ErrNotExist) {
-		r.log.Error("list functions", "err", err)
-		return
-	}
-	dirty := make(map[string]bool)
-	for _, name := range names {
-		dirty[name] = true
-	}
-	for name := range r.good {
-		dirty[name] = true
-	}
-	r.reload(dirty)
-}
-
-func (r *routes) changed(w *fsnotify.Watcher, events []fsnotify.Event) {
-	dirty := make(map[string]bool)
-	for _, event := range events {
-		r.note(w, event, dirty)
-	}
-	r.reload(dirty)
-}
-
-// note finds out which function an event is about.
-func (r *routes) note(w *fsnotify.Watcher, event fsnotify.Event, dirty map[string]bool) {
-	dir, base := filepath.Dir(event.Name), filepath.Base(event.Name)
-	switch {
-	case dir == r.dir():
-		dirty[base] = true
-		if !event.Has(fsnotify.Create) || platform.CheckName(base) != nil {
-			return
-		}
-		// It is watched before the route is read, so that none is missed in between.
-		if err := w.Add(event.Name); err != nil && !errors.Is(err, fs.ErrNotExist) {
-			r.log.Error("watch a function", "function", base, "err", err)
-		}
-	case event.Name == r.store.Paths.Route(filepath.Base(dir)):
-		dirty[filepath.Base(dir)] = true
-	}
-}
-
-// reload reads the routes of some functions and installs a new table if anything is different.
-func (r *routes) reload(dirty map[string]bool) {
 	changed := false
-	for name := range dirty {
-		if platform.CheckName(name) == nil && r.read(name) {
+	for _, name := range names {
+		if r.read(name) {
 			changed = true
 		}
 	}
 	r.badCount.Store(int64(len(r.bad)))
-	if !changed {
-		return
+	if changed {
+		r.install()
 	}
-	owners, conflicts := claimHosts(r.good, r.hostOf, r.owners)
+}
+
+// install makes a table of the good routes. A function whose route was never good has its own host nevertheless, so that
+// whoever asks there is told.
+func (r *routes) install() {
+	routes := maps.Clone(r.good)
+	for name := range r.bad {
+		if _, ok := routes[name]; !ok {
+			routes[name] = platform.Route{Function: name}
+		}
+	}
+	owners, conflicts := claimHosts(routes, r.hostOf, r.owners)
 	r.owners = owners
 	r.report(conflicts)
-	r.fleet.install(maps.Clone(r.good), owners)
+	r.fleet.install(routes, owners)
 }
 
 // read reads one route and says whether it is another one than before.
@@ -146,17 +91,18 @@ func (r *routes) read(name string) (changed bool) {
 }
 
 func (r *routes) unreadable(name string, err error) (changed bool) {
+	_, had := r.good[name]
+	why, was := r.bad[name]
 	if errors.Is(err, platform.ErrNoFunction) {
-		_, changed = r.good[name]
 		delete(r.bad, name)
 		delete(r.good, name)
-		return changed
+		return had || was
 	}
-	if r.bad[name] != err.Error() {
+	if why != err.Error() {
 		r.bad[name] = err.Error()
 		r.log.Error("the route cannot be read, the last good one stays", "function", name, "err", err)
 	}
-	return false
+	return !had && !was
 }
 
 func (r *routes) report(conflicts []conflict) {

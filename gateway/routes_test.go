@@ -34,18 +34,39 @@ func TestCorruptRouteKeepsTheLastGoodOne(t *testing.T) {
 		if err := os.WriteFile(w.paths.Route("ping"), []byte(bad), 0o644); err != nil {
 			t.Fatal(err)
 		}
-		w.eventually("it is noticed", func() bool { return w.metric(gateway.MetricBadRoutes) == 1 })
+		w.eventually("it is noticed", func() bool { return w.metric(platform.MetricBadRoutes) == 1 })
 		if got := w.get("ping", "/"); got.body != "1" {
 			t.Errorf("%.20q: got %+v", bad, got)
 		}
 	}
 	w.claim("ping")
-	w.eventually("it is good again", func() bool { return w.metric(gateway.MetricBadRoutes) == 0 })
+	w.eventually("it is good again", func() bool { return w.metric(platform.MetricBadRoutes) == 0 })
 	if got := w.get("ping", "/"); got.body != "1" {
 		t.Errorf("afterwards: got %+v", got)
 	}
 	if text := log.String(); !strings.Contains(text, "the last good one stays") || !strings.Contains(text, "function=ping") {
 		t.Errorf("log:\n%s", text)
+	}
+}
+
+func TestCorruptRouteFromTheStart(t *testing.T) {
+	w := newWorld(t)
+	mkdir(t, w.paths.Function("ping"))
+	if err := os.WriteFile(w.paths.Route("ping"), []byte("{"), 0o644); err != nil {
+		t.Fatal(err)
+	}
+	w.eventually("it is noticed", func() bool { return w.metric(platform.MetricBadRoutes) == 1 })
+	w.eventually("it is told", func() bool { return w.get("ping", "/").status == http.StatusServiceUnavailable })
+	if got := w.get("ping", "/"); got.body != "the route of ping cannot be read: see journalctl -u fnctl-gateway\n" {
+		t.Errorf("got %+v", got)
+	}
+	os.Remove(w.paths.Route("ping"))
+	w.eventually("it is gone", func() bool { return w.get("ping", "/").status == http.StatusNotFound })
+	w.eventually("it is not bad any more", func() bool { return w.metric(platform.MetricBadRoutes) == 0 })
+	w.claim("ping")
+	w.arm(ping, 1).serve(t, echo("1"))
+	if got := w.get("ping", "/"); got.body != "1" {
+		t.Errorf("repaired: got %+v", got)
 	}
 }
 

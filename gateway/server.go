@@ -7,7 +7,6 @@ import (
 	"sync"
 	"time"
 
-	"github.com/prometheus/client_golang/prometheus/promhttp"
 	"golang.org/x/sync/errgroup"
 )
 
@@ -23,6 +22,8 @@ func (g *Gateway) newServer(ctx context.Context) *http.Server {
 		IdleTimeout:                  g.cfg.IdleTimeout,
 		MaxHeaderBytes:               g.cfg.MaxHeaderBytes,
 		ErrorLog:                     g.serverLog,
+		ConnState:                    g.clients.stateChanged,
+		ConnContext:                  g.clients.context,
 		BaseContext:                  func(net.Listener) context.Context { return ctx },
 		DisableGeneralOptionsHandler: true, // OPTIONS * is the app's to answer
 	}
@@ -31,6 +32,7 @@ func (g *Gateway) newServer(ctx context.Context) *http.Server {
 func (g *Gateway) serveHTTP(w http.ResponseWriter, r *http.Request) {
 	g.handling.Add(1)
 	defer g.handling.Add(-1)
+	g.clients.handed(r)
 	id := requestID(r.Header[headerRequestID])
 	host, t, refused := g.route(r)
 	if refused != nil {
@@ -52,16 +54,14 @@ func (g *Gateway) route(r *http.Request) (host string, t *target, refused *refus
 	if !ok {
 		return "", nil, badHost()
 	}
-	if t = g.fleet.find(host); t == nil {
-		return host, nil, noFunction(host)
-	}
-	return host, t, nil
+	t, refused = g.fleet.find(host)
+	return host, t, refused
 }
 
 // serveStatus serves the metrics and the health of the gateway. The caller closes the server.
 func (g *Gateway) serveStatus(group *errgroup.Group) *http.Server {
 	mux := http.NewServeMux()
-	mux.Handle("GET /metrics", promhttp.HandlerFor(g.cfg.Registry, promhttp.HandlerOpts{ErrorLog: g.serverLog}))
+	mux.Handle("GET /metrics", g.serveMetrics())
 	mux.HandleFunc("GET /healthz", func(w http.ResponseWriter, _ *http.Request) {
 		w.Header().Set("Content-Type", "application/json")
 		w.Write([]byte(`{"status":"ok"}` + "\n"))

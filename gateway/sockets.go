@@ -16,11 +16,14 @@ type sockets struct {
 	log   *slog.Logger
 }
 
-func (s *sockets) dir() string { return s.paths.Instances() }
+// Dir implements platform.Follower.
+func (s *sockets) Dir() string { return s.paths.Instances() }
 
-func (s *sockets) watch(w *fsnotify.Watcher) error { return w.Add(s.dir()) }
+// Watch implements platform.Follower.
+func (s *sockets) Watch(w *fsnotify.Watcher) error { return w.Add(s.Dir()) }
 
-func (s *sockets) resync() {
+// Resync implements platform.Follower.
+func (s *sockets) Resync() {
 	ids, err := s.paths.ListInstances()
 	if err != nil {
 		// Whatever is known stays: an unreadable directory must not drain everything.
@@ -30,7 +33,8 @@ func (s *sockets) resync() {
 	s.fleet.reconcile(ids)
 }
 
-func (s *sockets) changed(_ *fsnotify.Watcher, events []fsnotify.Event) {
+// Changed implements platform.Follower.
+func (s *sockets) Changed(_ *fsnotify.Watcher, events []fsnotify.Event) {
 	for _, event := range events {
 		if id, ok := platform.ParseInstanceSocket(filepath.Base(event.Name)); ok {
 			s.apply(id, event)
@@ -41,7 +45,7 @@ func (s *sockets) changed(_ *fsnotify.Watcher, events []fsnotify.Event) {
 func (s *sockets) apply(id platform.InstanceID, event fsnotify.Event) {
 	log := s.log.With("function", id.Revision.Function, "revision", id.Revision.String(), "instance", id.String())
 	switch {
-	case isGone(event):
+	case platform.Removes(event):
 		log.Debug("instance drains")
 		s.fleet.vanish(id)
 	case event.Has(fsnotify.Create):

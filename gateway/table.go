@@ -13,7 +13,7 @@ import (
 // table says where requests go. It is never changed: a new one takes its place.
 type table struct{ hosts map[string]*target }
 
-// target is what a host leads to.
+// target is what a host leads to. It has no shares if the function's route cannot be read.
 type target struct {
 	function *function
 	shares   []share

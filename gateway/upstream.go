@@ -28,8 +28,8 @@ const (
 // errDial is wrapped by the error of a connection that could not be made: nothing was sent.
 var errDial = errors.New("connect to the instance")
 
-// errIdleLost is a dial that was not even tried.
-var errIdleLost = fmt.Errorf("%w: it closed an idle connection", errDial)
+// errRepeat is a dial that was not even tried: the connection broke over which the request was sent already.
+var errRepeat = errors.New("the instance closed the connection")
 
 // upstream is the connections to one instance.
 type upstream struct {
@@ -68,8 +68,8 @@ func (u *upstream) RoundTrip(req *http.Request) (*http.Response, error) {
 
 // dial connects to the instance, or takes the connection that proved it.
 func (u *upstream) dial(ctx context.Context, _, _ string) (net.Conn, error) {
-	if again(ctx) {
-		return nil, errIdleLost
+	if repeats(ctx) {
+		return nil, errRepeat
 	}
 	if s := u.takeSpare(); s != nil {
 		return newConn(newSpareConn(s, u.socket), u.lost), nil

@@ -5,8 +5,10 @@ import (
 	"errors"
 	"io/fs"
 	"log/slog"
+	"maps"
 	"os"
 	"path/filepath"
+	"slices"
 	"time"
 
 	"github.com/fsnotify/fsnotify"
@@ -31,8 +33,8 @@ type Follower interface {
 	Watch(*fsnotify.Watcher) error
 	// Resync reads everything.
 	Resync()
-	// Changed reads what an event is about.
-	Changed(*fsnotify.Watcher, fsnotify.Event)
+	// Changed reads what some events are about.
+	Changed(*fsnotify.Watcher, []fsnotify.Event)
 }
 
 // Follow keeps up with a directory until the context ends. The directory need not exist.
@@ -41,6 +43,9 @@ func Follow(ctx context.Context, f Follower, log *slog.Logger) error {
 		err := followOnce(ctx, f)
 		if err != nil && !errors.Is(err, fs.ErrNotExist) {
 			log.Warn("watch a directory again", "dir", f.Dir(), "err", err)
+		}
+		if ctx.Err() != nil {
+			break
 		}
 		f.Resync()
 		select {
@@ -73,10 +78,12 @@ func followOnce(ctx context.Context, f Follower) error {
 		case <-ctx.Done():
 			return nil
 		case event := <-w.Events:
-			if event.Name == f.Dir() && (event.Has(fsnotify.Remove) || event.Has(fsnotify.Rename)) {
+			events := allOf(w, event)
+			// One that is made anew may get the same inode: only the event tells.
+			if slices.ContainsFunc(events, func(e fsnotify.Event) bool { return e.Name == f.Dir() && Removes(e) }) {
 				return errReplaced
 			}
-			f.Changed(w, event)
+			f.Changed(w, events)
 		case err := <-w.Errors:
 			return err // events were lost: start again from what there is
 		case <-check.C:
@@ -89,6 +96,22 @@ func followOnce(ctx context.Context, f Follower) error {
 		}
 	}
 }
+
+// allOf takes all events that are there already, so that many changes are one.
+func allOf(w *fsnotify.Watcher, first fsnotify.Event) []fsnotify.Event {
+	events := []fsnotify.Event{first}
+	for {
+		select {
+		case next := <-w.Events:
+			events = append(events, next)
+		default:
+			return events
+		}
+	}
+}
+
+// Removes says whether a file is no more where it was.
+func Removes(e fsnotify.Event) bool { return e.Has(fsnotify.Remove) || e.Has(fsnotify.Rename) }
 
 // FunctionsFollower says which functions may have changed. Set the fields, then Follow it.
 type FunctionsFollower struct {
@@ -139,26 +162,16 @@ func (f *FunctionsFollower) Resync() {
 	f.Changes(names, true)
 }
 
-// Changed implements Follower. It takes all events that are there already, so that many changes are told at once.
-func (f *FunctionsFollower) Changed(w *fsnotify.Watcher, event fsnotify.Event) {
+// Changed implements Follower.
+func (f *FunctionsFollower) Changed(w *fsnotify.Watcher, events []fsnotify.Event) {
 	changed := make(map[string]bool)
-	for {
+	for _, event := range events {
 		f.note(w, event, changed)
-		select {
-		case event = <-w.Events:
-			continue
-		default:
-		}
-		break
 	}
 	if len(changed) == 0 {
 		return
 	}
-	names := make([]string, 0, len(changed))
-	for name := range changed {
-		names = append(names, name)
-	}
-	f.Changes(names, false)
+	f.Changes(slices.Collect(maps.Keys(changed)), false)
 }
 
 // note finds out which function an event is about.
