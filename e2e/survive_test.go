@@ -124,7 +124,7 @@ func testCopyRemoved(t *testing.T, m *testMachine) {
 // While the route cannot be read the function goes on, also after a restart of who reads it; a deploy makes it good.
 func testRouteDamaged(t *testing.T, m *testMachine) {
 	m.mustGet(t, pingURL)
-	m.WriteFile(t, "/var/lib/fnctl/functions/ping/route.json", "{")
+	m.MustRun(t, "sh", "-c", "echo '{' > /var/lib/fnctl/functions/ping/route.json")
 	m.MustRun(t, "systemctl", "restart", "fnctl-activator.service")
 	for deadline := time.Now().Add(3 * time.Second); time.Now().Before(deadline); time.Sleep(100 * time.Millisecond) {
 		m.mustGet(t, pingURL)
