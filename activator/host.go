@@ -28,7 +28,6 @@ type host struct {
 	cores   int
 	// reserved is what instances that were started will use and don't use yet.
 	reserved map[platform.InstanceID]int64
-	starting int
 	total    int64
 	free     int64
 }

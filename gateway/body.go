@@ -29,7 +29,7 @@ func (b *attemptBody) Read(p []byte) (int, error) {
 		return 0, err
 	}
 	n, err := b.src.Read(p)
-	if err != nil && err != io.EOF {
+	if err != nil && !errors.Is(err, io.EOF) {
 		err = fmt.Errorf("%w: %w", errRequestBody, err)
 		b.mu.Lock()
 		b.err = err
@@ -74,7 +74,7 @@ type responseBody struct {
 
 func (b *responseBody) Read(p []byte) (int, error) {
 	n, err := b.ReadCloser.Read(p)
-	if err != nil && err != io.EOF {
+	if err != nil && !errors.Is(err, io.EOF) {
 		b.err = err
 	}
 	return n, err

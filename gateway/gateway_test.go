@@ -620,7 +620,7 @@ func TestShutdownAndOpenConnections(t *testing.T) {
 			t.Errorf("%s: got %+v, %v", name, res, err)
 		}
 	}
-	if n, err := silent.Read(make([]byte, 1)); err != io.EOF {
+	if n, err := silent.Read(make([]byte, 1)); !errors.Is(err, io.EOF) {
 		t.Errorf("silent: read %d, %v", n, err)
 	}
 	if err := <-stopped; err != nil || time.Since(began) > 2*time.Second {

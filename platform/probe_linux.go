@@ -40,7 +40,9 @@ func probe(ctx context.Context, conn *net.UnixConn, first byte) error {
 		return err
 	}
 	past := time.Unix(1, 0)
-	stop := context.AfterFunc(ctx, func() { conn.SetWriteDeadline(past) })
+	stop := context.AfterFunc(ctx, func() {
+		_ = conn.SetWriteDeadline(past) // fails only on a closed connection, and that ends the wait, too
+	})
 	err := awaitRead(ctx, conn)
 	if !stop() {
 		return context.Cause(ctx) // the deadline may be set at any time

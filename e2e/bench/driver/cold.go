@@ -3,6 +3,7 @@
 package main
 
 import (
+	"errors"
 	"fmt"
 	"io"
 	"net/http"
@@ -23,11 +24,11 @@ const (
 //
 // The activator is not there meanwhile: it would start again what is stopped here to be cold. It is not in the path of a
 // cold start.
-func cold(rounds int) error {
+func cold(rounds int) (err error) {
 	if err := systemctl("stop", "fnctl-activator.service"); err != nil {
 		return err
 	}
-	defer systemctl("start", "fnctl-activator.service")
+	defer func() { err = errors.Join(err, systemctl("start", "fnctl-activator.service")) }()
 	bare, err := newBare()
 	if err != nil {
 		return err
