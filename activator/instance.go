@@ -59,6 +59,9 @@ func (i *instance) update(kind string, unit platform.UnitStatus, now time.Time) 
 	return true
 }
 
+// listens tells whether a request can wait at the instance.
+func (i *instance) listens() bool { return i.socket.Active == "active" && !i.lost }
+
 // state is where the instance stands in its life; the empty state means that nothing of it is left.
 func (i *instance) state() platform.InstanceState {
 	return platform.StateOf(i.socket, i.service, i.proved)

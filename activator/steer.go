@@ -2,6 +2,7 @@ package activator
 
 import (
 	"context"
+	"slices"
 	"time"
 
 	"github.com/fnctl/fnctl/platform"
@@ -112,7 +113,7 @@ func (a *Activator) scale(ctx context.Context, rev *revision, now time.Time) {
 	switch want := rev.decision.Desired; {
 	case len(running) < want:
 		a.startMore(ctx, rev, standby, want-len(running), now)
-	case len(running) > want && want == 0 && len(standby) == 0:
+	case len(running) > want && want == 0 && !slices.ContainsFunc(standby, (*instance).listens):
 		// The next request must have somewhere to wait before the last instance goes.
 		a.armNext(ctx, rev, now)
 	case len(running) > want:
