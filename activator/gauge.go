@@ -62,14 +62,14 @@ func (g *gauge) level(now time.Time, value float64) {
 	g.last, g.lastAt = value, now
 }
 
-// rest forgets the history: the next reading is the first of a new one, after a time in which nothing happened.
-func (g *gauge) rest() {
-	g.meter = newMeter(g.config)
-}
+// rest forgets the history, which is most of the memory that an idle function costs.
+func (g *gauge) rest() { g.meter = nil }
 
-// resume puts the last reading back in front of the history that begins now: what has come since came in the last tick.
+// resume begins a new history after a time in which nothing happened. The last reading of a counter goes in front of it:
+// what has come since came in the last tick.
 func (g *gauge) resume(now time.Time, since time.Duration) {
-	if !g.lastAt.IsZero() {
+	g.meter = newMeter(g.config)
+	if g.isCounter() && !g.lastAt.IsZero() {
 		g.meter.Count(now.Add(-max(Tick, since)), g.last)
 	}
 }

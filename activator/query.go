@@ -57,7 +57,7 @@ func (a *Activator) answered(answer answer) {
 			log.Info("query answered again", "event", "sight")
 		}
 	}
-	if g.failure = answer.err; answer.err == nil {
+	if g.failure = answer.err; answer.err == nil && g.meter != nil { // else it rests
 		g.level(answer.at, answer.value)
 	}
 }

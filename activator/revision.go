@@ -79,7 +79,7 @@ func (r *revision) measure(paths platform.Paths, report report) {
 		}
 	}
 	for _, g := range r.gauges {
-		if r.resting && g.isCounter() {
+		if r.resting {
 			g.resume(report.seen, report.seen.Sub(report.before))
 		}
 		r.feed(g, paths, report)

@@ -120,7 +120,6 @@ func writeSandbox(w *writer, function string) {
 		"ProtectSystem=strict",
 		"ProtectHome=yes",
 		"PrivateTmp=yes",
-		"PrivateDevices=yes",
 		"NoNewPrivileges=yes",
 		"RestrictSUIDSGID=yes",
 		"RemoveIPC=yes",
