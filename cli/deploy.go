@@ -5,6 +5,7 @@ import (
 	"io"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 
 	"github.com/urfave/cli/v2"
@@ -91,7 +92,9 @@ func newRequest(c *cli.Context) (request, error) {
 		if err := platform.CheckHost(host); err != nil {
 			return r, usageError{err}
 		}
-		r.config.Hosts = append(r.config.Hosts, host)
+		if !slices.Contains(r.config.Hosts, host) {
+			r.config.Hosts = append(r.config.Hosts, host)
+		}
 	}
 	if r.app, err = findApp(c.Args().First(), dir, r.config); err != nil {
 		return r, err

@@ -251,7 +251,8 @@ func (d *deployment) start(ctx context.Context) (string, error) {
 	if err != nil {
 		return "", err
 	}
-	count := max(1, scale.Apply(d.revision.Config.Autoscale).Min)
+	// The old revision's instances go only after the switch, so that never fewer than minAvailable are ready.
+	count := max(1, scale.Apply(d.revision.Config.Autoscale).Min, d.revision.Config.MinAvailable)
 	group, ctx := errgroup.WithContext(ctx)
 	for index := 1; index <= count; index++ {
 		id := platform.InstanceID{Revision: d.revision.ID, Index: index}
