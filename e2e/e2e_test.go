@@ -8,7 +8,6 @@ import (
 	"context"
 	"os"
 	"path/filepath"
-	"runtime"
 	"strings"
 	"syscall"
 	"testing"
@@ -78,18 +77,11 @@ func debPath(t *testing.T) string {
 	if deb := os.Getenv("FNCTL_DEB"); deb != "" {
 		return deb
 	}
-	pattern := filepath.Join(machine.Root(), "dist", "fnctl_*_"+runtime.GOARCH+".deb")
-	debs, _ := filepath.Glob(pattern)
-	newest, at := "", time.Time{}
-	for _, deb := range debs {
-		if info, err := os.Stat(deb); err == nil && info.ModTime().After(at) {
-			newest, at = deb, info.ModTime()
-		}
+	deb, err := machine.NewestDeb()
+	if err != nil {
+		t.Fatal(err)
 	}
-	if newest == "" {
-		t.Fatalf("no %s: run make package, or make test", pattern)
-	}
-	return newest
+	return deb
 }
 
 // function returns the directory of a sample function.

@@ -10,8 +10,6 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
-	"runtime"
-	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -30,7 +28,7 @@ func newLab(ctx context.Context, o options, began time.Time) (*lab, error) {
 	l := &lab{options: o, began: began}
 	if l.deb == "" {
 		var err error
-		if l.deb, err = newestDeb(); err != nil {
+		if l.deb, err = machine.NewestDeb(); err != nil {
 			return nil, err
 		}
 	}
@@ -75,24 +73,6 @@ func (l *lab) build(ctx context.Context, source, to string) error {
 		return fmt.Errorf("build %s: %w\n%s", source, err, out)
 	}
 	return l.machine.CopyIn(ctx, binary, to)
-}
-
-// newestDeb finds the package that make package has made last for this architecture.
-func newestDeb() (string, error) {
-	pattern := filepath.Join(machine.Root(), "dist", "fnctl_*_"+runtime.GOARCH+".deb")
-	debs, err := filepath.Glob(pattern)
-	if err != nil || len(debs) == 0 {
-		return "", fmt.Errorf("there is no %s: run make package first", pattern)
-	}
-	return slices.MaxFunc(debs, func(a, b string) int { return modified(a).Compare(modified(b)) }), nil
-}
-
-func modified(path string) time.Time {
-	info, err := os.Stat(path)
-	if err != nil {
-		return time.Time{}
-	}
-	return info.ModTime()
 }
 
 // step tells what is being done, with the seconds since the beginning.

@@ -4,12 +4,7 @@ package main
 
 import (
 	"context"
-	"fmt"
-	"os"
 	"path/filepath"
-	"runtime"
-	"slices"
-	"time"
 
 	"github.com/fnctl/fnctl/e2e/machine"
 )
@@ -19,7 +14,7 @@ func (d *demo) prepare(ctx context.Context, deb, suite string) error {
 	d.heading("A machine", "Debian with systemd as PID 1 and a network of its own, in a container. The first time, its image is made.")
 	if deb == "" {
 		var err error
-		if deb, err = newestDeb(); err != nil {
+		if deb, err = machine.NewestDeb(); err != nil {
 			return err
 		}
 	}
@@ -36,22 +31,4 @@ func (d *demo) prepare(ctx context.Context, deb, suite string) error {
 	}
 	d.step("ready: the gateway and the activator run, and no function does")
 	return nil
-}
-
-// newestDeb finds the package that make package has made last for this architecture.
-func newestDeb() (string, error) {
-	pattern := filepath.Join(machine.Root(), "dist", "fnctl_*_"+runtime.GOARCH+".deb")
-	debs, err := filepath.Glob(pattern)
-	if err != nil || len(debs) == 0 {
-		return "", fmt.Errorf("there is no %s: run make package first", pattern)
-	}
-	return slices.MaxFunc(debs, func(a, b string) int { return modified(a).Compare(modified(b)) }), nil
-}
-
-func modified(path string) time.Time {
-	info, err := os.Stat(path)
-	if err != nil {
-		return time.Time{}
-	}
-	return info.ModTime()
 }
