@@ -180,8 +180,10 @@ func (a *Activator) tick(ctx context.Context, report report) {
 			a.awake[id] = true
 		}
 	}
-	if err := a.host.look(); err != nil {
-		a.log.Warn("the host's memory bounds nothing", "err", err)
+	if len(a.awake) > 0 { // nothing is started otherwise
+		if err := a.host.look(); err != nil {
+			a.log.Warn("the host's memory bounds nothing", "err", err)
+		}
 	}
 	for id := range a.awake {
 		rev := a.revisions[id]

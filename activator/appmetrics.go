@@ -7,7 +7,6 @@ import (
 	"io"
 	"log/slog"
 	"maps"
-	"net"
 	"net/http"
 	"slices"
 	"strconv"
@@ -149,14 +148,11 @@ func (m *AppMetrics) complain(id platform.InstanceID, revision platform.Revision
 func (m *AppMetrics) scrape(ctx context.Context, id platform.InstanceID, path string) (model.Vector, error) {
 	ctx, cancel := context.WithTimeout(ctx, appTimeout)
 	defer cancel()
-	var dialer net.Dialer
 	// Wherever a redirection leads, it leads to the same app: from /metrics to /metrics/, as is usual.
 	client := &http.Client{Transport: &http.Transport{
 		DisableKeepAlives:  true,
 		DisableCompression: true,
-		DialContext: func(ctx context.Context, _, _ string) (net.Conn, error) {
-			return dialer.DialContext(ctx, "unix", m.paths.InstanceSocket(id))
-		},
+		DialContext:        platform.DialUnix(m.paths.InstanceSocket(id)),
 	}}
 	req, err := http.NewRequestWithContext(ctx, http.MethodGet, "http://localhost"+path, nil)
 	if err != nil {

@@ -4,7 +4,6 @@ import (
 	"context"
 	"fmt"
 	"io"
-	"net"
 	"net/http"
 	"strconv"
 	"time"
@@ -58,15 +57,12 @@ const (
 
 // NewGatewaySource returns the source behind a gateway's status socket.
 func NewGatewaySource(socket string) *GatewaySource {
-	var dialer net.Dialer
 	return &GatewaySource{client: &http.Client{
 		Timeout: scrapeTimeout,
 		Transport: &http.Transport{
 			MaxIdleConns:       1,
 			DisableCompression: true, // nothing is to be saved on a unix socket
-			DialContext: func(ctx context.Context, _, _ string) (net.Conn, error) {
-				return dialer.DialContext(ctx, "unix", socket)
-			},
+			DialContext:        platform.DialUnix(socket),
 		},
 	}}
 }

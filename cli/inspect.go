@@ -6,7 +6,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"net"
 	"net/http"
 	"slices"
 	"time"
@@ -147,12 +146,9 @@ func (in *inspector) readUnits(ctx context.Context, name string) error {
 }
 
 func readWishes(ctx context.Context, socket string) (map[platform.RevisionID]activator.RevisionStatus, error) {
-	var dialer net.Dialer
 	client := http.Client{Timeout: 3 * time.Second, Transport: &http.Transport{
 		DisableKeepAlives: true,
-		DialContext: func(ctx context.Context, _, _ string) (net.Conn, error) {
-			return dialer.DialContext(ctx, "unix", socket)
-		},
+		DialContext:       platform.DialUnix(socket),
 	}}
 	req, err := http.NewRequestWithContext(ctx, http.MethodGet, "http://activator/revisions", nil)
 	if err != nil {

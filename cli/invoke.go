@@ -131,9 +131,7 @@ func invokeClient(name string) (*http.Client, error) {
 		if err != nil {
 			return nil, err
 		}
-		dial = func(ctx context.Context, _, _ string) (net.Conn, error) {
-			return new(net.Dialer).DialContext(ctx, "unix", socket)
-		}
+		dial = platform.DialUnix(socket)
 	}
 	return &http.Client{
 		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },

@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"net"
 	"net/http"
 	"strings"
 	"time"
@@ -106,12 +105,9 @@ func exitMeaning(status int) string {
 
 // answers waits for an HTTP answer, whatever its status: that it comes is the proof.
 func answers(ctx context.Context, socket string) error {
-	var dialer net.Dialer
 	transport := &http.Transport{
 		DisableKeepAlives: true,
-		DialContext: func(ctx context.Context, _, _ string) (net.Conn, error) {
-			return dialer.DialContext(ctx, "unix", socket)
-		},
+		DialContext:       platform.DialUnix(socket),
 	}
 	defer transport.CloseIdleConnections()
 	req, err := http.NewRequestWithContext(ctx, http.MethodGet, "http://localhost/", nil)

@@ -1,7 +1,5 @@
 package platform
 
-import "time"
-
 // UnitStatus is what systemd says of a loaded unit.
 type UnitStatus struct {
 	Name string
@@ -27,8 +25,6 @@ type ServiceStatus struct {
 	Result string
 	// ExitStatus is the exit code or the signal of the last run's main process.
 	ExitStatus int
-	// ActiveEnter and InactiveEnter are when the unit last became active and last became inactive.
-	ActiveEnter, InactiveEnter time.Time
 }
 
 // StateOf is where an instance stands in its life, by what systemd says of its two units. proved tells that it has

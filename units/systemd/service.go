@@ -31,8 +31,6 @@ func (m *Manager) Service(ctx context.Context, unit string) (platform.ServiceSta
 	status.Name = unit
 	status.Active, _ = common["ActiveState"].(string)
 	status.Sub, _ = common["SubState"].(string)
-	status.ActiveEnter = timestamp(common["ActiveEnterTimestamp"])
-	status.InactiveEnter = timestamp(common["InactiveEnterTimestamp"])
 	status.Result, _ = own["Result"].(string)
 	if pid, ok := own["MainPID"].(uint32); ok {
 		status.MainPID = int(pid)
