@@ -1,0 +1,18 @@
+package wire
+
+const (
+	statusBadRequest          = 400
+	statusFieldsTooLarge      = 431
+	statusNotImplemented      = 501
+	statusVersionNotSupported = 505
+)
+
+// Error says what is wrong with a message.
+type Error struct {
+	Status int // that answers such a request
+	Text   string
+}
+
+func (e *Error) Error() string { return e.Text }
+
+func bad(text string) error { return &Error{Status: statusBadRequest, Text: text} }
