@@ -1,151 +1,131 @@
 package gateway
 
 import (
-	"bytes"
 	"context"
+	"errors"
+	"fmt"
 	"net"
-	"net/http"
+	"net/netip"
 	"sync"
 	"sync/atomic"
 	"time"
 )
 
-// silence is how long a new connection may send nothing when the gateway stops.
-const silence = 500 * time.Millisecond
+const (
+	// silence is how long a new connection may send nothing when the gateway stops.
+	silence = 500 * time.Millisecond
+	// acceptPause is waited for when no connection can be accepted, mostly because there are no file descriptors left.
+	acceptPause = 50 * time.Millisecond
+)
 
-// clients are the open connections of clients. A net/http server that shuts down drops a request that it has just read, and
-// closes an idle connection whether a request is on its way or not. So that no request is lost, it is told to only when
-// none can come any more: of a connection that waits for one, the direction from the client is closed, so that what has
-// arrived by then is still read and answered.
+// clients are the open connections of clients. When the gateway stops, none of their requests may be lost: each connection
+// is served until it is known that it brings no request any more. Of one that waits for a request the direction from the
+// client is closed, so that what has arrived by then is still read and answered.
 type clients struct {
+	gateway  *Gateway
 	stopping atomic.Bool
 	// accepting are the loops that accept. Only after them is it known which connections there are.
 	accepting sync.WaitGroup
+	serving   sync.WaitGroup
 
-	mu        sync.Mutex
-	listeners []net.Listener
-	conns     map[*clientConn]bool
+	mu      sync.Mutex
+	conns   map[*clientConn]struct{}
+	total   int
+	perAddr map[netip.Addr]int
 }
 
-func newClients(listeners []net.Listener) *clients {
-	return &clients{listeners: listeners, conns: make(map[*clientConn]bool)}
+func newClients(g *Gateway) *clients {
+	return &clients{gateway: g, conns: make(map[*clientConn]struct{}), perAddr: make(map[netip.Addr]int)}
 }
 
-// clientConn is the connection of a client.
-type clientConn struct {
-	net.Conn
-	accepted time.Time
-	state    atomic.Int32 // http.ConnState
-	heard    atomic.Bool  // something came since the connection was accepted or idle
-	serving  atomic.Bool  // a handler has the request
-	http2    atomic.Bool
-}
-
-func (c *clientConn) Read(b []byte) (int, error) {
-	n, err := c.Conn.Read(b)
-	if n > 0 && !c.heard.Swap(true) && http.ConnState(c.state.Load()) == http.StateNew {
-		c.http2.Store(bytes.HasPrefix(b[:n], []byte("PRI")))
+// accept serves the connections of a listener until that is closed.
+func (k *clients) accept(listener net.Listener) error {
+	defer k.accepting.Done()
+	for {
+		conn, err := listener.Accept()
+		switch {
+		case err == nil:
+			k.take(conn)
+		case k.stopping.Load():
+			return nil
+		case errors.Is(err, net.ErrClosed):
+			return fmt.Errorf("accept on %s: %w", listener.Addr(), err)
+		default:
+			k.gateway.log.Error("accept a connection: trying again", "err", err)
+			time.Sleep(acceptPause)
+		}
 	}
-	return n, err
 }
 
-// CloseWrite ends the response while the request is still read: net/http and an upgraded connection need it.
-func (c *clientConn) CloseWrite() error {
-	if w, ok := c.Conn.(interface{ CloseWrite() error }); ok {
-		return w.CloseWrite()
+// take serves a connection, or refuses it if there are too many.
+func (k *clients) take(conn net.Conn) {
+	c := newClientConn(k.gateway, conn)
+	refused := k.admit(c)
+	k.serving.Add(1)
+	go func() {
+		defer k.serving.Done()
+		defer k.leave(c)
+		if refused != nil {
+			c.reject(refused)
+			c.close()
+			return
+		}
+		if !c.serve() {
+			k.gateway.http2.serve(c)
+		}
+	}()
+}
+
+// admit counts a connection and says why it is refused, if it is.
+func (k *clients) admit(c *clientConn) error {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	k.conns[c] = struct{}{}
+	k.total++
+	counted := k.isCounted(c)
+	if counted {
+		k.perAddr[c.origin.addr]++
+	}
+	cfg := &k.gateway.cfg
+	switch {
+	case k.total > cfg.MaxConnections:
+		return tooManyConnections()
+	case counted && k.perAddr[c.origin.addr] > cfg.MaxConnectionsPerAddress:
+		return tooManyOfAddress()
 	}
 	return nil
 }
 
-// closeRead lets the server read what has arrived already, and then the end.
-func (c *clientConn) closeRead() {
-	if r, ok := c.Conn.(interface{ CloseRead() error }); ok {
-		_ = r.CloseRead() // it may be closed already
-	}
+// isCounted says whether a connection stands for its address, and not for many clients behind it.
+func (k *clients) isCounted(c *clientConn) bool {
+	return k.gateway.cfg.MaxConnectionsPerAddress > 0 && !c.origin.trusted
 }
 
-// waiting says whether the client is to send a request, or has sent one that no handler has yet. HTTP/2 has a message for it.
-func (c *clientConn) waiting() bool { return !c.serving.Load() && !c.http2.Load() }
-
-// dismiss ends a connection over which no request comes.
-func (c *clientConn) dismiss() {
-	patience := silence
-	if http.ConnState(c.state.Load()) == http.StateIdle {
-		patience = 0
-	}
-	if c.waiting() && !c.heard.Load() && time.Since(c.accepted) >= patience {
-		c.closeRead()
-	}
-}
-
-// clientListener makes the connections that it accepts known.
-type clientListener struct {
-	net.Listener
-	clients *clients
-}
-
-func (l clientListener) Accept() (net.Conn, error) {
-	conn, err := l.Listener.Accept()
-	if err != nil {
-		return nil, err
-	}
-	c := &clientConn{Conn: conn, accepted: time.Now()}
-	l.clients.mu.Lock()
-	defer l.clients.mu.Unlock()
-	l.clients.conns[c] = true
-	return c, nil
-}
-
-// serve accepts until the listener is closed.
-func (k *clients) serve(server *http.Server, listener net.Listener) error {
-	defer k.accepting.Done()
-	err := serve(server, clientListener{Listener: listener, clients: k})
-	if k.stopping.Load() {
-		return nil
-	}
-	return err
-}
-
-type clientKey struct{}
-
-// context lets the handler find the connection.
-func (k *clients) context(ctx context.Context, conn net.Conn) context.Context {
-	return context.WithValue(ctx, clientKey{}, conn)
-}
-
-// handed notes that a handler has a request.
-func (k *clients) handed(r *http.Request) {
-	if c, ok := r.Context().Value(clientKey{}).(*clientConn); ok {
-		c.serving.Store(true)
-	}
-}
-
-// stateChanged is what the server calls.
-func (k *clients) stateChanged(conn net.Conn, state http.ConnState) {
-	c, ok := conn.(*clientConn)
-	if !ok {
+func (k *clients) leave(c *clientConn) {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	delete(k.conns, c)
+	k.total--
+	if !k.isCounted(c) {
 		return
 	}
-	if state == http.StateIdle {
-		c.heard.Store(false)
-		c.serving.Store(false)
+	if k.perAddr[c.origin.addr]--; k.perAddr[c.origin.addr] == 0 {
+		delete(k.perAddr, c.origin.addr)
 	}
-	c.state.Store(int32(state))
-	switch {
-	case state == http.StateClosed || state == http.StateHijacked:
-		k.mu.Lock()
-		defer k.mu.Unlock()
-		delete(k.conns, c)
-	case state == http.StateIdle && k.stopping.Load():
-		c.dismiss()
-	}
+}
+
+// count is how many connections there are.
+func (k *clients) count() int {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	return k.total
 }
 
 // stop accepts nothing more, and waits until each connection has brought the request that it was opened for or is closed.
 // Requests may run still.
 func (k *clients) stop(ctx context.Context) {
 	k.stopping.Store(true)
-	for _, listener := range k.listeners {
+	for _, listener := range k.gateway.cfg.Listeners {
 		listener.Close()
 	}
 	k.accepting.Wait()
@@ -154,13 +134,59 @@ func (k *clients) stop(ctx context.Context) {
 	}
 }
 
-// dismiss ends the connections over which no request comes, and says whether there are some left.
+// dismiss ends the connections over which no request comes, and says whether there are some left that may bring one.
 func (k *clients) dismiss() (left bool) {
 	k.mu.Lock()
 	defer k.mu.Unlock()
 	for c := range k.conns {
-		c.dismiss()
-		left = left || c.waiting()
+		left = c.dismiss() || left
 	}
 	return left
+}
+
+// dismiss says whether a request may come yet.
+func (c *clientConn) dismiss() bool {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.phase == waiting && (c.used.Load() || time.Since(c.accepted) >= silence) {
+		c.closeRead()
+	}
+	return c.phase == waiting || c.phase == reading
+}
+
+// closeRead lets the connection read what has arrived already, and then the end.
+func (c *clientConn) closeRead() {
+	if half, ok := c.Conn.(interface{ CloseRead() error }); ok {
+		_ = half.CloseRead() // it may be closed already
+	}
+}
+
+// cut ends all requests.
+func (k *clients) cut() {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	for c := range k.conns {
+		c.x.interrupt(errShutdown)
+		c.interruptRead()
+	}
+}
+
+// wait waits until no connection is left. It reports false if the context ended before.
+func (k *clients) wait(ctx context.Context) bool {
+	for k.count() > 0 {
+		if ctx.Err() != nil {
+			return false
+		}
+		sleep(ctx, 5*time.Millisecond)
+	}
+	return true
+}
+
+// close closes all connections.
+func (k *clients) close() {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	for c := range k.conns {
+		c.Conn.Close()
+	}
 }

@@ -21,6 +21,9 @@ var (
 	descInstanceInFlight = prometheus.NewDesc(platform.MetricInstanceInFlight, "Requests running on an instance.", append(revisionLabels[:2:2], "instance", "state"), nil)
 	descRetries          = prometheus.NewDesc(MetricRetries, "Requests that were sent again.", revisionLabels, nil)
 	descAborted          = prometheus.NewDesc(MetricAborted, "Requests that broke off before their response was complete.", append(revisionLabels[:2:2], "reason"), nil)
+	descReceived         = prometheus.NewDesc(MetricReceived, "Bytes of the contents of requests.", revisionLabels, nil)
+	descSent             = prometheus.NewDesc(MetricSent, "Bytes of the contents of responses.", revisionLabels, nil)
+	descConnections      = prometheus.NewDesc(MetricConnections, "Open connections of clients.", nil, nil)
 	descServing          = prometheus.NewDesc(MetricServingSeconds, "Time with at least one request in flight.", []string{"function"}, nil)
 	descBadRoutes        = prometheus.NewDesc(platform.MetricBadRoutes, "Functions whose route cannot be read.", nil, nil)
 	descHostConflicts    = prometheus.NewDesc(MetricHostConflicts, "Hosts that a function claims and another has.", nil, nil)
@@ -31,13 +34,16 @@ var loadDescs = []*prometheus.Desc{descStarted, descInFlight, descInFlightSecond
 
 // collector reads the fleet when it is scraped.
 type collector struct {
-	fleet  *fleet
-	routes *routes
+	fleet   *fleet
+	routes  *routes
+	clients *clients
 }
 
 // Describe implements prometheus.Collector.
 func (c *collector) Describe(ch chan<- *prometheus.Desc) {
-	others := []*prometheus.Desc{descRequests, descRetries, descAborted, descServing, descBadRoutes, descHostConflicts}
+	others := []*prometheus.Desc{
+		descRequests, descRetries, descAborted, descReceived, descSent, descServing, descConnections, descBadRoutes, descHostConflicts,
+	}
 	for _, desc := range slices.Concat(loadDescs, others) {
 		ch <- desc
 	}
@@ -55,6 +61,7 @@ func (c *collector) Collect(ch chan<- prometheus.Metric) {
 			ch <- m
 		}
 	}
+	ch <- prometheus.MustNewConstMetric(descConnections, prometheus.GaugeValue, float64(c.clients.count()))
 	ch <- prometheus.MustNewConstMetric(descBadRoutes, prometheus.GaugeValue, float64(c.routes.badCount.Load()))
 	ch <- prometheus.MustNewConstMetric(descHostConflicts, prometheus.GaugeValue, float64(c.routes.conflictCount.Load()))
 }
@@ -67,6 +74,12 @@ func (p *pool) collect() []prometheus.Metric {
 	p.collectLoad(&s, time.Now())
 	if p.retries > 0 {
 		s.add(descRetries, prometheus.CounterValue, float64(p.retries))
+	}
+	if p.received > 0 {
+		s.add(descReceived, prometheus.CounterValue, float64(p.received))
+	}
+	if p.sent > 0 {
+		s.add(descSent, prometheus.CounterValue, float64(p.sent))
 	}
 	for code, n := range p.codes {
 		s.add(descRequests, prometheus.CounterValue, float64(n), strconv.Itoa(code))

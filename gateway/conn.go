@@ -1,120 +1,114 @@
 package gateway
 
 import (
-	"context"
 	"errors"
 	"net"
 	"sync"
 	"sync/atomic"
+	"syscall"
+	"time"
 
 	"golang.org/x/sys/unix"
+
+	"github.com/fnctl/fnctl/gateway/wire"
 )
 
-// conn is a connection to an instance that knows what went over it, so that one can tell what the instance may have seen.
+// past is a deadline that ends every read and write at once.
+var past = time.Unix(1, 0)
+
+// conn is a connection to an instance that speaks HTTP/1. It knows what went over it since it was lent, so that one can tell
+// what the instance may have seen.
 type conn struct {
 	net.Conn
-	lost   func()
-	read   atomic.Int64
-	wrote  atomic.Int64
-	reset  atomic.Bool // by the other end, with something unread
-	closed atomic.Bool
+	upstream  *upstream
+	reader    wire.Reader
+	token     uint64 // with hangups
+	idleSince time.Time
+	over      atomic.Bool // the other end has closed it
+	shared    atomic.Bool // by many requests at once
+
+	sent  bool // the first byte of the next message was sent by the proof
+	wrote int64
+	read  int64
+	reset bool // by the other end, with something unread
+
+	mu          sync.Mutex
+	interrupted bool
 }
 
-func newConn(c net.Conn, lost func()) *conn { return &conn{Conn: c, lost: lost} }
+func newConn(c net.Conn, u *upstream) *conn {
+	made := &conn{Conn: c, upstream: u}
+	made.reader.Reset(made)
+	made.token = u.hangups.watch(c, func() { u.hungUp(made) })
+	return made
+}
 
-func (c *conn) Read(b []byte) (int, error) {
-	n, err := c.Conn.Read(b)
-	c.read.Add(int64(n))
+// Read reads what the instance sends. Only the reader calls it.
+func (c *conn) Read(p []byte) (int, error) {
+	n, err := c.Conn.Read(p)
+	c.read += int64(n)
 	if errors.Is(err, unix.ECONNRESET) {
-		c.reset.Store(true)
-	}
-	if err != nil && !c.closed.Load() {
-		c.lost()
+		c.reset = true
 	}
 	return n, err
 }
 
-func (c *conn) Write(b []byte) (int, error) {
-	n, err := c.Conn.Write(b)
-	c.wrote.Add(int64(n))
-	return n, err
-}
-
-func (c *conn) Close() error {
-	c.closed.Store(true)
-	return c.Conn.Close()
-}
-
-// spareConn continues a connection whose first byte was sent by the proof. If the request begins with another byte, it
-// connects anew, and the instance sees a connection that came and went.
-type spareConn struct {
-	net.Conn // until begun it is the connection of the proof
-	socket   string
-	first    byte
-
-	mu    sync.Mutex
-	begun chan struct{} // closed by the first write, or Close
-}
-
-func newSpareConn(s *spare, socket string) *spareConn {
-	return &spareConn{Conn: s.conn, socket: socket, first: s.first, begun: make(chan struct{})}
-}
-
-// Read waits for the first write: only that decides which connection it is.
-func (c *spareConn) Read(b []byte) (int, error) {
-	<-c.begun
-	return c.Conn.Read(b)
-}
-
-func (c *spareConn) Write(b []byte) (int, error) {
-	sent := 0
-	if begins, err := c.begin(b); err != nil {
-		return 0, err
-	} else if begins {
-		sent = 1
+// begin writes the first bytes of a message.
+func (c *conn) begin(message []byte) error {
+	c.wrote, c.read, c.reset = 0, 0, false
+	if c.sent {
+		message = message[1:]
+		c.sent = false
+		c.wrote = 1
 	}
-	n, err := c.Conn.Write(b[sent:])
-	if n == 0 && err != nil {
-		return 0, err
-	}
-	return sent + n, err
+	return c.send(message)
 }
 
-// begin says whether the first byte of b was sent already.
-func (c *spareConn) begin(b []byte) (sent bool, err error) {
+func (c *conn) send(p []byte) error {
+	n, err := c.Conn.Write(p)
+	c.wrote += int64(n)
+	return err
+}
+
+// setReadDeadline moves the time until which the instance must have sent something, unless the connection was interrupted.
+func (c *conn) setReadDeadline(t time.Time) error {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	if len(b) == 0 || c.hasBegun() {
-		return false, nil
+	if c.interrupted {
+		return nil
 	}
-	defer close(c.begun)
-	if b[0] == c.first {
-		return true, nil
-	}
-	c.Conn.Close()
-	fresh, err := dialSocket(context.Background(), c.socket)
-	if err != nil {
-		return false, err
-	}
-	c.Conn = fresh
-	return false, nil
+	return c.Conn.SetReadDeadline(t)
 }
 
-func (c *spareConn) hasBegun() bool {
-	select {
-	case <-c.begun:
-		return true
-	default:
+// interrupt ends what is being read or written. The connection cannot be used again.
+func (c *conn) interrupt() {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.interrupted = true
+	_ = c.Conn.SetDeadline(past) // fails only on a closed connection
+}
+
+// interruptRead ends what is being read.
+func (c *conn) interruptRead() {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.interrupted = true
+	_ = c.Conn.SetReadDeadline(past)
+}
+
+// unread says whether the instance has left something in its socket. The kernel counts what the other end has not read.
+func (c *conn) unread() bool {
+	raw, err := c.Conn.(syscall.Conn).SyscallConn()
+	if err != nil {
 		return false
 	}
+	count := 0
+	err = raw.Control(func(fd uintptr) { count, _ = unix.IoctlGetInt(int(fd), unix.SIOCOUTQ) })
+	return err == nil && count > 1 // the kernel keeps one back while it announces that all was read
 }
 
-// Close also ends a Read that waits.
-func (c *spareConn) Close() error {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	if !c.hasBegun() {
-		close(c.begun)
-	}
+// Close implements net.Conn.
+func (c *conn) Close() error {
+	c.upstream.hangups.unwatch(c.token)
 	return c.Conn.Close()
 }

@@ -19,6 +19,8 @@ type counts struct {
 	inFlight meter // held and running
 	codes    map[int]uint64
 	aborted  map[abortion]uint64
+	received uint64 // bytes of content
+	sent     uint64
 }
 
 func newCounts() counts {
@@ -43,12 +45,15 @@ func (p *pool) depart(now time.Time) {
 }
 
 // finish counts a request that ended with a status code, and why it broke off if it did.
-func (p *pool) finish(now time.Time, code int, why abortion) {
+func (p *pool) finish(now time.Time, x *exchange, why abortion) {
+	received := x.receive(0)
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	p.touch(now)
 	p.inFlight.add(now, -1)
-	p.codes[code]++
+	p.codes[x.code]++
+	p.received += uint64(received)
+	p.sent += uint64(x.sent)
 	if why != "" {
 		p.aborted[why]++
 	}

@@ -1,6 +1,7 @@
 package gateway
 
 import (
+	"cmp"
 	"log/slog"
 	"maps"
 	"slices"
@@ -14,6 +15,8 @@ import (
 type fleet struct {
 	paths    platform.Paths
 	maxQueue int
+	held     budget
+	hangups  *hangups
 	crew     *crew
 	probe    probeFunc
 	log      *slog.Logger
@@ -26,10 +29,12 @@ type fleet struct {
 	pools     map[platform.RevisionID]*pool
 }
 
-func newFleet(cfg Config, crew *crew, metrics *metrics) *fleet {
+func newFleet(cfg Config, hangups *hangups, crew *crew, metrics *metrics) *fleet {
 	f := &fleet{
 		paths:     cfg.Paths,
 		maxQueue:  cfg.MaxQueue,
+		held:      budget{most: cfg.MaxBuffered},
+		hangups:   hangups,
 		crew:      crew,
 		probe:     probe,
 		log:       cfg.Logger,
@@ -83,9 +88,15 @@ func (f *fleet) target(route platform.Route, reached map[*pool]bool) *target {
 			continue
 		}
 		p := f.pool(s.Revision)
-		p.configure(s.Concurrency)
+		http2 := s.Protocol == platform.H2C
+		p.configure(limits{
+			concurrency: s.Concurrency, queue: cmp.Or(s.MaxQueue, f.maxQueue), liveness: s.LivenessTimeout(), grace: s.DrainGrace(), http2: http2,
+		})
 		reached[p] = true
-		t.shares = append(t.shares, share{pool: p, percent: s.Percent, timeout: s.Timeout()})
+		t.shares = append(t.shares, share{
+			pool: p, percent: s.Percent, timeout: s.Timeout(), responseStart: s.ResponseStartTimeout(), idle: s.IdleTimeout(),
+			maxBody: s.MaxBodyBytes, http2: http2,
+		})
 	}
 	return t
 }

@@ -19,6 +19,8 @@ type function struct {
 	// without observations is still a dozen lines of each scrape.
 	duration  func() prometheus.Observer
 	coldStart func() prometheus.Observer
+	firstByte func() prometheus.Observer
+	queueTime func() prometheus.Observer
 
 	mu      sync.Mutex
 	counted int   // requests in flight that count as serving

@@ -8,7 +8,7 @@ import (
 	"log/slog"
 	"net"
 	"net/http"
-	"sync/atomic"
+	"net/netip"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
@@ -34,8 +34,18 @@ type Config struct {
 	Logger *slog.Logger
 	// Registry gets the metrics. A new one is made if nil.
 	Registry *prometheus.Registry
-	// MaxQueue is how many requests may wait for instances of one revision. Default 1,000.
+	// AccessLog is told of each request that has ended. Nobody is if nil.
+	AccessLog AccessLog
+	// MaxQueue is how many requests may wait for instances of one revision that says nothing else. Default 1,000.
 	MaxQueue int
+	// MaxBuffered bounds the memory of the requests that wait, all together, in bytes. Default 64 MiB.
+	MaxBuffered int64
+	// MaxConnections bounds the connections of clients. Default 32,768.
+	MaxConnections int
+	// MaxConnectionsPerAddress bounds those of one address that is not trusted. Default 0: no limit.
+	MaxConnectionsPerAddress int
+	// TrustedProxies are the addresses whose word on where a request comes from is believed.
+	TrustedProxies []netip.Prefix
 	// DrainTimeout bounds how long Run waits for requests in flight after its context ended. Default 90 s.
 	DrainTimeout time.Duration
 	// ReadHeaderTimeout bounds the time in which a client sends the head of a request. Default 10 s.
@@ -52,6 +62,8 @@ func (c Config) withDefaults() Config {
 		c.Registry = prometheus.NewRegistry()
 	}
 	c.MaxQueue = cmp.Or(c.MaxQueue, 1000)
+	c.MaxBuffered = cmp.Or(c.MaxBuffered, 64<<20)
+	c.MaxConnections = cmp.Or(c.MaxConnections, 32<<10)
 	c.DrainTimeout = cmp.Or(c.DrainTimeout, 90*time.Second)
 	c.ReadHeaderTimeout = cmp.Or(c.ReadHeaderTimeout, 10*time.Second)
 	c.IdleTimeout = cmp.Or(c.IdleTimeout, 75*time.Second)
@@ -64,14 +76,17 @@ type Gateway struct {
 	cfg       Config
 	log       *slog.Logger
 	serverLog *stdlog.Logger
+	hangups   *hangups
 	crew      *crew
 	fleet     *fleet
 	routes    *routes
 	sockets   *sockets
+	failures  *failures
 	metrics   *metrics
 	clients   *clients
+	http2     *http2
 	buffers   *bufferPool
-	handling  atomic.Int64 // requests, upgraded ones too
+	date      clock
 }
 
 // New makes a gateway. It starts nothing and reads nothing; Run does.
@@ -80,19 +95,26 @@ func New(cfg Config) (*Gateway, error) {
 		return nil, errors.New("gateway: a host pattern and a listener are needed")
 	}
 	cfg = cfg.withDefaults()
+	hangups, err := newHangups()
+	if err != nil {
+		return nil, err
+	}
 	g := &Gateway{
 		cfg:       cfg,
 		log:       cfg.Logger,
 		serverLog: slog.NewLogLogger(cfg.Logger.Handler(), slog.LevelDebug),
+		hangups:   hangups,
 		crew:      newCrew(),
 		metrics:   newMetrics(),
-		clients:   newClients(cfg.Listeners),
 		buffers:   newBufferPool(),
 	}
-	g.fleet = newFleet(cfg, g.crew, g.metrics)
+	g.fleet = newFleet(cfg, hangups, g.crew, g.metrics)
 	g.routes = newRoutes(cfg, g.fleet)
 	g.sockets = &sockets{paths: cfg.Paths, fleet: g.fleet, log: cfg.Logger}
-	if err := g.metrics.register(cfg.Registry, &collector{fleet: g.fleet, routes: g.routes}); err != nil {
+	g.failures = newFailures(cfg, g.fleet)
+	g.clients = newClients(g)
+	g.http2 = newHTTP2(g)
+	if err := g.metrics.register(cfg.Registry, &collector{fleet: g.fleet, routes: g.routes, clients: g.clients}); err != nil {
 		return nil, fmt.Errorf("register metrics: %w", err)
 	}
 	return g, nil
@@ -102,66 +124,87 @@ func New(cfg Config) (*Gateway, error) {
 // it started. It returns nil after an orderly stop, also if some requests had to be cut.
 func (g *Gateway) Run(ctx context.Context) error {
 	// Routes, instances, provers and metrics are needed until the last request is done.
-	work, stop := context.WithCancelCause(context.WithoutCancel(ctx))
-	defer stop(nil)
+	work, stop := context.WithCancel(context.WithoutCancel(ctx))
+	defer stop()
 	group, work := errgroup.WithContext(work)
+	group.Go(func() error { return g.hangups.Run(work) })
 	group.Go(func() error { return g.crew.Run(work) })
+	group.Go(func() error { return g.fleet.listen(work) })
 	routes := g.routes.follower()
 	g.sockets.Resync()
 	routes.Resync()
-	group.Go(func() error { return platform.Follow(work, g.sockets, g.log) })
-	group.Go(func() error { return platform.Follow(work, routes, g.log) })
+	for _, follower := range []platform.Follower{g.sockets, g.failures, routes} {
+		group.Go(func() error { return platform.Follow(work, follower, g.log) })
+	}
+	group.Go(g.http2.Run)
 	status := g.serveStatus(group)
-	server := g.newServer(work)
 	for _, listener := range g.cfg.Listeners {
 		g.clients.accepting.Add(1)
-		group.Go(func() error { return g.clients.serve(server, listener) })
+		group.Go(func() error { return g.clients.accept(listener) })
 	}
 	select {
 	case <-ctx.Done():
 	case <-work.Done(): // something failed
 	}
-	g.drain(server)
-	stop(errShutdown)
-	g.cut(server)
+	g.drain()
+	g.cut()
+	stop()
 	status.Close()
 	return group.Wait()
 }
 
 // drain stops accepting and waits for what is in flight.
-func (g *Gateway) drain(server *http.Server) {
+func (g *Gateway) drain() {
 	deadline, cancel := context.WithTimeout(context.Background(), g.cfg.DrainTimeout)
 	defer cancel()
 	g.clients.stop(deadline)
-	if err := server.Shutdown(deadline); err != nil {
-		g.log.Warn("requests are cut", "err", err)
-		return
-	}
-	if !g.idle(deadline) { // upgraded connections are not the server's any more
-		g.log.Warn("upgraded connections are cut", "err", deadline.Err())
+	g.fleet.concludeStreams()
+	if err := g.http2.server.Shutdown(deadline); err != nil || !g.clients.wait(deadline) {
+		g.log.Warn("requests are cut", "connections", g.clients.count())
 	}
 }
 
 // cut ends what the drain did not, and leaves it a moment to say so.
-func (g *Gateway) cut(server *http.Server) {
+func (g *Gateway) cut() {
 	moment, cancel := context.WithTimeout(context.Background(), time.Second)
 	defer cancel()
-	if server.Shutdown(moment) != nil {
-		server.Close()
+	g.clients.cut()
+	g.http2.cut()
+	if g.http2.server.Shutdown(moment) != nil {
+		g.http2.server.Close()
 	}
-	g.idle(context.Background())
+	g.clients.wait(moment)
+	g.clients.close()
+	g.clients.serving.Wait()
 	g.fleet.close()
 }
 
-// idle waits until no request is being handled. It reports false if the context ended before.
-func (g *Gateway) idle(ctx context.Context) bool {
-	for g.handling.Load() > 0 {
-		if ctx.Err() != nil {
-			return false
-		}
-		sleep(ctx, 5*time.Millisecond)
+// dispatch sends a request where it belongs.
+func (g *Gateway) dispatch(x *exchange) {
+	t, refused := g.route(x)
+	if refused != nil {
+		g.metrics.refused(refused.code)
+		x.tell(refused)
+		x.record(time.Now(), "")
+		return
 	}
-	return true
+	x.serve(t)
+}
+
+// route finds out where a request goes.
+func (g *Gateway) route(x *exchange) (t *target, refused *refusal) {
+	if x.method == http.MethodConnect {
+		return nil, noTunnel()
+	}
+	if !isPath(x.method, x.req.Path) { // HTTP/2 lets everything be one
+		return nil, badPath()
+	}
+	host, ok := parseHost(string(x.req.Host))
+	if !ok {
+		return nil, badHost()
+	}
+	x.host = host
+	return g.fleet.find(host)
 }
 
 func serve(server *http.Server, listener net.Listener) error {

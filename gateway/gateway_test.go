@@ -385,7 +385,7 @@ func TestHeldRequestsFollowTheRoute(t *testing.T) {
 	w.eventually("it is gone", func() bool { return !w.has(platform.MetricInstanceInFlight, "revision=ping-00002") })
 	go func() { got2 <- w.get("ping", "/") }()
 	w.eventually("it is held", func() bool { return w.metric(platform.MetricQueued) == 1 })
-	os.Remove(w.paths.Route("ping"))
+	w.remove("ping")
 	if got := <-got2; got.status != http.StatusNotFound {
 		t.Errorf("removed: got %+v", got)
 	}

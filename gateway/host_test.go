@@ -5,6 +5,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/fnctl/fnctl/gateway/wire"
 	"github.com/fnctl/fnctl/platform"
 )
 
@@ -66,18 +67,18 @@ func FuzzRequestID(f *testing.F) {
 		f.Add(seed)
 	}
 	f.Fuzz(func(t *testing.T, s string) {
-		id := requestID([]string{s})
-		if !saneRequestID(id) || strings.Trim(id, "-._0123456789abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ") != "" {
+		id := requestID([]wire.Field{{Name: []byte("X-Request-ID"), Value: []byte(s)}})
+		if !saneRequestID([]byte(id)) || strings.Trim(id, "-._0123456789abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ") != "" {
 			t.Errorf("%q: got %q", s, id)
 		}
-		if saneRequestID(s) != (id == s) {
+		if saneRequestID([]byte(s)) != (id == s) {
 			t.Errorf("%q: got %q", s, id)
 		}
 	})
 }
 
 func TestRequestIDGivenTwice(t *testing.T) {
-	if got := requestID([]string{"a", "b"}); got == "a" || got == "b" {
+	if got := requestID([]wire.Field{{Name: []byte("x-request-id"), Value: []byte("a")}, {Name: []byte("x-request-id"), Value: []byte("b")}}); got == "a" || got == "b" {
 		t.Errorf("got %q", got)
 	}
 }

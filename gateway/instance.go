@@ -17,6 +17,8 @@ const (
 	proving
 	// ready: it has read one, and nothing spoke against it since.
 	ready
+	// deaf: it had read, and has stopped to.
+	deaf
 	// draining: its socket is gone; it finishes what it has.
 	draining
 )
@@ -26,6 +28,8 @@ func (s state) label() string {
 	switch s {
 	case ready:
 		return string(platform.Ready)
+	case deaf:
+		return string(platform.Deaf)
 	case draining:
 		return string(platform.Draining)
 	default:
@@ -36,10 +40,13 @@ func (s state) label() string {
 // instance is one socket of a revision. Its pool's mutex guards all fields below the line.
 type instance struct {
 	id       platform.InstanceID
+	name     string
 	upstream *upstream
 
 	state        state
 	inFlight     int
+	leases       map[*lease]struct{}
+	streams      map[*exchange]struct{} // what may be concluded
 	idleSince    time.Time
 	suspect      bool          // it closed a connection since it became ready
 	proofs       int           // how often it became ready: a strike counts only against the proof it refutes

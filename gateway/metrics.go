@@ -22,6 +22,15 @@ const (
 	MetricServingSeconds = "fnctl_gateway_serving_seconds_total"
 	// MetricDuration is a histogram of whole requests, without WebSockets. Labels: function.
 	MetricDuration = "fnctl_gateway_request_duration_seconds"
+	// MetricFirstByte is a histogram of the time from the arrival of a request to the head of its response. Labels: function.
+	MetricFirstByte = "fnctl_gateway_time_to_first_byte_seconds"
+	// MetricQueueTime is a histogram of how long requests were held that were. Labels: function.
+	MetricQueueTime = "fnctl_gateway_queue_time_seconds"
+	// MetricReceived and MetricSent count the bytes of the contents of requests and responses. Labels: function, revision.
+	MetricReceived = "fnctl_gateway_received_bytes_total"
+	MetricSent     = "fnctl_gateway_sent_bytes_total"
+	// MetricConnections is the number of open connections of clients.
+	MetricConnections = "fnctl_gateway_connections"
 	// MetricColdStart is a histogram of how long requests waited for an instance to start. Labels: function.
 	MetricColdStart = "fnctl_gateway_cold_start_seconds"
 	// MetricUnrouted counts the requests that reached no function. Labels: code.
@@ -34,6 +43,8 @@ const (
 type metrics struct {
 	duration  *prometheus.HistogramVec
 	coldStart *prometheus.HistogramVec
+	firstByte *prometheus.HistogramVec
+	queueTime *prometheus.HistogramVec
 	unrouted  *prometheus.CounterVec
 }
 
@@ -49,6 +60,16 @@ func newMetrics() *metrics {
 			Help:    "Time that requests waited for an instance to start.",
 			Buckets: []float64{.05, .1, .2, .4, .8, 2, 5, 20},
 		}, []string{"function"}),
+		firstByte: prometheus.NewHistogramVec(prometheus.HistogramOpts{
+			Name:    MetricFirstByte,
+			Help:    "Time from the arrival of a request to the head of its response.",
+			Buckets: []float64{.005, .025, .1, .25, 1, 2.5, 10, 60},
+		}, []string{"function"}),
+		queueTime: prometheus.NewHistogramVec(prometheus.HistogramOpts{
+			Name:    MetricQueueTime,
+			Help:    "Time that requests were held which had to wait for an instance.",
+			Buckets: []float64{.005, .025, .1, .25, 1, 2.5, 10, 60},
+		}, []string{"function"}),
 		unrouted: prometheus.NewCounterVec(prometheus.CounterOpts{
 			Name: MetricUnrouted,
 			Help: "Requests that reached no function.",
@@ -57,7 +78,7 @@ func newMetrics() *metrics {
 }
 
 func (m *metrics) register(r prometheus.Registerer, c *collector) error {
-	for _, each := range []prometheus.Collector{m.duration, m.coldStart, m.unrouted, c} {
+	for _, each := range []prometheus.Collector{m.duration, m.coldStart, m.firstByte, m.queueTime, m.unrouted, c} {
 		if err := r.Register(each); err != nil {
 			return err
 		}
@@ -68,14 +89,21 @@ func (m *metrics) register(r prometheus.Registerer, c *collector) error {
 func (m *metrics) function(name string) *function {
 	return &function{
 		name:      name,
-		duration:  sync.OnceValue(func() prometheus.Observer { return m.duration.WithLabelValues(name) }),
-		coldStart: sync.OnceValue(func() prometheus.Observer { return m.coldStart.WithLabelValues(name) }),
+		duration:  lazily(m.duration, name),
+		coldStart: lazily(m.coldStart, name),
+		firstByte: lazily(m.firstByte, name),
+		queueTime: lazily(m.queueTime, name),
 	}
 }
 
+func lazily(of *prometheus.HistogramVec, function string) func() prometheus.Observer {
+	return sync.OnceValue(func() prometheus.Observer { return of.WithLabelValues(function) })
+}
+
 func (m *metrics) forget(function string) {
-	m.duration.DeleteLabelValues(function)
-	m.coldStart.DeleteLabelValues(function)
+	for _, each := range []*prometheus.HistogramVec{m.duration, m.coldStart, m.firstByte, m.queueTime} {
+		each.DeleteLabelValues(function)
+	}
 }
 
 func (m *metrics) refused(code int) { m.unrouted.WithLabelValues(strconv.Itoa(code)).Inc() }

@@ -7,6 +7,7 @@ import (
 	"log/slog"
 	"slices"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/fnctl/fnctl/platform"
@@ -23,9 +24,11 @@ var (
 // than the revision's limit, first come first served.
 type pool struct {
 	revision platform.RevisionID
+	name     string // of the revision
 	function *function
 	paths    platform.Paths
-	maxQueue int
+	held     *budget // the memory of the requests that wait, in all pools
+	hangups  *hangups
 	crew     *crew
 	probe    probeFunc
 	log      *slog.Logger
@@ -34,8 +37,9 @@ type pool struct {
 	mu          sync.Mutex
 	instances   []*instance
 	waiters     list.List // of *waiter
-	limit       int       // most in flight per instance; 0: no limit
-	retired     bool      // no route reaches it
+	limits      limits
+	retired     bool     // no route reaches it
+	failure     *refusal // why no instance can start
 	spreadUntil time.Time
 	touched     time.Time // when it was active last
 	listed      bool      // among the recent ones
@@ -62,6 +66,20 @@ type lease struct {
 	instance *instance
 	proofs   int
 	cold     time.Duration // how long the request waited for an instance to start; 0: it did not
+	waited   bool
+
+	given    time.Time            // when the instance was lent
+	answered atomic.Bool          // it has begun to answer
+	conn     atomic.Pointer[conn] // over which the request went, if it is for that alone
+}
+
+// limits are what a route says of a revision, as far as it concerns the pool.
+type limits struct {
+	concurrency int // most in flight per instance; 0: no limit
+	queue       int // most that wait
+	liveness    time.Duration
+	grace       time.Duration // of streams when their instance drains
+	http2       bool
 }
 
 // newPool makes a pool that no route reaches yet.
@@ -70,7 +88,10 @@ func newPool(id platform.RevisionID, fn *function, f *fleet) *pool {
 		revision: id,
 		function: fn,
 		paths:    f.paths,
-		maxQueue: f.maxQueue,
+		name:     id.String(),
+		held:     &f.held,
+		hangups:  f.hangups,
+		limits:   limits{queue: f.maxQueue},
 		crew:     f.crew,
 		probe:    f.probe,
 		log:      f.log.With("function", id.Function, "revision", id.String()),
@@ -80,13 +101,16 @@ func newPool(id platform.RevisionID, fn *function, f *fleet) *pool {
 	}
 }
 
-// acquire waits for an instance that may take a request whose first byte is given. The error is errQueueFull,
-// errRerouted, or the cause of the context's end.
-func (p *pool) acquire(ctx context.Context, first byte) (*lease, error) {
-	w, granted, err := p.enter(first)
+// acquire waits for an instance that may take a request whose first byte is given, and which needs so much memory while it
+// waits. The context is made only if it must wait. The error is errQueueFull, errRerouted, a *refusal if no instance can
+// start, or the cause of the context's end.
+func (p *pool) acquire(made func() context.Context, first byte, size int64) (*lease, error) {
+	w, granted, err := p.enter(first, size)
 	if err != nil || granted != nil {
 		return granted, err
 	}
+	defer p.held.give(size)
+	ctx := made()
 	select {
 	case g := <-w.granted:
 		return g.lease, g.err
@@ -97,7 +121,7 @@ func (p *pool) acquire(ctx context.Context, first byte) (*lease, error) {
 }
 
 // enter lends an instance at once if it can, and queues the request otherwise.
-func (p *pool) enter(first byte) (*waiter, *lease, error) {
+func (p *pool) enter(first byte, size int64) (*waiter, *lease, error) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	now := time.Now()
@@ -112,7 +136,11 @@ func (p *pool) enter(first byte) (*waiter, *lease, error) {
 	if p.retired && p.count(ready) == 0 {
 		return nil, nil, errRerouted
 	}
-	if p.waiters.Len() >= p.maxQueue {
+	if p.failure != nil && p.count(ready) == 0 {
+		p.wake(now) // who is asked may be able to start now
+		return nil, nil, p.failure
+	}
+	if p.waiters.Len() >= p.limits.queue || !p.held.take(size) {
 		return nil, nil, errQueueFull
 	}
 	w.granted = make(chan grant, 1)
@@ -137,7 +165,8 @@ func (p *pool) leave(w *waiter) {
 
 func (p *pool) lend(inst *instance, w *waiter, now time.Time) *lease {
 	inst.inFlight++
-	l := &lease{pool: p, instance: inst, proofs: inst.proofs}
+	l := &lease{pool: p, instance: inst, proofs: inst.proofs, waited: w.granted != nil, given: now}
+	inst.leases[l] = struct{}{}
 	if waited := now.Sub(w.since); w.cold && waited >= coldStartFloor {
 		l.cold = waited
 	}
@@ -152,6 +181,7 @@ func (l *lease) release() {
 	defer p.mu.Unlock()
 	inst.inFlight--
 	inst.idleSince = now
+	delete(inst.leases, l)
 	switch {
 	case inst.state == draining:
 		p.forget(inst)
@@ -215,8 +245,9 @@ func (p *pool) appear(index int) {
 	p.vanish(index)
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	inst := &instance{id: platform.InstanceID{Revision: p.revision, Index: index}}
-	inst.upstream = newUpstream(p.paths.InstanceSocket(inst.id), func() { p.connectionLost(inst) })
+	id := platform.InstanceID{Revision: p.revision, Index: index}
+	inst := &instance{id: id, name: id.String(), leases: make(map[*lease]struct{}), streams: make(map[*exchange]struct{})}
+	inst.upstream = newUpstream(p.paths.InstanceSocket(inst.id), p.hangups, func() { p.connectionLost(inst) })
 	p.instances = append(p.instances, inst)
 	p.touch(time.Now())
 	if p.waiters.Len() > 0 {
@@ -242,11 +273,11 @@ func (p *pool) drain(inst *instance) {
 	if inst.stopProver != nil {
 		inst.stopProver()
 	}
+	p.concludeStreams(inst)
 	p.forget(inst)
 }
 
-// forget drops a draining instance that has nothing left in flight. Its connections are closed only then: net/http puts a
-// connection among the idle ones before it hands over the response, and to close it in between fails the request.
+// forget drops a draining instance that has nothing left in flight. Its connections are closed only then.
 func (p *pool) forget(inst *instance) {
 	if inst.inFlight > 0 {
 		return
@@ -256,10 +287,10 @@ func (p *pool) forget(inst *instance) {
 }
 
 // configure takes over what a route says of the revision.
-func (p *pool) configure(limit int) {
+func (p *pool) configure(l limits) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	p.limit, p.retired = limit, false
+	p.limits, p.retired = l, false
 	p.dispatch(time.Now())
 }
 

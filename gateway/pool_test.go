@@ -27,10 +27,10 @@ func inBubble(t *testing.T, test func(t *testing.T, r *rig)) {
 	synctest.Test(t, func(t *testing.T) {
 		crew := newCrew()
 		r := &rig{leases: make(chan *lease, 1000)}
-		f := newFleet(Config{Paths: platform.Paths{Root: "/"}, MaxQueue: 1000, Logger: slog.New(slog.DiscardHandler)}, crew, newMetrics())
+		f := newFleet(Config{Paths: platform.Paths{Root: "/"}, MaxQueue: 1000, MaxBuffered: 1 << 20, Logger: slog.New(slog.DiscardHandler)}, nil, crew, newMetrics())
 		f.probe = r.ask
 		r.pool = f.pool(platform.RevisionID{Function: "ping", Number: 1})
-		r.configure(0)
+		r.limit(0)
 		ctx, cancel := context.WithCancel(t.Context())
 		var running sync.WaitGroup
 		running.Go(func() { crew.Run(ctx) })
@@ -41,6 +41,15 @@ func inBubble(t *testing.T, test func(t *testing.T, r *rig)) {
 			inst.upstream.takeSpare().close()
 		}
 	})
+}
+
+// limit lets each instance have so many requests in flight.
+func (r *rig) limit(n int) {
+	r.configure(limits{concurrency: n, queue: r.limits.queue, liveness: time.Minute})
+}
+
+func (r *rig) want(ctx context.Context) (*lease, error) {
+	return r.acquire(func() context.Context { return ctx }, 'G', 1)
 }
 
 func (r *rig) ask(ctx context.Context, socket string, _ byte) (net.Conn, error) {
@@ -87,7 +96,7 @@ func (r *rig) askedTimes(index int) int {
 func (r *rig) hold(ctx context.Context, n int) {
 	for range n {
 		go func() {
-			if l, err := r.acquire(ctx, 'G'); err == nil {
+			if l, err := r.want(ctx); err == nil {
 				r.leases <- l
 			}
 		}()
@@ -165,7 +174,7 @@ func TestSpreadingLetsFastRequestsFlow(t *testing.T) {
 		var done sync.WaitGroup
 		for range 100 {
 			done.Go(func() {
-				l, err := r.acquire(t.Context(), 'G')
+				l, err := r.want(t.Context())
 				if err != nil {
 					t.Error(err)
 					return
@@ -203,13 +212,13 @@ func TestScaleUpHoldsNothing(t *testing.T) {
 
 func TestConcurrencyIsNeverExceeded(t *testing.T) {
 	inBubble(t, func(t *testing.T, r *rig) {
-		r.configure(1)
+		r.limit(1)
 		r.arm(1, 10*time.Millisecond)
 		r.arm(2, 20*time.Millisecond)
 		var done sync.WaitGroup
 		for range 50 {
 			done.Go(func() {
-				l, err := r.acquire(t.Context(), 'G')
+				l, err := r.want(t.Context())
 				if err != nil {
 					t.Error(err)
 					return
@@ -227,14 +236,14 @@ func TestConcurrencyIsNeverExceeded(t *testing.T) {
 
 func TestFirstComeFirstServed(t *testing.T) {
 	inBubble(t, func(t *testing.T, r *rig) {
-		r.configure(1)
+		r.limit(1)
 		r.arm(1, 10*time.Millisecond)
 		order := make(chan int, 20)
 		var done sync.WaitGroup
 		defer done.Wait()
 		for i := range 20 {
 			done.Go(func() {
-				l, err := r.acquire(t.Context(), 'G')
+				l, err := r.want(t.Context())
 				if err != nil {
 					t.Error(err)
 					return
@@ -255,10 +264,10 @@ func TestFirstComeFirstServed(t *testing.T) {
 
 func TestQueueIsBounded(t *testing.T) {
 	inBubble(t, func(t *testing.T, r *rig) {
-		r.maxQueue = 3
+		r.limits.queue = 3
 		ctx, cancel := context.WithCancelCause(t.Context())
 		r.hold(ctx, 3)
-		if _, err := r.acquire(ctx, 'G'); !errors.Is(err, errQueueFull) {
+		if _, err := r.want(ctx); !errors.Is(err, errQueueFull) {
 			t.Errorf("got %v", err)
 		}
 		cancel(errTimeout)
@@ -266,7 +275,7 @@ func TestQueueIsBounded(t *testing.T) {
 		if _, waiting := r.loads(); waiting != 0 {
 			t.Errorf("%d wait whose clients have gone", waiting)
 		}
-		if _, err := r.acquire(ctx, 'G'); !errors.Is(err, errTimeout) {
+		if _, err := r.want(ctx); !errors.Is(err, errTimeout) {
 			t.Errorf("got %v, want the cause", err)
 		}
 	})
@@ -275,7 +284,7 @@ func TestQueueIsBounded(t *testing.T) {
 // A client that leaves in the moment in which it is served must not keep the instance.
 func TestLeavingGivesBack(t *testing.T) {
 	inBubble(t, func(t *testing.T, r *rig) {
-		w, _, _ := r.enter('G')
+		w, _, _ := r.enter('G', 1)
 		r.arm(1, 0)
 		synctest.Wait()
 		if loads, _ := r.loads(); loads[1] != 1 {
@@ -396,7 +405,7 @@ func TestReroutedWhenTheRevisionHasNothingLeft(t *testing.T) {
 	inBubble(t, func(t *testing.T, r *rig) {
 		failed := make(chan error, 1)
 		go func() {
-			_, err := r.acquire(t.Context(), 'G')
+			_, err := r.want(t.Context())
 			failed <- err
 		}()
 		synctest.Wait()
@@ -404,10 +413,10 @@ func TestReroutedWhenTheRevisionHasNothingLeft(t *testing.T) {
 		if err := <-failed; !errors.Is(err, errRerouted) {
 			t.Errorf("got %v", err)
 		}
-		if _, err := r.acquire(t.Context(), 'G'); !errors.Is(err, errRerouted) {
+		if _, err := r.want(t.Context()); !errors.Is(err, errRerouted) {
 			t.Errorf("got %v", err)
 		}
-		r.configure(0)
+		r.limit(0)
 		r.arm(1, 0)
 		r.hold(t.Context(), 1)
 		r.retire()
@@ -435,7 +444,7 @@ func TestTiesAreBrokenAtRandom(t *testing.T) {
 		r.finishAll()
 		hits := make(map[int]int)
 		for range 300 {
-			l, err := r.acquire(t.Context(), 'G')
+			l, err := r.want(t.Context())
 			if err != nil {
 				t.Fatal(err)
 			}

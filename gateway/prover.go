@@ -94,6 +94,9 @@ func (p *pool) nextByte() byte {
 	if front := p.waiters.Front(); front != nil {
 		return front.Value.(*waiter).first
 	}
+	if p.limits.http2 {
+		return http2Preface[0]
+	}
 	return 'G'
 }
 
@@ -121,6 +124,7 @@ func (p *pool) proved(inst *instance, conn net.Conn, first byte) {
 	now := time.Now()
 	firstOfAll := p.count(ready) == 0
 	inst.state = ready
+	p.failure = nil
 	inst.suspect = false
 	inst.proofs++
 	inst.backoff = 0

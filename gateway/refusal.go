@@ -4,6 +4,8 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
+
+	"github.com/fnctl/fnctl/gateway/wire"
 )
 
 // statusClientGone is what is counted when the client went away. It is never sent.
@@ -12,6 +14,20 @@ const statusClientGone = 499
 var (
 	// errTimeout ends a request that took longer than its function allows.
 	errTimeout = errors.New("the request took too long")
+	// errNoAnswer ends a request whose response did not begin in time.
+	errNoAnswer = errors.New("the app did not begin to answer")
+	// errSilent ends a response that did not go on in time.
+	errSilent = errors.New("the app fell silent")
+	// errClientGone ends a request whose client went away.
+	errClientGone = errors.New("the client went away")
+	// errBodyTooLarge ends a request with more content than its function takes.
+	errBodyTooLarge = errors.New("the content of the request is too large")
+	// errRequestBody is wrapped by errors of reading what the client sends.
+	errRequestBody = errors.New("read the content of the request")
+	// errResponseHead is a response that an app cannot mean.
+	errResponseHead = errors.New("the head of the response is too long")
+	// errUnasked is a protocol that nobody asked for.
+	errUnasked = errors.New("the app switched to a protocol that was not asked for")
 	// errShutdown ends the requests that are left when the gateway's drain is over.
 	errShutdown = errors.New("the gateway stops")
 )
@@ -28,6 +44,10 @@ func badHost() *refusal {
 	return &refusal{http.StatusBadRequest, "the Host header is not a host name"}
 }
 
+func badPath() *refusal {
+	return &refusal{http.StatusBadRequest, "the path of the request must begin with a slash"}
+}
+
 func noFunction(host string) *refusal {
 	return &refusal{http.StatusNotFound, fmt.Sprintf("no function is reached at %s: see fnctl list", host)}
 }
@@ -40,6 +60,53 @@ func noTunnel() *refusal {
 	return &refusal{http.StatusMethodNotAllowed, "CONNECT is not allowed: this is not a forward proxy"}
 }
 
+func malformed(err error) *refusal {
+	var wrong *wire.Error
+	if !errors.As(err, &wrong) {
+		return &refusal{http.StatusBadRequest, "the request cannot be read"}
+	}
+	return &refusal{wrong.Status, "the request cannot be read: " + wrong.Text}
+}
+
+func headTooLarge() *refusal {
+	return &refusal{http.StatusRequestHeaderFieldsTooLarge, "the head of the request is too large"}
+}
+
+func headTooLate() *refusal {
+	return &refusal{http.StatusRequestTimeout, "the head of the request took too long"}
+}
+
+func tooManyConnections() *refusal {
+	return &refusal{http.StatusServiceUnavailable, "too many connections: try again"}
+}
+
+func tooManyOfAddress() *refusal {
+	return &refusal{http.StatusTooManyRequests, "too many connections from this address"}
+}
+
+func cannotStart(function, reason string) *refusal {
+	return &refusal{http.StatusServiceUnavailable, fmt.Sprintf("%s cannot start: %s; see fnctl logs %s", function, reason, function)}
+}
+
+// isClientsFault says whether the client is the reason of an error.
+func isClientsFault(err error) bool {
+	return errors.Is(err, errRequestBody) || errors.Is(err, errBodyTooLarge) || errors.Is(err, errClientGone)
+}
+
+// reasonOf says who broke off a response that had begun.
+func reasonOf(err error) abortion {
+	switch {
+	case errors.Is(err, errShutdown):
+		return abortedByShutdown
+	case errors.Is(err, errTimeout), errors.Is(err, errSilent):
+		return abortedByTimeout
+	case isClientsFault(err):
+		return abortedByClient
+	default:
+		return abortedByUpstream
+	}
+}
+
 // refusalOf translates an error into what the client is told.
 func refusalOf(err error, function string) *refusal {
 	if own := (*refusal)(nil); errors.As(err, &own) {
@@ -48,6 +115,10 @@ func refusalOf(err error, function string) *refusal {
 	switch {
 	case errors.Is(err, errTimeout):
 		return &refusal{http.StatusGatewayTimeout, "The upstream server is timing out"}
+	case errors.Is(err, errNoAnswer):
+		return &refusal{http.StatusGatewayTimeout, "the app did not begin to answer in time: see fnctl logs " + function}
+	case errors.Is(err, errBodyTooLarge):
+		return &refusal{http.StatusRequestEntityTooLarge, "the content of the request is larger than " + function + " takes"}
 	case errors.Is(err, errQueueFull):
 		return &refusal{http.StatusServiceUnavailable, "too many requests wait for an instance of " + function + ": try again"}
 	case errors.Is(err, errShutdown):
@@ -59,15 +130,14 @@ func refusalOf(err error, function string) *refusal {
 	}
 }
 
-// write answers a request.
-func (r *refusal) write(w http.ResponseWriter, requestID string) {
-	h := w.Header()
-	h.Set("Content-Type", "text/plain; charset=utf-8")
-	h.Set("X-Content-Type-Options", "nosniff")
-	h.Set(headerRequestID, requestID)
-	if r.code == http.StatusServiceUnavailable {
-		h.Set("Retry-After", "1")
+// fields are those of the answer, but its length.
+func (r *refusal) fields() []wire.Field {
+	fields := []wire.Field{
+		{Name: []byte("Content-Type"), Value: []byte("text/plain; charset=utf-8")},
+		{Name: []byte("X-Content-Type-Options"), Value: []byte("nosniff")},
 	}
-	w.WriteHeader(r.code)
-	fmt.Fprintln(w, r.text)
+	if r.code == http.StatusServiceUnavailable || r.code == http.StatusTooManyRequests {
+		fields = append(fields, wire.Field{Name: []byte("Retry-After"), Value: []byte("1")})
+	}
+	return fields
 }

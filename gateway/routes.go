@@ -12,7 +12,7 @@ import (
 )
 
 // routes follows the routes in the store and keeps the fleet's table up to date. A route that cannot be read stays as it
-// was last good. One that is not there is no route: routes are replaced by renaming, so a good one is never missing.
+// was last good, and one that vanished, too: a route is removed with RemoveRoute, or with the function's directory.
 type routes struct {
 	store  platform.Store
 	hostOf func(function string) string

@@ -25,6 +25,13 @@ func (w *world) claim(function string, hosts ...string) {
 	w.eventually("the route is taken", func() bool { return w.has(platform.MetricInFlight, "function="+function) })
 }
 
+func (w *world) remove(function string) {
+	w.t.Helper()
+	if err := w.store.RemoveRoute(function); err != nil {
+		w.t.Fatal(err)
+	}
+}
+
 func TestCorruptRouteKeepsTheLastGoodOne(t *testing.T) {
 	var log lockedBuffer
 	w := newWorld(t, func(cfg *gateway.Config) { cfg.Logger = slog.New(slog.NewTextHandler(&log, nil)) })
@@ -46,6 +53,92 @@ func TestCorruptRouteKeepsTheLastGoodOne(t *testing.T) {
 	}
 	if text := log.String(); !strings.Contains(text, "the last good one stays") || !strings.Contains(text, "function=ping") {
 		t.Errorf("log:\n%s", text)
+	}
+}
+
+func TestLostRouteKeepsTheLastGoodOne(t *testing.T) {
+	var log lockedBuffer
+	w := newWorld(t, func(cfg *gateway.Config) { cfg.Logger = slog.New(slog.NewTextHandler(&log, nil)) })
+	w.route(ping)
+	w.arm(ping, 1).serve(t, echo("1"))
+	lose := func() {
+		t.Helper()
+		if err := os.Remove(w.paths.Route("ping")); err != nil {
+			t.Fatal(err)
+		}
+		w.eventually("it is noticed", func() bool { return w.metric(platform.MetricBadRoutes) == 1 })
+		if got := w.get("ping", "/"); got.body != "1" {
+			t.Errorf("lost: got %+v", got)
+		}
+	}
+	lose()
+	// Whatever else happens there makes the gateway look again.
+	if err := os.WriteFile(w.paths.Scale("ping"), []byte("{}"), 0o644); err != nil {
+		t.Fatal(err)
+	}
+	w.claim("pong")
+	if got := w.get("ping", "/"); got.body != "1" {
+		t.Errorf("after another change: got %+v", got)
+	}
+	if n := strings.Count(log.String(), "the last good one stays"); n != 1 {
+		t.Errorf("it is logged %d times:\n%s", n, log.String())
+	}
+	w.claim("ping", "new.example.com")
+	w.eventually("it is good again", func() bool { return w.metric(platform.MetricBadRoutes) == 0 })
+	if got := w.host("new.example.com"); got.body != "1" {
+		t.Errorf("put again: got %+v", got)
+	}
+	lose()
+	w.remove("ping")
+	w.eventually("it is removed", func() bool { return w.get("ping", "/").status == http.StatusNotFound })
+	w.eventually("it is not bad any more", func() bool { return w.metric(platform.MetricBadRoutes) == 0 })
+}
+
+// Without the last good route a gateway that is started anew can only tell.
+func TestLostRouteFromTheStart(t *testing.T) {
+	w := newWorld(t)
+	w.route(ping)
+	if err := os.Remove(w.paths.Route("ping")); err != nil {
+		t.Fatal(err)
+	}
+	if err := w.stop(); err != nil {
+		t.Fatal(err)
+	}
+	w.registry = newRegistry()
+	w.run()
+	w.eventually("it is told", func() bool { return w.get("ping", "/").status == http.StatusServiceUnavailable })
+	w.eventually("it counts", func() bool { return w.metric(platform.MetricBadRoutes) == 1 })
+	os.RemoveAll(w.paths.Function("ping"))
+	w.eventually("it is removed", func() bool { return w.get("ping", "/").status == http.StatusNotFound })
+}
+
+// A first deploy that has not come to its end, or failed, is no function yet.
+func TestDirectoryWithoutRoute(t *testing.T) {
+	w := newWorld(t)
+	mkdir(t, w.paths.Revisions("ping"))
+	w.claim("pong") // it comes after
+	if got := w.get("ping", "/"); got.status != http.StatusNotFound || w.metric(platform.MetricBadRoutes) != 0 {
+		t.Errorf("got %+v", got)
+	}
+}
+
+// A function's directory that goes as a whole takes the function with it, also by another name.
+func TestRenamedDirectory(t *testing.T) {
+	w := newWorld(t)
+	w.route(ping)
+	w.arm(ping, 1).serve(t, echo("1"))
+	away := w.paths.Function("ping") + ".bak"
+	if err := os.Rename(w.paths.Function("ping"), away); err != nil {
+		t.Fatal(err)
+	}
+	w.eventually("it is removed", func() bool { return w.get("ping", "/").status == http.StatusNotFound })
+	if err := os.Rename(away, w.paths.Function("ping")); err != nil {
+		t.Fatal(err)
+	}
+	w.eventually("it is there again", func() bool { return w.get("ping", "/").body == "1" })
+	w.claim("ping", "new.example.com") // it is watched, too
+	if got := w.host("new.example.com"); got.body != "1" {
+		t.Errorf("got %+v", got)
 	}
 }
 
@@ -77,7 +170,7 @@ func TestRemovedFunctionIsNotReached(t *testing.T) {
 	if got := w.get("ping", "/"); got.status != http.StatusOK {
 		t.Fatalf("got %+v", got)
 	}
-	os.Remove(w.paths.Route("ping"))
+	w.remove("ping")
 	w.eventually("it is removed", func() bool { return w.get("ping", "/").status == http.StatusNotFound })
 	os.Remove(w.paths.InstanceSocket(platform.InstanceID{Revision: ping, Index: 1}))
 	w.eventually("its metrics are gone", func() bool {

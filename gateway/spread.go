@@ -47,8 +47,8 @@ func (p *pool) pick(now time.Time, arriving int) *instance {
 // most is how many requests an instance may have in flight now.
 func (p *pool) most(now time.Time, arriving int) int {
 	most := math.MaxInt
-	if p.limit > 0 {
-		most = p.limit
+	if p.limits.concurrency > 0 {
+		most = p.limits.concurrency
 	}
 	if now.Before(p.spreadUntil) {
 		most = min(most, p.share(arriving))

@@ -21,9 +21,13 @@ type target struct {
 
 // share is the part of a function's requests that a revision gets.
 type share struct {
-	pool    *pool
-	percent int
-	timeout time.Duration
+	pool          *pool
+	percent       int
+	timeout       time.Duration
+	responseStart time.Duration // 0: no limit of its own
+	idle          time.Duration
+	maxBody       int64
+	http2         bool // the instances speak HTTP/2
 }
 
 // pick chooses a revision by its percentage.

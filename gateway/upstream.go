@@ -5,7 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"net"
-	"net/http"
+	"slices"
 	"sync"
 	"time"
 
@@ -28,17 +28,17 @@ const (
 // errDial is wrapped by the error of a connection that could not be made: nothing was sent.
 var errDial = errors.New("connect to the instance")
 
-// errRepeat is a dial that was not even tried: the connection broke over which the request was sent already.
-var errRepeat = errors.New("the instance closed the connection")
-
 // upstream is the connections to one instance.
 type upstream struct {
-	socket    string
-	lost      func()
-	transport *http.Transport
+	socket  string
+	lost    func() // the instance closed a connection by itself
+	hangups *hangups
 
-	mu    sync.Mutex
-	spare *spare
+	mu     sync.Mutex
+	spare  *spare
+	idle   []*conn // the one used last at the end
+	reaper *time.Timer
+	http2  *http2Upstream // nil until a request needs it
 }
 
 // spare is the connection of a proof: the instance has read the first byte of a request from it.
@@ -48,37 +48,99 @@ type spare struct {
 	timer *time.Timer
 }
 
-// newUpstream calls lost when the instance closes a connection.
-func newUpstream(socket string, lost func()) *upstream {
-	u := &upstream{socket: socket, lost: lost}
-	u.transport = &http.Transport{
-		DialContext:           u.dial,
-		DisableCompression:    true,
-		MaxIdleConnsPerHost:   1024,
-		IdleConnTimeout:       upstreamIdleTimeout,
-		ExpectContinueTimeout: time.Second,
-	}
-	return u
+func newUpstream(socket string, hangups *hangups, lost func()) *upstream {
+	return &upstream{socket: socket, hangups: hangups, lost: lost}
 }
 
-// RoundTrip sends a request to the instance.
-func (u *upstream) RoundTrip(req *http.Request) (*http.Response, error) {
-	return u.transport.RoundTrip(req)
-}
-
-// dial connects to the instance, or takes the connection that proved it.
-func (u *upstream) dial(ctx context.Context, _, _ string) (net.Conn, error) {
-	if repeats(ctx) {
-		return nil, errRepeat
+// take lends a connection for a request whose first byte is given: the one that was used last, that of the proof, or a new
+// one. Whoever has it gives it back or closes it.
+func (u *upstream) take(ctx func() context.Context, first byte) (*conn, error) {
+	if c := u.takeIdle(); c != nil {
+		return c, nil
 	}
 	if s := u.takeSpare(); s != nil {
-		return newConn(newSpareConn(s, u.socket), u.lost), nil
+		if s.first == first {
+			c := newConn(s.conn, u)
+			c.sent = true
+			return c, nil
+		}
+		s.conn.Close() // the instance sees a connection that came and went
 	}
-	conn, err := dialSocket(ctx, u.socket)
+	dialed, err := dialSocket(ctx(), u.socket)
 	if err != nil {
 		return nil, err
 	}
-	return newConn(conn, u.lost), nil
+	return newConn(dialed, u), nil
+}
+
+func (u *upstream) takeIdle() *conn {
+	u.mu.Lock()
+	defer u.mu.Unlock()
+	if len(u.idle) == 0 {
+		return nil
+	}
+	last := len(u.idle) - 1
+	c := u.idle[last]
+	u.idle[last] = nil
+	u.idle = u.idle[:last]
+	return c
+}
+
+// give takes a connection back over which the next request may go.
+func (u *upstream) give(c *conn) {
+	c.reader.Release()
+	c.idleSince = time.Now()
+	if !u.put(c) {
+		c.Close()
+		u.lost()
+	}
+}
+
+// put refuses a connection that the instance has closed in the meantime.
+func (u *upstream) put(c *conn) bool {
+	u.mu.Lock()
+	defer u.mu.Unlock()
+	if c.over.Load() {
+		return false
+	}
+	u.idle = append(u.idle, c)
+	if u.reaper == nil {
+		u.reaper = time.AfterFunc(upstreamIdleTimeout, u.reap)
+	} else if len(u.idle) == 1 {
+		u.reaper.Reset(upstreamIdleTimeout)
+	}
+	return true
+}
+
+// reap closes the connections that were idle for too long.
+func (u *upstream) reap() {
+	u.mu.Lock()
+	defer u.mu.Unlock()
+	old := time.Now().Add(-upstreamIdleTimeout)
+	kept := 0
+	for kept < len(u.idle) && !u.idle[kept].idleSince.After(old) {
+		u.idle[kept].Close()
+		kept++
+	}
+	u.idle = slices.Delete(u.idle, 0, kept)
+	if len(u.idle) > 0 {
+		u.reaper.Reset(max(time.Until(u.idle[0].idleSince.Add(upstreamIdleTimeout)), time.Millisecond))
+	}
+}
+
+// hungUp is called when the instance has closed a connection.
+func (u *upstream) hungUp(c *conn) {
+	c.over.Store(true)
+	u.mu.Lock()
+	place := slices.Index(u.idle, c)
+	if place >= 0 {
+		u.idle = slices.Delete(u.idle, place, place+1)
+		c.Close()
+	}
+	u.mu.Unlock()
+	if place >= 0 || c.shared.Load() { // otherwise whoever has it will find out
+		u.lost()
+	}
 }
 
 // dialSocket waits while the socket's queue is full: a full queue is load, not a failure.
@@ -139,5 +201,16 @@ func (s *spare) close() {
 // closeIdle closes all connections of an instance that has nothing in flight.
 func (u *upstream) closeIdle() {
 	u.takeSpare().close()
-	u.transport.CloseIdleConnections()
+	u.mu.Lock()
+	defer u.mu.Unlock()
+	for _, c := range u.idle {
+		c.Close()
+	}
+	u.idle = nil
+	if u.reaper != nil {
+		u.reaper.Stop()
+	}
+	if u.http2 != nil {
+		u.http2.close()
+	}
 }

@@ -1,6 +1,7 @@
 package platform
 
 import (
+	"cmp"
 	"encoding/json"
 	"fmt"
 	"time"
@@ -18,16 +19,33 @@ type Config struct {
 	Instance Tier `json:"instance"`
 	// Timeout bounds a whole request. At least a second; a string such as "120s" in JSON.
 	Timeout time.Duration `json:"timeout"`
+	// ResponseStartTimeout bounds the time from handing a request to an instance until the head of its response, 0 for no
+	// limit but Timeout.
+	ResponseStartTimeout time.Duration `json:"response_start_timeout,omitempty"`
+	// IdleTimeout bounds the time in which an instance sends nothing of a response that has begun, or in which a WebSocket
+	// is silent in both directions, 0 for no limit.
+	IdleTimeout time.Duration `json:"idle_timeout,omitempty"`
+	// LivenessTimeout is how long a request may lie unread in the socket of an instance that was ready, before the
+	// instance counts as deaf and is replaced.
+	LivenessTimeout time.Duration `json:"liveness_timeout,omitempty"`
+	// DrainGrace is how long WebSockets and event streams of an instance that is drained are kept.
+	DrainGrace time.Duration `json:"drain_grace,omitempty"`
 	// DiskSize is the size of the function's persistent directory in bytes, 0 for none.
 	DiskSize  int64     `json:"disk_size"`
 	Autoscale Autoscale `json:"autoscale"`
 	// Workers is the number of worker processes in each instance, at least 1.
 	Workers int `json:"workers"`
 	// Concurrency is the hard limit of requests in flight per instance, 0 for none.
-	Concurrency int               `json:"concurrency"`
-	Env         map[string]string `json:"env,omitempty"`
-	Hosts       []string          `json:"hosts,omitempty"`
-	Labels      map[string]string `json:"labels,omitempty"`
+	Concurrency int `json:"concurrency"`
+	// MaxBody is the size of the largest body of a request in bytes, 0 for no limit.
+	MaxBody int64 `json:"max_body,omitempty"`
+	// MaxQueue is the most requests that wait for an instance, 0 for what the platform's settings say.
+	MaxQueue int `json:"max_queue,omitempty"`
+	// Protocol is what the app speaks.
+	Protocol Protocol          `json:"protocol,omitempty"`
+	Env      map[string]string `json:"env,omitempty"`
+	Hosts    []string          `json:"hosts,omitempty"`
+	Labels   map[string]string `json:"labels,omitempty"`
 	// MetricsPath is where each instance serves metrics of its own, "" for nowhere.
 	MetricsPath string `json:"metrics_path,omitempty"`
 	// Expose says whether the gateway serves the function to the outside.
@@ -35,6 +53,12 @@ type Config struct {
 	// MinAvailable is the number of instances that must stay ready while a revision replaces another.
 	MinAvailable int `json:"min_available"`
 }
+
+// The defaults of what a configuration of an older version doesn't say.
+const (
+	DefaultLivenessTimeout = 10 * time.Second
+	DefaultDrainGrace      = 30 * time.Second
+)
 
 // DefaultConfig is the configuration of a function without a jcloud.yml. The caller may change it.
 func DefaultConfig() Config {
@@ -66,22 +90,43 @@ type plainConfig Config
 
 type configJSON struct {
 	plainConfig
-	Timeout durationText `json:"timeout"`
+	Timeout              durationText `json:"timeout"`
+	ResponseStartTimeout durationText `json:"response_start_timeout,omitempty"`
+	IdleTimeout          durationText `json:"idle_timeout,omitempty"`
+	LivenessTimeout      durationText `json:"liveness_timeout,omitempty"`
+	DrainGrace           durationText `json:"drain_grace,omitempty"`
+}
+
+func configJSONOf(c Config) configJSON {
+	return configJSON{
+		plainConfig: plainConfig(c), Timeout: durationText(c.Timeout),
+		ResponseStartTimeout: durationText(c.ResponseStartTimeout), IdleTimeout: durationText(c.IdleTimeout),
+		LivenessTimeout: durationText(c.LivenessTimeout), DrainGrace: durationText(c.DrainGrace),
+	}
+}
+
+func (j configJSON) config() Config {
+	c := Config(j.plainConfig)
+	c.Timeout = time.Duration(j.Timeout)
+	c.ResponseStartTimeout, c.IdleTimeout = time.Duration(j.ResponseStartTimeout), time.Duration(j.IdleTimeout)
+	c.LivenessTimeout = cmp.Or(time.Duration(j.LivenessTimeout), DefaultLivenessTimeout)
+	c.DrainGrace = cmp.Or(time.Duration(j.DrainGrace), DefaultDrainGrace)
+	c.Protocol = cmp.Or(c.Protocol, HTTP1)
+	return c
 }
 
 // MarshalJSON writes the configuration with its durations as strings such as "120s".
 func (c Config) MarshalJSON() ([]byte, error) {
-	return json.Marshal(configJSON{plainConfig(c), durationText(c.Timeout)})
+	return json.Marshal(configJSONOf(c))
 }
 
-// UnmarshalJSON reads what MarshalJSON writes.
+// UnmarshalJSON reads what MarshalJSON writes, and what older versions wrote: what they didn't know has its default.
 func (c *Config) UnmarshalJSON(data []byte) error {
-	decoded := configJSON{plainConfig(*c), durationText(c.Timeout)}
+	decoded := configJSONOf(*c)
 	if err := json.Unmarshal(data, &decoded); err != nil {
 		return fmt.Errorf("decode configuration: %w", err)
 	}
-	*c = Config(decoded.plainConfig)
-	c.Timeout = time.Duration(decoded.Timeout)
+	*c = decoded.config()
 	return nil
 }
 

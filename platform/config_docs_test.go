@@ -11,22 +11,33 @@ import (
 
 const manual = "../docs/jcloud.yml.md"
 
-func TestManualTable(t *testing.T) {
+func TestManualTable(t *testing.T) { compareTable(t, manual, platform.ConfigTable()) }
+
+// compareTable compares the table of keys in a manual with what it is made of.
+func compareTable(t *testing.T, file, table string) {
+	t.Helper()
 	const begin, end = "<!-- the table of keys: begin -->\n", "<!-- the table of keys: end -->\n"
-	text := string(readFixture(t, manual))
+	text := string(readFixture(t, file))
 	before, rest, hasBegin := strings.Cut(text, begin)
 	_, after, hasEnd := strings.Cut(rest, end)
 	if !hasBegin || !hasEnd {
-		t.Fatalf("%s: no marks around the table", manual)
+		t.Fatalf("%s: no marks around the table", file)
 	}
-	compareFixture(t, manual, before+begin+platform.ConfigTable()+end+after)
+	compareFixture(t, file, before+begin+table+end+after)
+}
+
+// yamlBlocks are the files in a manual.
+func yamlBlocks(t *testing.T, file string) []string {
+	t.Helper()
+	var files []string
+	for _, block := range regexp.MustCompile("(?s)```yaml\n(.*?)```").FindAllStringSubmatch(string(readFixture(t, file)), -1) {
+		files = append(files, block[1])
+	}
+	return files
 }
 
 func TestManualExamples(t *testing.T) {
-	files := platform.ConfigExamples()
-	for _, block := range regexp.MustCompile("(?s)```yaml\n(.*?)```").FindAllStringSubmatch(string(readFixture(t, manual)), -1) {
-		files = append(files, block[1])
-	}
+	files := append(platform.ConfigExamples(), yamlBlocks(t, manual)...)
 	for _, file := range files {
 		if _, err := platform.ParseConfig("jcloud.yml", []byte(file)); err != nil {
 			t.Errorf("%v in\n%s", err, file)

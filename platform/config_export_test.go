@@ -7,10 +7,32 @@ import (
 )
 
 // ConfigTable is the table of keys in docs/jcloud.yml.md.
-func ConfigTable() string {
+func ConfigTable() string { return configKeys.manual() }
+
+// ConfigExamples are the examples of the table, each as a file of its own.
+func ConfigExamples() []string { return configKeys.examples() }
+
+// SettingsTable is the table of keys in docs/fnctl.yml.md.
+func SettingsTable() string { return settingKeys.manual() }
+
+// SettingsExamples are the examples of that table.
+func SettingsExamples() []string { return settingKeys.examples() }
+
+// SettingsDefaults are the keys of fnctl.yml with their defaults, "" for none.
+func SettingsDefaults() map[string]string {
+	defaults := map[string]string{}
+	for _, k := range settingKeys {
+		if k.kind != nil {
+			defaults[k.path] = k.initial
+		}
+	}
+	return defaults
+}
+
+func (t keys[T]) manual() string {
 	var b strings.Builder
 	b.WriteString("| key | default | value | meaning | example |\n|---|---|---|---|---|\n")
-	for _, k := range configKeys {
+	for _, k := range t {
 		if k.kind == nil {
 			fmt.Fprintf(&b, "| `%s` | | a mapping of the keys below | %s | |\n", k.path, k.doc)
 			continue
@@ -29,10 +51,9 @@ func ConfigTable() string {
 	return b.String()
 }
 
-// ConfigExamples are the examples of the table, each as a file of its own.
-func ConfigExamples() []string {
+func (t keys[T]) examples() []string {
 	var files []string
-	for _, k := range configKeys {
+	for _, k := range t {
 		switch {
 		case k.kind == nil:
 		case k.section() != "":

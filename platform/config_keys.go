@@ -10,26 +10,6 @@ import (
 	"unicode"
 )
 
-// configKey is one key of jcloud.yml. The table of keys is what the parser, the JSON Schema and the manual are made of.
-type configKey struct {
-	// path is the name of the key, with its section: autoscale.min.
-	path string
-	// kind is what its value may be; a section has none.
-	kind kind
-	// initial is the default, written as in a file, "" if there is none or it depends on other keys.
-	initial string
-	// initialWords is the default where it depends on other keys.
-	initialWords string
-	// alias is the key that this one is another name of.
-	alias string
-	// null is what a null means; nil is the default.
-	null any
-	// example is a value as in a file.
-	example string
-	doc     string
-	put     func(*draft, any)
-}
-
 // draft is a configuration that is being read.
 type draft struct {
 	Config
@@ -37,11 +17,6 @@ type draft struct {
 	query string
 	// revisionTimeout is autoscale.revision_timeout, an old second name of timeout.
 	revisionTimeout time.Duration
-}
-
-// into stores a decoded value in a field.
-func into[T any](field func(*draft) *T) func(*draft, any) {
-	return func(d *draft, decoded any) { *field(d) = decoded.(T) }
 }
 
 func addHosts(d *draft, decoded any) {
@@ -58,13 +33,17 @@ var (
 	timeouts  = seconds{min: time.Second, max: 365 * day}
 	windows   = seconds{min: 6 * time.Second, max: time.Hour}
 	delays    = seconds{min: 0, max: time.Hour}
+	limits    = seconds{min: 0, max: 365 * day}
+	patience  = seconds{min: time.Second, max: time.Hour}
+	graces    = seconds{min: time.Second, max: day}
 	idleTimes = seconds{min: 0, max: day}
 	minimums  = integer{min: 0, max: unbounded, quoted: true}
 	maximums  = integer{min: 1, max: unbounded, quoted: true}
 	hostNames = textList{checkedText{check: CheckHost, pattern: `^[a-z0-9]([a-z0-9.-]*[a-z0-9])?$`, what: "a host name"}}
 )
 
-var configKeys = []configKey{
+// configKeys are the keys of jcloud.yml.
+var configKeys = keys[draft]{
 	{
 		path: "name", doc: "Name of the function. `--name` comes first; without either it is the name of the app's directory.",
 		example: "shop",
@@ -84,6 +63,12 @@ var configKeys = []configKey{
 		put:     into(func(d *draft) *[]string { return &d.Command }),
 	},
 	{
+		path: "protocol", doc: "What the program speaks: HTTP/1.1, or HTTP/2 without TLS, which gRPC needs. `h2c` is only for a `command`.",
+		initial: string(HTTP1), example: "h2c",
+		kind: oneOf{protocolNames(), func(s string) any { return Protocol(s) }},
+		put:  into(func(d *draft) *Protocol { return &d.Protocol }),
+	},
+	{
 		path: "instance", doc: "Tier of each instance: its processor time, memory and price.",
 		initial: "C3", example: "C4",
 		kind: oneOf{tierNames(), func(s string) any { tier, _ := TierByName(s); return tier }},
@@ -96,9 +81,34 @@ var configKeys = []configKey{
 		put:  into(func(d *draft) *time.Duration { return &d.Timeout }),
 	},
 	{
+		path: "response_start_timeout", doc: "Limit of the time until an instance begins to answer, then 504. `0`: only `timeout` counts. Not more than `timeout`.",
+		initial: "0", example: "20",
+		kind: limits,
+		put:  into(func(d *draft) *time.Duration { return &d.ResponseStartTimeout }),
+	},
+	{
+		path: "idle_timeout", doc: "How long a response that has begun may pause, or a WebSocket be silent in both directions, before it is cut. `0`: no limit. " +
+			"Not more than `timeout`.",
+		initial: "0", example: "60",
+		kind: limits,
+		put:  into(func(d *draft) *time.Duration { return &d.IdleTimeout }),
+	},
+	{
+		path: "liveness_timeout", doc: "How long a request may lie unread at an instance that was ready before the instance gets no more and is replaced.",
+		initial: "10", example: "30s",
+		kind: patience,
+		put:  into(func(d *draft) *time.Duration { return &d.LivenessTimeout }),
+	},
+	{
+		path: "drain_grace", doc: "How long WebSockets and event streams of an instance that is taken out of use are kept before they are closed.",
+		initial: "30", example: "5m",
+		kind: graces,
+		put:  into(func(d *draft) *time.Duration { return &d.DrainGrace }),
+	},
+	{
 		path: "disk_size", doc: "Size of the persistent directory `JCLOUD_WORKSPACE`; it is priced, and not enforced. `0` or `null`: no directory.",
 		initial: "1G", null: int64(0), example: "512Mi",
-		kind: byteSize{},
+		kind: byteSize{max: maxSize, zero: "no disk"},
 		put:  into(func(d *draft) *int64 { return &d.DiskSize }),
 	},
 	{path: "autoscale", doc: "How many instances run."},
@@ -181,6 +191,19 @@ var configKeys = []configKey{
 		put:  into(func(d *draft) *int { return &d.Concurrency }),
 	},
 	{
+		path: "max_queue", doc: "The most requests that wait for an instance; more get a 503 at once. `0`: what the platform allows (`gateway.max_queue` in " +
+			"[fnctl.yml](fnctl.yml.md)).",
+		initial: "0", example: "50",
+		kind: integer{min: 0, max: unbounded},
+		put:  into(func(d *draft) *int { return &d.MaxQueue }),
+	},
+	{
+		path: "max_body", doc: "The largest body of a request; a larger one gets a 413. `0`: no limit.",
+		initial: "0", example: "10M",
+		kind: byteSize{max: maxSize, zero: "no limit"},
+		put:  into(func(d *draft) *int64 { return &d.MaxBody }),
+	},
+	{
 		path: "env", doc: "Environment variables. Everybody who may read the file sees them: give secrets with `--secret`.",
 		example: "{LOG_LEVEL: debug}",
 		kind:    dictionary{CheckEnvName, checkEnvValue, envNameSchema(), "a mapping of environment variables to texts"},
@@ -229,26 +252,6 @@ func targetWords() string {
 		words = append(words, fmt.Sprintf("%s %v", rule.metric, rule.target))
 	}
 	return strings.Join(words, ", ") + ", required for " + strings.Join(required, " and ")
-}
-
-// section is the part of a path before the last dot, "" at the top level.
-func (k configKey) section() string {
-	section, _, nested := strings.Cut(k.path, ".")
-	if !nested {
-		return ""
-	}
-	return section
-}
-
-// leaf is the name of the key in its section.
-func (k configKey) leaf() string { return strings.TrimPrefix(k.path, k.section()+".") }
-
-func findKey(path string) (configKey, bool) {
-	i := slices.IndexFunc(configKeys, func(k configKey) bool { return k.path == path })
-	if i < 0 {
-		return configKey{}, false
-	}
-	return configKeys[i], true
 }
 
 // exclusive are pairs of keys that say the same thing in two ways. The second one is reported.

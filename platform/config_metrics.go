@@ -222,7 +222,7 @@ func metricSchemas() []schema {
 
 // metricSchema is the schema of an autoscale section that uses a metric, as it does by default with one of them.
 func metricSchema(metric Metric) schema {
-	if k, _ := findKey("autoscale.metric"); k.initial == string(metric) {
+	if k, _ := configKeys.find("autoscale.metric"); k.initial == string(metric) {
 		return schema{"type": "object", "properties": schema{"metric": schema{"enum": []any{metric, nil}}}}
 	}
 	return given("metric", schema{"const": metric})

@@ -31,34 +31,3 @@ func nearest(word string, candidates []string) int {
 var wordMarks = strings.NewReplacer("-", "", "_", "", " ", "")
 
 func plainWord(s string) string { return wordMarks.Replace(strings.ToLower(s)) }
-
-// nearestKey returns the path of the key that an unknown key in a section most likely means, "" if none is near. It may
-// be a key of another section.
-func nearestKey(section, name string) string {
-	var paths, leaves []string
-	add := func(here bool) {
-		for _, k := range configKeys {
-			if (k.section() == section) == here {
-				paths, leaves = append(paths, k.path), append(leaves, k.leaf())
-			}
-		}
-	}
-	// Of two that are equally near, the one in the same section is meant.
-	add(true)
-	add(false)
-	if i := nearest(name, leaves); i >= 0 {
-		return paths[i]
-	}
-	return ""
-}
-
-// keyNames are the names of a section's keys.
-func keyNames(section string) string {
-	var names []string
-	for _, k := range configKeys {
-		if k.section() == section && k.alias == "" {
-			names = append(names, k.leaf())
-		}
-	}
-	return strings.Join(names, ", ")
-}

@@ -124,18 +124,24 @@ func longDuration(d time.Duration) string {
 	return fmt.Sprintf("%dh", d/time.Hour)
 }
 
-// byteSize is a number of bytes: a number with a unit, 0 for none.
-type byteSize struct{}
+// byteSize is a number of bytes: a number with a unit, or 0.
+type byteSize struct {
+	min, max int64
+	// zero says what 0 means; it is refused if that is nothing.
+	zero string
+}
 
 var (
-	sizePattern = regexp.MustCompile(`^([0-9]+(?:\.[0-9]+)?)(M|MB|Mi|G|GB|Gi)$`)
-	sizeUnits   = map[string]float64{"M": 1e6, "MB": 1e6, "Mi": 1 << 20, "G": gigabyte, "GB": gigabyte, "Gi": 1 << 30}
+	sizePattern = regexp.MustCompile(`^([0-9]+(?:\.[0-9]+)?)(K|KB|Ki|M|MB|Mi|G|GB|Gi)$`)
+	sizeUnits   = map[string]float64{
+		"K": 1e3, "KB": 1e3, "Ki": 1 << 10, "M": 1e6, "MB": 1e6, "Mi": 1 << 20, "G": gigabyte, "GB": gigabyte, "Gi": 1 << 30,
+	}
 )
 
 const maxSize = 1e15
 
 func (k byteSize) decode(v configValue) (any, bool) {
-	if f, ok := v.number(); ok && f == 0 {
+	if f, ok := v.number(); ok && f == 0 && k.zero != "" {
 		return int64(0), true
 	}
 	text, _ := v.text()
@@ -144,18 +150,43 @@ func (k byteSize) decode(v configValue) (any, bool) {
 		return v.mustBe(k.words())
 	}
 	f, err := strconv.ParseFloat(m[1], 64)
-	bytes := math.Round(f * sizeUnits[m[2]])
-	if err != nil || bytes > maxSize {
-		return v.mustBe("at most 1000000G")
+	switch bytes := math.Round(f * sizeUnits[m[2]]); {
+	case err != nil || bytes > float64(k.max):
+		return v.mustBe("at most " + formatSize(k.max))
+	case bytes < float64(k.min):
+		return v.mustBe("at least " + formatSize(k.min))
+	default:
+		return int64(bytes), true
 	}
-	return int64(bytes), true
 }
 
-func (byteSize) schema() schema {
-	return schema{"type": []string{"number", "string"}, "minimum": 0, "maximum": 0, "pattern": sizePattern.String()}
+// formatSize writes a limit in the largest unit that leaves a whole number.
+func formatSize(bytes int64) string {
+	for _, unit := range []string{"Gi", "G", "Mi", "M", "Ki", "K"} {
+		if size := int64(sizeUnits[unit]); bytes%size == 0 {
+			return fmt.Sprintf("%d%s", bytes/size, unit)
+		}
+	}
+	return fmt.Sprintf("%d bytes", bytes)
 }
-func (byteSize) words() string {
-	return "a size such as 1G, in M, MB, Mi, G, GB or Gi, or 0 for no disk"
+
+func (k byteSize) schema() schema {
+	s := schema{"type": []string{"string"}, "pattern": sizePattern.String()}
+	if k.zero != "" {
+		s["type"], s["minimum"], s["maximum"] = []string{"number", "string"}, 0, 0
+	}
+	return s
+}
+
+func (k byteSize) words() string {
+	words := "a size such as 1G, in K, KB, Ki, M, MB, Mi, G, GB or Gi"
+	if k.min > 0 {
+		words += fmt.Sprintf(", from %s to %s", formatSize(k.min), formatSize(k.max))
+	}
+	if k.zero != "" {
+		words += ", or 0 for " + k.zero
+	}
+	return words
 }
 
 // oneOf is one of a few words, of which each stands for something.

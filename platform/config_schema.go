@@ -41,7 +41,7 @@ func sectionSchema(section string) schema {
 	return schema{"type": []string{"object", "null"}, "properties": properties, "additionalProperties": false}
 }
 
-func keySchema(k configKey) schema {
+func keySchema(k key[draft]) schema {
 	if k.kind == nil {
 		s := sectionSchema(k.path)
 		s["description"] = k.doc
@@ -89,8 +89,8 @@ var notNull = schema{"not": schema{"type": "null"}}
 func exclusiveSchemas(section string) []schema {
 	var all []schema
 	for _, pair := range exclusive {
-		first, _ := findKey(pair.first)
-		second, _ := findKey(pair.second)
+		first, _ := configKeys.find(pair.first)
+		second, _ := configKeys.find(pair.second)
 		if second.section() == section {
 			all = append(all, schema{"not": schema{"allOf": []schema{given(first.leaf(), notNull), given(second.leaf(), notNull)}}})
 		}

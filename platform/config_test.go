@@ -150,6 +150,7 @@ func TestDefaultConfig(t *testing.T) {
 	c3, _ := platform.TierByName("C3")
 	want := platform.Config{
 		Instance: c3, Timeout: 120 * time.Second, DiskSize: 1e9, Workers: 1, Expose: true,
+		LivenessTimeout: 10 * time.Second, DrainGrace: 30 * time.Second, Protocol: platform.HTTP1,
 		Autoscale: platform.Autoscale{
 			Min: 1, Max: 10, Metric: platform.MetricCPU, Target: 70,
 			Metrics:      []platform.MetricTarget{{Metric: platform.MetricCPU, Target: 70}},
@@ -184,6 +185,9 @@ func TestConfigDecodesOldRevision(t *testing.T) {
 	}
 	if got := config.Autoscale; !reflect.DeepEqual(got, want) {
 		t.Errorf("got %+v, want %+v", got, want)
+	}
+	if config.LivenessTimeout != 10*time.Second || config.DrainGrace != 30*time.Second || config.Protocol != platform.HTTP1 {
+		t.Errorf("got %+v", config)
 	}
 }
 

@@ -33,6 +33,9 @@ func (p Paths) Function(name string) string { return filepath.Join(p.Functions()
 // Route is the file of a function's route.
 func (p Paths) Route(name string) string { return filepath.Join(p.Function(name), "route.json") }
 
+// Routed is the file that says that a function has a route: then one that is missing is lost, and not removed.
+func (p Paths) Routed(name string) string { return filepath.Join(p.Function(name), "routed") }
+
 // Scale is the file of a function's bounds that override those of its revisions.
 func (p Paths) Scale(name string) string { return filepath.Join(p.Function(name), "scale.json") }
 

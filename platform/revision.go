@@ -125,6 +125,9 @@ const (
 	Starting InstanceState = "starting"
 	// Ready: the process has accepted a connection.
 	Ready InstanceState = "ready"
+	// Deaf: the process runs and has stopped reading: requests lie in its socket for longer than liveness_timeout. It counts
+	// as no capacity, and another takes its place.
+	Deaf InstanceState = "deaf"
 	// Draining: the socket is gone; the process finishes what it has.
 	Draining InstanceState = "draining"
 	// Failed: the process ended by itself, or could not be started.

@@ -1,7 +1,9 @@
 package platform
 
 import (
+	"cmp"
 	"fmt"
+	"slices"
 	"time"
 )
 
@@ -21,14 +23,50 @@ type TrafficShare struct {
 	Percent  int        `json:"percent"`
 	// TimeoutSeconds bounds a whole request.
 	TimeoutSeconds float64 `json:"timeout_seconds"`
+	// ResponseStartTimeoutSeconds bounds the time until the head of a response; 0 means that only the timeout does.
+	ResponseStartTimeoutSeconds float64 `json:"response_start_timeout_seconds,omitempty"`
+	// IdleTimeoutSeconds bounds the time in which nothing of a response, or of a WebSocket, comes; 0 means no limit.
+	IdleTimeoutSeconds float64 `json:"idle_timeout_seconds,omitempty"`
+	// LivenessTimeoutSeconds bounds the time for which a request may lie unread; 0 means DefaultLivenessTimeout.
+	LivenessTimeoutSeconds float64 `json:"liveness_timeout_seconds,omitempty"`
+	// DrainGraceSeconds is how long WebSockets and event streams outlive the drain of their instance; 0 means
+	// DefaultDrainGrace.
+	DrainGraceSeconds float64 `json:"drain_grace_seconds,omitempty"`
 	// Concurrency is the most requests in flight that an instance may have; 0 means no limit.
 	Concurrency int `json:"concurrency,omitempty"`
+	// MaxBodyBytes is the size of the largest body of a request; 0 means no limit.
+	MaxBodyBytes int64 `json:"max_body_bytes,omitempty"`
+	// MaxQueue is the most requests that wait for an instance; 0 means what the platform's settings say.
+	MaxQueue int `json:"max_queue,omitempty"`
+	// Protocol is what the app speaks; "" means HTTP1.
+	Protocol Protocol `json:"protocol,omitempty"`
 }
 
 // Timeout bounds a whole request.
-func (s TrafficShare) Timeout() time.Duration {
-	return time.Duration(s.TimeoutSeconds * float64(time.Second))
+func (s TrafficShare) Timeout() time.Duration { return secondsOf(s.TimeoutSeconds) }
+
+// ResponseStartTimeout bounds the time from handing a request to an instance until the head of its response; 0 means that
+// only the timeout does.
+func (s TrafficShare) ResponseStartTimeout() time.Duration {
+	return secondsOf(s.ResponseStartTimeoutSeconds)
 }
+
+// IdleTimeout bounds the time in which an instance sends nothing of a response that has begun, or in which a WebSocket is
+// silent in both directions; 0 means no limit.
+func (s TrafficShare) IdleTimeout() time.Duration { return secondsOf(s.IdleTimeoutSeconds) }
+
+// LivenessTimeout is how long a request may lie unread in the socket of an instance that was ready, before it counts as
+// deaf. It is never 0.
+func (s TrafficShare) LivenessTimeout() time.Duration {
+	return cmp.Or(secondsOf(s.LivenessTimeoutSeconds), DefaultLivenessTimeout)
+}
+
+// DrainGrace is how long WebSockets and event streams of an instance that is drained are kept. It is never 0.
+func (s TrafficShare) DrainGrace() time.Duration {
+	return cmp.Or(secondsOf(s.DrainGraceSeconds), DefaultDrainGrace)
+}
+
+func secondsOf(s float64) time.Duration { return time.Duration(s * float64(time.Second)) }
 
 // Check says what is wrong with a route.
 func (r Route) Check() error {
@@ -40,8 +78,8 @@ func (r Route) Check() error {
 		if share.Revision.Function != r.Function {
 			return fmt.Errorf("route of %s: revision %s belongs to another function", r.Function, share.Revision)
 		}
-		if share.Percent < 0 || share.TimeoutSeconds <= 0 || share.Concurrency < 0 {
-			return fmt.Errorf("route of %s: revision %s: percent, timeout or concurrency out of range", r.Function, share.Revision)
+		if err := share.check(); err != nil {
+			return fmt.Errorf("route of %s: revision %s: %w", r.Function, share.Revision, err)
 		}
 		total += share.Percent
 	}
@@ -56,6 +94,30 @@ func (r Route) Check() error {
 	return nil
 }
 
+// check says which part of a share is out of range.
+func (s TrafficShare) check() error {
+	for _, part := range []struct {
+		name  string
+		valid bool
+	}{
+		{"percent", s.Percent >= 0},
+		{"timeout", s.TimeoutSeconds > 0},
+		{"response_start_timeout", s.ResponseStartTimeoutSeconds >= 0},
+		{"idle_timeout", s.IdleTimeoutSeconds >= 0},
+		{"liveness_timeout", s.LivenessTimeoutSeconds >= 0},
+		{"drain_grace", s.DrainGraceSeconds >= 0},
+		{"concurrency", s.Concurrency >= 0},
+		{"max_body", s.MaxBodyBytes >= 0},
+		{"max_queue", s.MaxQueue >= 0},
+		{"protocol", s.Protocol == "" || slices.Contains(protocols, s.Protocol)},
+	} {
+		if !part.valid {
+			return fmt.Errorf("%s is out of range", part.name)
+		}
+	}
+	return nil
+}
+
 // RouteTo sends all traffic of a function to one revision.
 func RouteTo(rev Revision) Route {
 	return Route{
@@ -63,10 +125,17 @@ func RouteTo(rev Revision) Route {
 		Hosts:    rev.Config.Hosts,
 		Private:  !rev.Config.Expose,
 		Traffic: []TrafficShare{{
-			Revision:       rev.ID,
-			Percent:        100,
-			TimeoutSeconds: rev.Config.Timeout.Seconds(),
-			Concurrency:    rev.Config.Concurrency,
+			Revision:                    rev.ID,
+			Percent:                     100,
+			TimeoutSeconds:              rev.Config.Timeout.Seconds(),
+			ResponseStartTimeoutSeconds: rev.Config.ResponseStartTimeout.Seconds(),
+			IdleTimeoutSeconds:          rev.Config.IdleTimeout.Seconds(),
+			LivenessTimeoutSeconds:      rev.Config.LivenessTimeout.Seconds(),
+			DrainGraceSeconds:           rev.Config.DrainGrace.Seconds(),
+			Concurrency:                 rev.Config.Concurrency,
+			MaxBodyBytes:                rev.Config.MaxBody,
+			MaxQueue:                    rev.Config.MaxQueue,
+			Protocol:                    rev.Config.Protocol,
 		}},
 	}
 }

@@ -4,7 +4,6 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
-	"os"
 )
 
 // Scale overrides the bounds of a function's autoscale, in every revision, until it is reset. A bound that is nil stays
@@ -92,11 +91,8 @@ func (s Store) PutScale(name string, scale Scale) error {
 	if !scale.Empty() {
 		return writeJSON(s.Paths.Scale(name), scale, 0o644)
 	}
-	switch err := os.Remove(s.Paths.Scale(name)); {
-	case errors.Is(err, fs.ErrNotExist):
-		return nil
-	case err != nil:
+	if err := removeFile(s.Paths.Scale(name)); err != nil {
 		return fmt.Errorf("scale of %s: %w", name, err)
 	}
-	return SyncDir(s.Paths.Function(name))
+	return nil
 }

@@ -1,25 +1,22 @@
 package platform
 
 import (
-	"bytes"
 	"errors"
 	"fmt"
-	"io"
 	"io/fs"
 	"net/url"
-	"os"
 	"strings"
-
-	"gopkg.in/yaml.v3"
 )
 
 // Settings are the platform's own settings, /etc/fnctl/fnctl.yml.
 type Settings struct {
 	// Endpoint is the address of each function, with {name} in the place of its name. The gateway takes its host from it;
 	// the address that it listens on is fnctl-gateway.socket's.
-	Endpoint string `yaml:"endpoint"`
+	Endpoint string
 	// Metrics says where the activator learns of load.
-	Metrics MetricsSettings `yaml:"metrics"`
+	Metrics MetricsSettings
+	// Gateway are the limits of the gateway.
+	Gateway GatewaySettings
 }
 
 // MetricsSource is where the activator learns of load.
@@ -34,54 +31,56 @@ const (
 
 // MetricsSettings say where the activator learns of load.
 type MetricsSettings struct {
-	Source MetricsSource `yaml:"source"`
+	Source MetricsSource
 	// URL is the address of the Prometheus server. Functions that scale by a query need it whatever Source is.
-	URL string `yaml:"url"`
+	URL string
+}
+
+// DefaultSettings are those of a machine without a settings file. The caller may change them.
+func DefaultSettings() Settings {
+	settings, err := parseSettings("", nil)
+	if err != nil {
+		panic(fmt.Sprintf("platform: the default settings are invalid: %v", err))
+	}
+	return settings
+}
+
+// LoadSettings reads the settings file; one that doesn't exist means the defaults. The error joins all errors of the file
+// in their order, each a *ConfigError.
+func LoadSettings(paths Paths) (Settings, error) {
+	data, err := readBounded(paths.Settings())
+	if errors.Is(err, fs.ErrNotExist) {
+		return DefaultSettings(), nil
+	}
+	if err != nil {
+		return Settings{}, fmt.Errorf("read the settings: %w", err)
+	}
+	return parseSettings(paths.Settings(), data)
+}
+
+func parseSettings(file string, data []byte) (Settings, error) {
+	d := newDecoder(file, settingKeys)
+	d.read(data)
+	if err := d.err(); err != nil {
+		return Settings{}, err
+	}
+	return d.draft, nil
 }
 
 const namePlaceholder = "{name}"
 
-// DefaultSettings are those of a machine without a settings file.
-func DefaultSettings() Settings {
-	return Settings{
-		Endpoint: "http://{name}.localhost:8080",
-		Metrics:  MetricsSettings{Source: SourceGateway, URL: "http://127.0.0.1:9090"},
+func checkEndpoint(endpoint string) error {
+	if strings.Count(endpoint, namePlaceholder) != 1 {
+		return fmt.Errorf("%q must have {name} once, such as in http://{name}.example.com", clip(endpoint))
 	}
-}
-
-// LoadSettings reads the settings file; one that doesn't exist means the defaults.
-func LoadSettings(paths Paths) (Settings, error) {
-	s := DefaultSettings()
-	data, err := os.ReadFile(paths.Settings())
-	if errors.Is(err, fs.ErrNotExist) {
-		return s, nil
+	u, err := url.Parse(Settings{Endpoint: endpoint}.EndpointOf("name"))
+	if err != nil || u.Scheme != "http" && u.Scheme != "https" || u.Path != "" || u.RawQuery != "" || u.User != nil {
+		return fmt.Errorf("%q must be http:// or https://, a host with {name}, and at most a port", clip(endpoint))
 	}
-	if err != nil {
-		return s, fmt.Errorf("read the settings: %w", err)
+	if !strings.Contains(u.Hostname(), "name") {
+		return fmt.Errorf("%q must have {name} in its host", clip(endpoint))
 	}
-	decoder := yaml.NewDecoder(bytes.NewReader(data))
-	decoder.KnownFields(true)
-	if err := decoder.Decode(&s); err != nil && !errors.Is(err, io.EOF) {
-		return s, fmt.Errorf("%s: %w", paths.Settings(), err)
-	}
-	if err := s.check(); err != nil {
-		return s, fmt.Errorf("%s: %w", paths.Settings(), err)
-	}
-	return s, nil
-}
-
-func (s Settings) check() error {
-	var errs []error
-	if err := s.checkEndpoint(); err != nil {
-		errs = append(errs, fmt.Errorf("endpoint: %w", err))
-	}
-	if source := s.Metrics.Source; source != SourceGateway && source != SourcePrometheus {
-		errs = append(errs, fmt.Errorf("metrics.source: must be %s or %s, got %q", SourceGateway, SourcePrometheus, clip(string(source))))
-	}
-	if err := checkServer(s.Metrics.URL); err != nil {
-		errs = append(errs, fmt.Errorf("metrics.url: %w", err))
-	}
-	return errors.Join(errs...)
+	return CheckHost(strings.ToLower(u.Hostname()))
 }
 
 // checkServer doesn't show an address that has a password.
@@ -96,20 +95,6 @@ func checkServer(address string) error {
 		return fmt.Errorf("%q must end with the host, port or path of the server", clip(address))
 	}
 	return nil
-}
-
-func (s Settings) checkEndpoint() error {
-	if strings.Count(s.Endpoint, namePlaceholder) != 1 {
-		return fmt.Errorf("%q must have {name} once, such as in http://{name}.example.com", s.Endpoint)
-	}
-	u, err := url.Parse(s.EndpointOf("name"))
-	if err != nil || u.Scheme != "http" && u.Scheme != "https" || u.Path != "" || u.RawQuery != "" || u.User != nil {
-		return fmt.Errorf("%q must be http:// or https://, a host with {name}, and at most a port", s.Endpoint)
-	}
-	if !strings.Contains(u.Hostname(), "name") {
-		return fmt.Errorf("%q must have {name} in its host", s.Endpoint)
-	}
-	return CheckHost(strings.ToLower(u.Hostname()))
 }
 
 // EndpointOf is the address of a function.

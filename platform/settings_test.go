@@ -1,69 +1,180 @@
 package platform_test
 
 import (
+	"net/netip"
+	"reflect"
 	"strings"
 	"testing"
+	"time"
+
+	"gopkg.in/yaml.v3"
 
 	"github.com/fnctl/fnctl/platform"
 )
 
-func loadSettings(t *testing.T, text string) (platform.Settings, error) {
+// loadSettings loads a settings file. In the error the file is FILE.
+func loadSettings(t *testing.T, text string) (platform.Settings, string) {
 	t.Helper()
 	paths := platform.Paths{Root: t.TempDir()}
 	writeFixture(t, paths.Settings(), text)
 	settings, err := platform.LoadSettings(paths)
-	if err != nil && !strings.HasPrefix(err.Error(), paths.Settings()+": ") {
-		t.Errorf("%v doesn't name the file", err)
-	}
-	return settings, err
+	return settings, strings.ReplaceAll(errorText(err), paths.Settings(), "FILE")
 }
 
 func TestLoadSettings(t *testing.T) {
-	for text, want := range map[string]platform.MetricsSettings{
-		"":                              {Source: "gateway", URL: "http://127.0.0.1:9090"},
-		"metrics:":                      {Source: "gateway", URL: "http://127.0.0.1:9090"},
-		"metrics: {source: gateway}":    {Source: "gateway", URL: "http://127.0.0.1:9090"},
-		"metrics: {source: prometheus}": {Source: "prometheus", URL: "http://127.0.0.1:9090"},
-		"metrics: {url: 'https://prom.example.com/base/'}": {Source: "gateway", URL: "https://prom.example.com/base/"},
+	for text, change := range map[string]func(*platform.Settings){
+		"":                           nil,
+		"metrics:":                   nil,
+		"gateway: {}":                nil,
+		"metrics: {source: gateway}": nil,
+		"gateway: {max_queue: null, trusted_proxies: []}":  nil,
+		"metrics: {source: prometheus}":                    func(s *platform.Settings) { s.Metrics.Source = platform.SourcePrometheus },
+		"metrics: {url: 'https://prom.example.com/base/'}": func(s *platform.Settings) { s.Metrics.URL = "https://prom.example.com/base/" },
+		"endpoint: https://{name}.fn.example.com:8443":     func(s *platform.Settings) { s.Endpoint = "https://{name}.fn.example.com:8443" },
+		"gateway: {max_queue: 1, max_buffered: 1Gi}": func(s *platform.Settings) {
+			s.Gateway.MaxQueue, s.Gateway.MaxBuffered = 1, 1<<30
+		},
+		"gateway: {max_connections: 5, max_connections_per_address: 0, max_header: 8K}": func(s *platform.Settings) {
+			s.Gateway.MaxConnections, s.Gateway.MaxConnectionsPerAddress, s.Gateway.MaxHeader = 5, 0, 8000
+		},
+		"gateway: {read_header_timeout: 1.5, idle_timeout: 2m, drain_timeout: 1h}": func(s *platform.Settings) {
+			s.Gateway.ReadHeaderTimeout, s.Gateway.IdleTimeout, s.Gateway.DrainTimeout = 1500*time.Millisecond, 2*time.Minute, time.Hour
+		},
+		"gateway: {trusted_proxies: '::ffff:192.0.2.1'}": func(s *platform.Settings) {
+			s.Gateway.TrustedProxies = []netip.Prefix{netip.MustParsePrefix("192.0.2.1/32")}
+		},
+		"gateway: {trusted_proxies: [10.0.0.0/8, fd00::/8, '::1']}": func(s *platform.Settings) {
+			s.Gateway.TrustedProxies = []netip.Prefix{
+				netip.MustParsePrefix("10.0.0.0/8"), netip.MustParsePrefix("fd00::/8"), netip.MustParsePrefix("::1/128"),
+			}
+		},
+		"gateway: {access_log: on}":     nil,
+		"gateway: {access_log: 'on'}":   nil,
+		"gateway: {access_log: true}":   nil,
+		"gateway: {access_log: off}":    func(s *platform.Settings) { s.Gateway.AccessLog = platform.AccessLogOff },
+		"gateway: {access_log: false}":  func(s *platform.Settings) { s.Gateway.AccessLog = platform.AccessLogOff },
+		"gateway: {access_log: errors}": func(s *platform.Settings) { s.Gateway.AccessLog = platform.AccessLogErrors },
 	} {
-		settings, err := loadSettings(t, text)
-		if err != nil || settings.Metrics != want {
-			t.Errorf("%s: got %+v, %v, want %+v", text, settings.Metrics, err, want)
+		want := platform.DefaultSettings()
+		if change != nil {
+			change(&want)
 		}
+		settings, err := loadSettings(t, text)
+		if err != "" || !reflect.DeepEqual(settings, want) {
+			t.Errorf("%s: got %+v, %s, want %+v", text, settings, err, want)
+		}
+	}
+}
+
+func TestDefaultSettings(t *testing.T) {
+	want := platform.Settings{
+		Endpoint: "http://{name}.localhost:8080",
+		Metrics:  platform.MetricsSettings{Source: platform.SourceGateway, URL: "http://127.0.0.1:9090"},
+		Gateway: platform.GatewaySettings{
+			MaxQueue: 1000, MaxBuffered: 64 << 20, MaxConnections: 32768, MaxConnectionsPerAddress: 4096,
+			ReadHeaderTimeout: 10 * time.Second, IdleTimeout: 75 * time.Second, MaxHeader: 64 << 10, DrainTimeout: 90 * time.Second,
+			AccessLog: platform.AccessLogOn,
+		},
+	}
+	if got := platform.DefaultSettings(); !reflect.DeepEqual(got, want) {
+		t.Errorf("got %+v, want %+v", got, want)
+	}
+	got, err := platform.LoadSettings(platform.Paths{Root: t.TempDir()})
+	if err != nil || !reflect.DeepEqual(got, want) {
+		t.Errorf("without a file: got %+v, %v", got, err)
 	}
 }
 
 func TestLoadSettingsRefuses(t *testing.T) {
+	const size = "a size such as 1G, in K, KB, Ki, M, MB, Mi, G, GB or Gi"
 	for text, want := range map[string]string{
-		"metrics: {source: Prometheus}":                        `metrics.source: must be gateway or prometheus, got "Prometheus"`,
-		"metrics: {source: ''}":                                `metrics.source: must be gateway or prometheus, got ""`,
-		"metrics: {url: ''}":                                   "metrics.url: must be the address of a Prometheus server, such as http://127.0.0.1:9090",
-		"metrics: {url: '127.0.0.1:9090'}":                     "metrics.url: must be the address of a Prometheus server",
-		"metrics: {url: 'ftp://127.0.0.1'}":                    "metrics.url: must be the address of a Prometheus server",
-		"metrics: {url: 'http://a:hush@127.0.0.1'}":            "metrics.url: must have no user and password",
-		"metrics: {url: 'http://127.0.0.1?x'}":                 "metrics.url: ",
-		"metrics: {address: 'http://127.0.0.1'}":               "field address not found",
-		"metrics: prometheus":                                  "cannot unmarshal",
-		"{endpoint: 'http://x', metrics: {source: x, url: y}}": "metrics.url",
+		"metrics: {source: Prometheus}":             `1:11: metrics.source: must be one of gateway, prometheus, got "Prometheus", did you mean prometheus?`,
+		"metrics: {source: ''}":                     `1:11: metrics.source: must be one of gateway, prometheus, got ""`,
+		"metrics: {url: ''}":                        "1:11: metrics.url: must be the address of a Prometheus server, such as http://127.0.0.1:9090",
+		"metrics: {url: '127.0.0.1:9090'}":          "1:11: metrics.url: must be the address of a Prometheus server, such as http://127.0.0.1:9090",
+		"metrics: {url: 'ftp://127.0.0.1'}":         "1:11: metrics.url: must be the address of a Prometheus server, such as http://127.0.0.1:9090",
+		"metrics: {url: 'http://a:hush@127.0.0.1'}": "1:11: metrics.url: must have no user and password: everybody may read this file",
+		"metrics: {url: 'http://127.0.0.1?x'}":      `1:11: metrics.url: "http://127.0.0.1?x" must end with the host, port or path of the server`,
+		"metrics: {address: 'http://127.0.0.1'}":    "1:11: metrics.address: unknown key, known are source, url",
+		"metrics: prometheus":                       `1:1: metrics: must be a mapping of keys to values, got "prometheus"`,
+		"endpoint: http://x\nmetrics: {url: y}": `1:1: endpoint: "http://x" must have {name} once, such as in http://{name}.example.com` +
+			"\nFILE:2:11: metrics.url: must be the address of a Prometheus server, such as http://127.0.0.1:9090",
+		"endpoint: http://{name}.example.com/x": `1:1: endpoint: "http://{name}.example.com/x" must be http:// or https://, a host with {name}, and at most a port`,
+		"gateway:\n  max_queu: 1":               "2:3: gateway.max_queu: unknown key, did you mean gateway.max_queue?",
+		"max_queue: 1":                          "1:1: max_queue: unknown key, did you mean gateway.max_queue?",
+		"gateway: {max_queue: 0}":               "1:11: gateway.max_queue: must be an integer of at least 1, got 0",
+		"gateway: {max_buffered: 64}":           "1:11: gateway.max_buffered: must be " + size + ", from 1Mi to 1024Gi, got 64",
+		"gateway: {max_buffered: 0}":            "1:11: gateway.max_buffered: must be " + size + ", from 1Mi to 1024Gi, got 0",
+		"gateway: {max_buffered: 1K}":           `1:11: gateway.max_buffered: must be at least 1Mi, got "1K"`,
+		"gateway: {max_header: 2M}":             `1:11: gateway.max_header: must be at most 1Mi, got "2M"`,
+		"gateway: {max_connections: many}":      `1:11: gateway.max_connections: must be an integer of at least 1, got "many"`,
+		"gateway: {idle_timeout: 500ms}":        `1:11: gateway.idle_timeout: must be seconds, or a duration such as 90s or 2m, from 1s to 1h, got "500ms"`,
+		"gateway: {drain_timeout: 0}":           "1:11: gateway.drain_timeout: must be seconds, or a duration such as 90s or 2m, from 1s to 1h, got 0",
+		"gateway: {trusted_proxies: localhost}": `1:11: gateway.trusted_proxies: must be an address such as 192.0.2.1 or a prefix such as 10.0.0.0/8, got "localhost"`,
+		"gateway: {trusted_proxies: [10.1.0.0/8]}": `1:29: gateway.trusted_proxies: must be a prefix whose other bits are 0: 10.0.0.0/8, ` +
+			`got "10.1.0.0/8"`,
+		"gateway: {trusted_proxies: ['::ffff:10.0.0.0/104']}": `1:29: gateway.trusted_proxies: must be an IPv4 prefix such as 10.0.0.0/8, ` +
+			`got "::ffff:10.0.0.0/104"`,
+		"gateway: {trusted_proxies: [fe80::1%eth0]}": `1:29: gateway.trusted_proxies: must be an address such as 192.0.2.1 or a prefix such as 10.0.0.0/8, ` +
+			`got "fe80::1%eth0"`,
+		"gateway: {access_log: On}": `1:11: gateway.access_log: must be one of on, errors, off, got "On", did you mean on?`,
+		"gateway: {access_log: 1}":  "1:11: gateway.access_log: must be one of on, errors, off, got 1",
+		"gateway: [":                "1:1: invalid YAML: did not find expected node content",
 	} {
-		_, err := loadSettings(t, text)
-		if err == nil || !strings.Contains(err.Error(), want) || strings.Contains(err.Error(), "hush") {
-			t.Errorf("%s: got %v, want %q", text, err, want)
+		settings, err := loadSettings(t, text)
+		if want = "FILE:" + want; err != want {
+			t.Errorf("%s: got\n%s\nwant\n%s", text, err, want)
+		}
+		if !reflect.DeepEqual(settings, platform.Settings{}) {
+			t.Errorf("%s: got the settings %+v beside the error", text, settings)
 		}
 	}
 }
 
-// What stands in comments in the shipped file is the default.
+const shippedSettings = "../packaging/etc/fnctl.yml"
+
+// What stands in comments in the shipped file is the default, and nothing is missing there.
 func TestShippedSettings(t *testing.T) {
-	lines := strings.Split(string(readFixture(t, "../packaging/etc/fnctl.yml")), "\n")
+	lines := strings.Split(string(readFixture(t, shippedSettings)), "\n")
 	for i, line := range lines {
 		if commented, found := strings.CutPrefix(line, "#"); found && !strings.HasPrefix(commented, " ") || strings.HasPrefix(line, "#  ") {
 			lines[i] = strings.TrimPrefix(line, "#")
 		}
 	}
-	settings, err := loadSettings(t, strings.Join(lines, "\n"))
-	if err != nil || settings != platform.DefaultSettings() {
-		t.Errorf("got %+v, %v, want %+v", settings, err, platform.DefaultSettings())
+	text := strings.Join(lines, "\n")
+	settings, err := loadSettings(t, text)
+	if want := platform.DefaultSettings(); err != "" || !reflect.DeepEqual(settings, want) {
+		t.Errorf("got %+v, %s, want %+v", settings, err, want)
+	}
+	var shipped map[string]any
+	if err := yaml.Unmarshal([]byte(text), &shipped); err != nil {
+		t.Fatal(err)
+	}
+	for path := range platform.SettingsDefaults() {
+		at := any(shipped)
+		for name := range strings.SplitSeq(path, ".") {
+			section, _ := at.(map[string]any)
+			at = section[name]
+		}
+		if at == nil {
+			t.Errorf("%s: %s is missing", shippedSettings, path)
+		}
+	}
+}
+
+const settingsManual = "../docs/fnctl.yml.md"
+
+func TestSettingsManualTable(t *testing.T) { compareTable(t, settingsManual, platform.SettingsTable()) }
+
+func TestSettingsManualExamples(t *testing.T) {
+	files := append(platform.SettingsExamples(), yamlBlocks(t, settingsManual)...)
+	for _, file := range files {
+		if _, err := loadSettings(t, file); err != "" {
+			t.Errorf("%s in\n%s", err, file)
+		}
+	}
+	if got, want := len(files), 15; got < want {
+		t.Errorf("got %d examples, want at least %d", got, want)
 	}
 }
 

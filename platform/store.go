@@ -16,7 +16,7 @@ var ErrNoFunction = errors.New("no such function")
 // Store is the service registry: functions, revisions and routes as files.
 type Store struct{ Paths Paths }
 
-// Functions lists the names of all functions that have a route, sorted.
+// Functions lists the names of all functions that have a route, sorted, those whose route is lost among them.
 func (s Store) Functions() ([]string, error) {
 	entries, err := os.ReadDir(s.Paths.Functions())
 	if errors.Is(err, fs.ErrNotExist) {
@@ -27,17 +27,25 @@ func (s Store) Functions() ([]string, error) {
 	}
 	var names []string
 	for _, entry := range entries {
-		if CheckName(entry.Name()) != nil {
-			continue
-		}
-		if _, err := os.Stat(s.Paths.Route(entry.Name())); err == nil {
+		if s.Has(entry.Name()) {
 			names = append(names, entry.Name())
 		}
 	}
 	return names, nil
 }
 
-// Route reads the route of a function. The error wraps ErrNoFunction if there is none.
+// Has tells whether a function has a route, though it may be damaged or lost.
+func (s Store) Has(name string) bool {
+	return CheckName(name) == nil && (exists(s.Paths.Route(name)) || exists(s.Paths.Routed(name)))
+}
+
+func exists(path string) bool {
+	_, err := os.Stat(path)
+	return err == nil
+}
+
+// Route reads the route of a function. The error wraps ErrNoFunction if there is none: a route that vanished without
+// RemoveRoute is another error.
 func (s Store) Route(name string) (Route, error) {
 	var route Route
 	if err := CheckName(name); err != nil {
@@ -45,7 +53,7 @@ func (s Store) Route(name string) (Route, error) {
 	}
 	err := readJSON(s.Paths.Route(name), &route)
 	if errors.Is(err, fs.ErrNotExist) {
-		return route, fmt.Errorf("%w: %s", ErrNoFunction, name)
+		return route, s.explainNoRoute(name)
 	}
 	if err == nil {
 		err = route.Check()
@@ -56,12 +64,50 @@ func (s Store) Route(name string) (Route, error) {
 	return route, err
 }
 
+func (s Store) explainNoRoute(name string) error {
+	if exists(s.Paths.Routed(name)) {
+		return fmt.Errorf("the route of %s is missing: there is no %s", name, s.Paths.Route(name))
+	}
+	return fmt.Errorf("%w: %s", ErrNoFunction, name)
+}
+
 // PutRoute replaces the route of a function. From then on the gateway sends new requests where it says.
 func (s Store) PutRoute(route Route) error {
 	if err := route.Check(); err != nil {
 		return err
 	}
-	return writeJSON(s.Paths.Route(route.Function), route, 0o644)
+	if err := writeJSON(s.Paths.Route(route.Function), route, 0o644); err != nil {
+		return err
+	}
+	if routed := s.Paths.Routed(route.Function); !exists(routed) {
+		return WriteFile(routed, nil, 0o644)
+	}
+	return nil
+}
+
+// RemoveRoute ends a function: no new request reaches it. It is no error if there is no route.
+func (s Store) RemoveRoute(name string) error {
+	if err := CheckName(name); err != nil {
+		return err
+	}
+	// In this order, so that a route which is removed is never taken for a lost one.
+	for _, path := range []string{s.Paths.Routed(name), s.Paths.Route(name)} {
+		if err := removeFile(path); err != nil {
+			return fmt.Errorf("remove the route of %s: %w", name, err)
+		}
+	}
+	return nil
+}
+
+// removeFile removes a file for good, if there is one.
+func removeFile(path string) error {
+	switch err := os.Remove(path); {
+	case errors.Is(err, fs.ErrNotExist):
+		return nil
+	case err != nil:
+		return err
+	}
+	return SyncDir(filepath.Dir(path))
 }
 
 // Revision reads one revision.

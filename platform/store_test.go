@@ -48,6 +48,52 @@ func TestStoreRoute(t *testing.T) {
 	}
 }
 
+// A route that vanishes is told from one that was removed.
+func TestStoreLostRoute(t *testing.T) {
+	store := newStore(t)
+	if err := os.MkdirAll(store.Paths.Function("ping"), 0o755); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := store.Route("ping"); !errors.Is(err, platform.ErrNoFunction) || store.Has("ping") {
+		t.Errorf("before its first route: got %v", err)
+	}
+	for range 2 {
+		if err := store.PutRoute(route("ping")); err != nil {
+			t.Fatal(err)
+		}
+		if err := os.Remove(store.Paths.Route("ping")); err != nil {
+			t.Fatal(err)
+		}
+		_, err := store.Route("ping")
+		if got, want := errorText(err), "the route of ping is missing: there is no "+store.Paths.Route("ping"); got != want || errors.Is(err, platform.ErrNoFunction) {
+			t.Errorf("got %q, want %q", got, want)
+		}
+		if names, err := store.Functions(); err != nil || strings.Join(names, " ") != "ping" || !store.Has("ping") {
+			t.Errorf("got functions %q, %v", names, err)
+		}
+	}
+	for range 2 {
+		if err := store.RemoveRoute("ping"); err != nil {
+			t.Fatal(err)
+		}
+		if _, err := store.Route("ping"); !errors.Is(err, platform.ErrNoFunction) || store.Has("ping") {
+			t.Errorf("removed: got %v", err)
+		}
+	}
+	if names, err := store.Functions(); err != nil || len(names) > 0 {
+		t.Errorf("got functions %q, %v", names, err)
+	}
+	if err := store.PutRoute(route("ping")); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.RemoveAll(store.Paths.Function("ping")); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := store.Route("ping"); !errors.Is(err, platform.ErrNoFunction) {
+		t.Errorf("without its directory: got %v", err)
+	}
+}
+
 func TestStoreRefusesDamagedRoutes(t *testing.T) {
 	store := newStore(t)
 	if err := os.MkdirAll(store.Paths.Function("ping"), 0o755); err != nil {

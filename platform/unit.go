@@ -20,6 +20,8 @@ func (u UnitStatus) Gone() bool {
 // ServiceStatus is what systemd says of a service.
 type ServiceStatus struct {
 	UnitStatus
+	// Load is loaded, or why systemd cannot use the unit: masked, not-found, bad-setting or error.
+	Load    string
 	MainPID int
 	// Result is success, or how the last run ended: exit-code, signal, oom-kill, timeout, …
 	Result string

@@ -1,0 +1,20 @@
+package gateway
+
+import "sync/atomic"
+
+// budget bounds something that is shared.
+type budget struct {
+	most int64
+	used atomic.Int64
+}
+
+// take reports false if there is not enough left.
+func (b *budget) take(n int64) bool {
+	if b.used.Add(n) <= b.most {
+		return true
+	}
+	b.used.Add(-n)
+	return false
+}
+
+func (b *budget) give(n int64) { b.used.Add(-n) }

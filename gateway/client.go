@@ -1,0 +1,45 @@
+package gateway
+
+import (
+	"time"
+
+	"github.com/fnctl/fnctl/gateway/wire"
+)
+
+// client is who a request comes from: a connection that speaks HTTP/1, or a stream of HTTP/2.
+type client interface {
+	// Read reads the content of the request. After io.EOF, trailer has its trailer.
+	Read(p []byte) (int, error)
+	trailer() []wire.Field
+	// takeContent appends the content if all of it has arrived already.
+	takeContent(dst []byte) (with []byte, whole bool)
+	// setReadDeadline bounds Read; interruptRead ends one that runs, and all that follow.
+	setReadDeadline(t time.Time)
+	interruptRead()
+
+	// inform sends an interim response.
+	inform(res *wire.Response) error
+	// respond begins the response. Nothing is sent before the next call.
+	respond(a *answer)
+	// write sends buf[wire.ChunkRoom:wire.ChunkRoom+n] as content; buf has at least two bytes more.
+	write(buf []byte, n int) error
+	// flush sends what has been written.
+	flush() error
+	// finish ends a response that is whole.
+	finish(trailer []wire.Field) error
+	// abort ends a response that is not, so that nobody takes it for whole.
+	abort()
+	// interruptWrite ends a write that waits for the client.
+	interruptWrite()
+}
+
+// answer is the head of a response.
+type answer struct {
+	status  int
+	reason  []byte
+	fields  []wire.Field // as the instance sent them
+	framing wire.Framing
+	length  int64 // what the head says of the length of the content, which it may not have; -1: nothing
+	id      string
+	cold    time.Duration
+}

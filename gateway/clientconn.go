@@ -1,0 +1,385 @@
+package gateway
+
+import (
+	"bytes"
+	"errors"
+	"io"
+	"net"
+	"net/http"
+	"os"
+	"strconv"
+	"sync"
+	"sync/atomic"
+	"syscall"
+	"time"
+
+	"github.com/fnctl/fnctl/gateway/wire"
+)
+
+const (
+	// writeRoom is how much of a response is collected before it is sent.
+	writeRoom = 16 << 10
+	// lingerTime is how long a connection that is closed with something unread is read on, and lingerContent how much:
+	// the kernel would reset it otherwise, and with that destroy the response on its way.
+	lingerTime    = time.Second
+	lingerContent = 4 << 20
+	// http2Preface begins a connection of HTTP/2 with prior knowledge (RFC 9113, section 3.4).
+	http2Preface = "PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"
+)
+
+// phase is what a connection of a client is used for at the moment.
+type phase int
+
+const (
+	waiting phase = iota // for the first byte of a request
+	reading              // the head of one
+	serving
+	tunneling // it is read all the time
+)
+
+// clientConn is the connection of a client that speaks HTTP/1.
+type clientConn struct {
+	net.Conn
+	gateway  *Gateway
+	raw      syscall.RawConn
+	origin   origin
+	accepted time.Time
+	token    uint64 // with hangups
+
+	reader  wire.Reader
+	req     wire.Request
+	content wire.Content
+	x       exchange
+	used    atomic.Bool // a request has come already
+	out     []byte      // of the response, not sent yet
+	chunked bool        // how the content of the response is sent
+	closing bool        // no request follows
+	ragged  bool        // the end of the connection is the end of the response
+
+	mu          sync.Mutex
+	phase       phase
+	gone        bool
+	interrupted bool // nothing more is read
+}
+
+func newClientConn(g *Gateway, conn net.Conn) *clientConn {
+	c := &clientConn{Conn: conn, gateway: g, accepted: time.Now(), origin: newOrigin(conn, g.cfg.TrustedProxies)}
+	c.reader.Reset(conn)
+	c.x.gateway, c.x.client, c.x.origin = g, c, &c.origin
+	if of, ok := conn.(syscall.Conn); ok {
+		c.raw, _ = of.SyscallConn()
+	}
+	return c
+}
+
+// serve answers the requests of the connection, one after the other. It reports false if the connection is to be served as
+// HTTP/2, by somebody else.
+func (c *clientConn) serve() (served bool) {
+	c.token = c.gateway.hangups.watch(c.Conn, c.hungUp)
+	for {
+		err := c.receive()
+		switch {
+		case errors.Is(err, errHTTP2):
+			c.gateway.hangups.unwatch(c.token)
+			return false
+		case err != nil:
+			c.reject(err)
+		default:
+			c.answer()
+		}
+		if c.closing || err != nil {
+			c.close()
+			return true
+		}
+	}
+}
+
+// hungUp is called when the client closes the connection, or its half of it.
+func (c *clientConn) hungUp() {
+	c.mu.Lock()
+	c.gone = true
+	running := c.phase == serving
+	c.mu.Unlock()
+	if running {
+		c.x.interrupt(errClientGone)
+	}
+}
+
+// errHTTP2 says that a connection begins as one of HTTP/2 does.
+var errHTTP2 = errors.New("the client speaks HTTP/2")
+
+// receive reads the head of the next request. The error is a *refusal for what is to be answered.
+func (c *clientConn) receive() error {
+	if err := c.await(); err != nil {
+		return err
+	}
+	c.enter(reading)
+	r := &c.reader
+	r.Discard(wire.SkipEmptyLine(r.Buffered()))
+	for scanned, late := 0, false; ; {
+		n, next, err := wire.HeadLength(r.Buffered(), scanned)
+		switch {
+		case !c.used.Load() && isPreface(r.Buffered()):
+			return errHTTP2
+		case err != nil:
+			return malformed(err)
+		case n > c.gateway.cfg.MaxHeaderBytes || n == 0 && len(r.Buffered()) > c.gateway.cfg.MaxHeaderBytes:
+			return headTooLarge()
+		case n > 0:
+			return c.parse(n)
+		}
+		scanned = next
+		if !late {
+			late = true
+			c.bound(time.Now().Add(c.gateway.cfg.ReadHeaderTimeout))
+		}
+		if err := r.Fill(); err != nil {
+			if errors.Is(err, os.ErrDeadlineExceeded) {
+				return headTooLate()
+			}
+			return err
+		}
+		if scanned == 0 {
+			r.Discard(wire.SkipEmptyLine(r.Buffered()))
+		}
+	}
+}
+
+func isPreface(b []byte) bool {
+	return len(b) >= len("PRI * HTTP/2.0\r\n") && bytes.HasPrefix(b, []byte("PRI * HTTP/2.0\r\n"))
+}
+
+func (c *clientConn) parse(n int) error {
+	c.used.Store(true)
+	if err := c.req.Parse(c.reader.Buffered()[:n]); err != nil {
+		return malformed(err)
+	}
+	c.reader.Discard(n)
+	c.content.Reset(&c.reader, c.req.Framing(), c.gateway.cfg.MaxHeaderBytes)
+	return nil
+}
+
+// await waits for the first bytes of a request, without a buffer: most connections are idle.
+func (c *clientConn) await() error {
+	if len(c.reader.Buffered()) > 0 {
+		return nil // pipelined
+	}
+	c.reader.Release()
+	patience := c.gateway.cfg.IdleTimeout
+	if !c.used.Load() {
+		patience = c.gateway.cfg.ReadHeaderTimeout
+	}
+	c.bound(time.Now().Add(patience))
+	c.enter(waiting)
+	if c.raw == nil {
+		return c.reader.Fill()
+	}
+	buf, n, err := c.gateway.buffers.read(c.raw, headRoom)
+	if err != nil {
+		return err
+	}
+	c.reader.Feed(buf[:n])
+	c.gateway.buffers.put(buf)
+	return nil
+}
+
+// enter begins a phase. A gateway that stops has dismissed the connections that waited, and waits for no other.
+func (c *clientConn) enter(p phase) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.phase = p
+	if p == waiting && c.used.Load() && c.gateway.clients.stopping.Load() {
+		c.closeRead()
+	}
+}
+
+// answer serves the request that was received.
+func (c *clientConn) answer() {
+	x := &c.x
+	x.begin(&c.req)
+	x.origin.protocol = "HTTP/1.1"
+	if c.req.Minor == 0 {
+		x.origin.protocol = "HTTP/1.0"
+	}
+	c.chunked, c.ragged, c.interrupted = false, false, false
+	c.enter(serving)
+	if c.wentAway() {
+		x.interrupt(errClientGone)
+	}
+	c.gateway.dispatch(x)
+	c.closing = c.closing || !c.req.KeepAlive || c.ragged || !c.content.Done()
+}
+
+func (c *clientConn) wentAway() bool {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.gone
+}
+
+// reject answers what is no request.
+func (c *clientConn) reject(err error) {
+	c.closing = true
+	var r *refusal
+	if !errors.As(err, &r) {
+		return
+	}
+	c.gateway.metrics.refused(r.code)
+	c.req = wire.Request{Minor: 1, Method: []byte(http.MethodGet), ContentLength: -1}
+	c.x.begin(&c.req)
+	_ = c.SetWriteDeadline(time.Now().Add(lingerTime))
+	c.x.tell(r)
+	c.content.Reset(&c.reader, wire.UntilClose(), 0) // there is more to come that nobody reads
+}
+
+// close closes the connection, and sees to it that the client can read what was sent.
+func (c *clientConn) close() {
+	defer c.Conn.Close()
+	defer c.reader.Release()
+	c.gateway.hangups.unwatch(c.token)
+	if c.content.Done() || c.wentAway() {
+		return
+	}
+	half, ok := c.Conn.(interface{ CloseWrite() error })
+	if !ok || half.CloseWrite() != nil {
+		return
+	}
+	_ = c.SetReadDeadline(time.Now().Add(lingerTime))
+	_, _ = io.CopyN(io.Discard, c.Conn, lingerContent)
+}
+
+// Read reads the content of the request.
+func (c *clientConn) Read(p []byte) (int, error) { return c.content.Read(p) }
+
+func (c *clientConn) trailer() []wire.Field { return c.content.Trailer() }
+
+// takeContent implements client: the head and the content of a small request are sent with one write.
+func (c *clientConn) takeContent(dst []byte) (with []byte, whole bool) {
+	if c.content.Done() {
+		return dst, true
+	}
+	n, known := c.req.Framing().Length()
+	if !known || n > int64(len(c.reader.Buffered())) {
+		return dst, false
+	}
+	dst = append(dst, c.reader.Buffered()[:n]...)
+	c.reader.Discard(int(n))
+	c.content.Reset(&c.reader, wire.None(), 0)
+	return dst, true
+}
+
+func (c *clientConn) bound(t time.Time) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if !c.interrupted {
+		_ = c.SetReadDeadline(t) // a closed connection fails at once
+	}
+}
+
+func (c *clientConn) setReadDeadline(t time.Time) { c.bound(t) }
+
+func (c *clientConn) interruptRead() {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.interrupted = true
+	_ = c.SetReadDeadline(past)
+}
+
+func (c *clientConn) interruptWrite() { _ = c.SetWriteDeadline(past) }
+
+// inform implements client.
+func (c *clientConn) inform(res *wire.Response) error {
+	if c.req.Minor == 0 {
+		return nil // it knows no interim responses
+	}
+	c.out = wire.AppendStatusLine(c.out, res.Status, res.Reason)
+	endToEnd(res.Fields, isOurResponseField, func(f wire.Field) { c.out = wire.AppendField(c.out, f.Name, f.Value) })
+	c.out = wire.AppendEnd(c.out)
+	return c.flush()
+}
+
+// respond implements client.
+func (c *clientConn) respond(a *answer) {
+	_ = c.SetWriteDeadline(c.x.until())
+	// What is not read by an attempt is not read by anyone.
+	unread := c.x.content && c.x.attempt == nil && !c.content.Done()
+	c.closing = c.closing || unread || !c.req.KeepAlive || c.gateway.clients.stopping.Load()
+	dst := wire.AppendStatusLine(c.out, a.status, a.reason)
+	a.eachResponseField(func(name, value []byte) { dst = wire.AppendField(dst, name, value) })
+	if !has(a.fields, "date") {
+		dst = wire.AppendField(dst, "Date", c.gateway.date.now())
+	}
+	c.out = wire.AppendEnd(c.appendFraming(dst, a))
+}
+
+// appendFraming says how the content is sent, and what becomes of the connection.
+func (c *clientConn) appendFraming(dst []byte, a *answer) []byte {
+	length, known := a.framing.Length()
+	switch {
+	case a.status == http.StatusSwitchingProtocols:
+		dst = wire.AppendField(dst, "Connection", "Upgrade")
+		return wire.AppendField(dst, "Upgrade", values(a.fields, "upgrade"))
+	case a.framing.IsNone() && a.length >= 0:
+		dst = wire.AppendField(dst, "Content-Length", strconv.FormatInt(a.length, 10))
+	case known:
+		dst = wire.AppendField(dst, "Content-Length", strconv.FormatInt(length, 10))
+	case a.framing.IsNone():
+	case c.req.Minor == 0:
+		c.closing, c.ragged = true, true
+	default:
+		c.chunked = true
+		dst = wire.AppendField(dst, "Transfer-Encoding", "chunked")
+	}
+	switch {
+	case c.closing:
+		dst = wire.AppendField(dst, "Connection", "close")
+	case c.req.Minor == 0:
+		dst = wire.AppendField(dst, "Connection", "keep-alive")
+	}
+	return dst
+}
+
+// write implements client.
+func (c *clientConn) write(buf []byte, n int) error {
+	piece := buf[wire.ChunkRoom : wire.ChunkRoom+n]
+	if c.chunked {
+		piece = wire.FrameChunk(buf, n)
+	}
+	if len(c.out)+len(piece) <= writeRoom {
+		c.out = append(c.out, piece...)
+		return nil
+	}
+	if err := c.flush(); err != nil {
+		return err
+	}
+	_, err := c.Conn.Write(piece)
+	return err
+}
+
+// flush implements client.
+func (c *clientConn) flush() error {
+	if len(c.out) == 0 {
+		return nil
+	}
+	_, err := c.Conn.Write(c.out)
+	if c.out = c.out[:0]; cap(c.out) > writeRoom {
+		c.out = nil
+	}
+	return err
+}
+
+// finish implements client.
+func (c *clientConn) finish(trailer []wire.Field) error {
+	if c.chunked {
+		c.out = wire.AppendLastChunk(c.out, trailer)
+	}
+	return c.flush()
+}
+
+// abort implements client.
+func (c *clientConn) abort() {
+	c.closing = true
+	_ = c.flush() // what came is the client's
+	if tcp, ok := c.Conn.(*net.TCPConn); ok && c.ragged {
+		_ = tcp.SetLinger(0) // so that the end does not look like one
+	}
+}

@@ -1,0 +1,331 @@
+package gateway_test
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"net/netip"
+	"os"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/fnctl/fnctl/gateway"
+	"github.com/fnctl/fnctl/platform"
+)
+
+// limited is a world with one function, ping, behind a gateway that is set up in another way.
+func limited(t *testing.T, h http.HandlerFunc, adjust func(*gateway.Config), shares ...func(*platform.TrafficShare)) *world {
+	t.Helper()
+	w := newWorld(t, adjust)
+	w.route(ping, shares...)
+	w.arm(ping, 1).serve(t, h)
+	return w
+}
+
+// drip sends a byte every 20 ms until that is not possible any more, or the rest is empty.
+func drip(c net.Conn, text string) {
+	for _, b := range []byte(text) {
+		if _, err := c.Write([]byte{b}); err != nil {
+			return
+		}
+		time.Sleep(20 * time.Millisecond)
+	}
+}
+
+// A client that sends its head byte by byte is told so, and cut off, in time; so is one that sends nothing at all.
+func TestSlowHead(t *testing.T) {
+	const limit = 300 * time.Millisecond
+	w := limited(t, func(http.ResponseWriter, *http.Request) {}, func(cfg *gateway.Config) { cfg.ReadHeaderTimeout = limit })
+	for name, text := range map[string]string{"request line": strings.Repeat("G", 1000), "fields": "GET / HTTP/1.1\r\nX: " + strings.Repeat("x", 1000), "nothing": ""} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			c, r := w.dial(t)
+			began := time.Now()
+			head, rest := text[:len(text)/2], text[len(text)/2:]
+			go func() {
+				io.WriteString(c, head)
+				drip(c, rest)
+			}()
+			answer, err := io.ReadAll(r)
+			if took := time.Since(began); took < limit/2 || took > limit+2*time.Second {
+				t.Errorf("it took %v", took)
+			}
+			if len(answer) > 0 && !strings.HasPrefix(string(answer), "HTTP/1.1 408 ") || len(answer) == 0 && text != "" {
+				t.Errorf("got %q, %v", answer, err)
+			}
+		})
+	}
+}
+
+// The preface of HTTP/2 has the same time.
+func TestSlowHeadOfHTTP2(t *testing.T) {
+	w := limited(t, func(http.ResponseWriter, *http.Request) {}, func(cfg *gateway.Config) {
+		cfg.ReadHeaderTimeout, cfg.IdleTimeout = 300*time.Millisecond, 300*time.Millisecond
+	})
+	for _, text := range []string{"PRI * HTTP/2.0\r\n\r", "PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"} {
+		c, r := w.dial(t)
+		began := time.Now()
+		io.WriteString(c, text)
+		if _, err := io.Copy(io.Discard, r); errors.Is(err, os.ErrDeadlineExceeded) || time.Since(began) > 5*time.Second {
+			t.Errorf("%q: open after %v", text, time.Since(began))
+		}
+	}
+}
+
+// An idle connection is closed in time, and not before.
+func TestIdleConnection(t *testing.T) {
+	w := limited(t, echo("1").ServeHTTP, func(cfg *gateway.Config) { cfg.IdleTimeout = 300 * time.Millisecond })
+	c, r := w.dial(t)
+	for range 3 {
+		io.WriteString(c, getX)
+		if status, body := nextAnswer(t, r); status != http.StatusOK || body != "1" {
+			t.Fatalf("got %d %q", status, body)
+		}
+		time.Sleep(100 * time.Millisecond)
+	}
+	began := time.Now()
+	if b, err := r.ReadByte(); err != io.EOF || time.Since(began) > 2*time.Second {
+		t.Errorf("got %v, %v after %v", b, err, time.Since(began))
+	}
+}
+
+func inSeconds(seconds float64) func(*platform.TrafficShare) {
+	return func(s *platform.TrafficShare) { s.TimeoutSeconds = seconds }
+}
+
+// A client that sends its content byte by byte is cut off when the time of its request is over, and the app is free again.
+func TestSlowContent(t *testing.T) {
+	ended := make(chan error, 1)
+	w := limited(t, func(w http.ResponseWriter, r *http.Request) {
+		_, err := io.Copy(io.Discard, r.Body)
+		ended <- err
+	}, func(*gateway.Config) {}, inSeconds(0.4))
+	c, r := w.dial(t)
+	began := time.Now()
+	io.WriteString(c, "POST /x HTTP/1.1\r\nHost: ping.localhost\r\nContent-Length: 1000\r\n\r\n")
+	go drip(c, strings.Repeat("x", 1000))
+	res, err := http.ReadResponse(r, nil)
+	if err != nil || res.StatusCode != http.StatusGatewayTimeout && res.StatusCode != http.StatusRequestTimeout {
+		t.Fatalf("got %+v, %v", res, err)
+	}
+	if _, err := io.ReadAll(r); errors.Is(err, os.ErrDeadlineExceeded) || time.Since(began) > 3*time.Second {
+		t.Errorf("open after %v, %v", time.Since(began), err)
+	}
+	select {
+	case err := <-ended:
+		if err == nil {
+			t.Error("the app got a whole request")
+		}
+	case <-time.After(3 * time.Second):
+		t.Error("the app still waits for the rest")
+	}
+	w.eventually("nothing is in flight", func() bool { return w.metric(platform.MetricInstanceInFlight) == 0 })
+}
+
+// A client that does not read its response is cut off when the time of its request is over.
+func TestClientThatReadsNothing(t *testing.T) {
+	for name, request := range map[string]string{"GET": "", "while it sends": "POST"} {
+		t.Run(name, func(t *testing.T) {
+			ended := make(chan error, 1)
+			w := limited(t, func(w http.ResponseWriter, r *http.Request) {
+				http.NewResponseController(w).EnableFullDuplex()
+				_, err := io.Copy(w, io.LimitReader(zeros{}, 1<<30))
+				ended <- err
+			}, func(*gateway.Config) {}, inSeconds(0.5))
+			c, _ := w.dial(t)
+			c.SetReadBuffer(4096)
+			if request == "" {
+				io.WriteString(c, getX)
+			} else {
+				io.WriteString(c, "POST /x HTTP/1.1\r\nHost: ping.localhost\r\nContent-Length: 1000\r\n\r\nx")
+			}
+			select {
+			case err := <-ended:
+				if err == nil {
+					t.Error("the app could send everything")
+				}
+			case <-time.After(5 * time.Second):
+				t.Fatal("the app still sends")
+			}
+			w.eventually("nothing is in flight", func() bool { return w.metric(platform.MetricInstanceInFlight) == 0 })
+			if n := w.metric(gateway.MetricAborted); n != 1 {
+				t.Errorf("%v requests were counted as broken off, want 1", n)
+			}
+		})
+	}
+}
+
+// Content that is too long is refused, at once if its length is known, and else when there is too much of it.
+func TestContentTooLarge(t *testing.T) {
+	var app ledger
+	w := limited(t, app.ServeHTTP, func(*gateway.Config) {}, func(s *platform.TrafficShare) { s.MaxBodyBytes = 10 })
+	const head = "POST /x HTTP/1.1\r\nHost: ping.localhost\r\n"
+	for name, test := range map[string]struct {
+		request string
+		status  int
+	}{
+		"length":            {head + "Content-Length: 11\r\n\r\nhello hello", 413},
+		"length, unsent":    {head + "Content-Length: 1000000000000\r\n\r\n", 413},
+		"length, 100":       {head + "Content-Length: 11\r\nExpect: 100-continue\r\n\r\n", 413},
+		"chunks":            {head + "Transfer-Encoding: chunked\r\n\r\n6\r\nhello \r\n5\r\nhello\r\n0\r\n\r\n", 413},
+		"chunks, not ended": {head + "Transfer-Encoding: chunked\r\n\r\nb\r\nhello hello\r\n", 413},
+		"just fits":         {head + "Content-Length: 10\r\n\r\nhello hell", 200},
+		"just fits, chunks": {head + "Transfer-Encoding: chunked\r\n\r\n5\r\nhello\r\n5\r\n hell\r\n0\r\n\r\n", 200},
+	} {
+		t.Run(name, func(t *testing.T) {
+			c, r := w.dial(t)
+			io.WriteString(c, test.request)
+			if status, body := nextAnswer(t, r); status != test.status {
+				t.Errorf("got %d %q", status, body)
+			}
+			if seen := app.take(); (len(seen) == 1) != (test.status == http.StatusOK) {
+				t.Errorf("the app saw %q", seen)
+			}
+			if test.status != http.StatusOK {
+				if _, err := r.ReadByte(); err == nil || errors.Is(err, os.ErrDeadlineExceeded) {
+					t.Errorf("the connection is open: %v", err)
+				}
+			}
+		})
+	}
+	h2 := dialHTTP2(t, w)
+	if status := h2.send(h2.fields(), "hello hello"); status != "413" {
+		t.Errorf("HTTP/2: got %s", status)
+	}
+}
+
+func TestHeadTooLarge(t *testing.T) {
+	var app ledger
+	w := limited(t, app.ServeHTTP, func(cfg *gateway.Config) { cfg.MaxHeaderBytes = 4 << 10 })
+	field := func(size int) string {
+		return "GET /x HTTP/1.1\r\nHost: ping.localhost\r\nX: " + strings.Repeat("x", size) + "\r\n\r\n"
+	}
+	for size, want := range map[int]int{3000: 200, 5000: 431, 1 << 20: 431} {
+		c, r := w.dial(t)
+		go io.WriteString(c, field(size))
+		if status, body := nextAnswer(t, r); status != want {
+			t.Errorf("%d bytes: got %d %q", size, status, body)
+		}
+	}
+	h2 := dialHTTP2(t, w)
+	if status := h2.send(h2.fields("x", strings.Repeat("x", 20_000)), ""); status == "200" {
+		t.Error("HTTP/2: 20,000 bytes got 200")
+	}
+}
+
+// Connections above the limit are told so and closed; when others have gone, there is room again.
+func TestConnectionLimits(t *testing.T) {
+	trusted := netip.MustParsePrefix("127.0.0.1/32")
+	for name, test := range map[string]struct {
+		adjust  func(*gateway.Config)
+		refused int // 0: not at all
+	}{
+		"total":         {func(cfg *gateway.Config) { cfg.MaxConnections = 3 }, http.StatusServiceUnavailable},
+		"of an address": {func(cfg *gateway.Config) { cfg.MaxConnectionsPerAddress = 3 }, http.StatusTooManyRequests},
+		"of a trusted proxy": {func(cfg *gateway.Config) {
+			cfg.MaxConnectionsPerAddress, cfg.TrustedProxies = 3, []netip.Prefix{trusted}
+		}, 0},
+		"total, if it trusts": {func(cfg *gateway.Config) { cfg.MaxConnections, cfg.TrustedProxies = 3, []netip.Prefix{trusted} }, http.StatusServiceUnavailable},
+	} {
+		t.Run(name, func(t *testing.T) {
+			w := limited(t, echo("1").ServeHTTP, test.adjust)
+			ask := func() (*net.TCPConn, *http.Response) {
+				c, r := w.dial(t)
+				io.WriteString(c, getX)
+				res, err := http.ReadResponse(r, nil)
+				if err != nil {
+					t.Fatal(err)
+				}
+				io.Copy(io.Discard, res.Body)
+				return c, res
+			}
+			var open []*net.TCPConn
+			for range 3 {
+				c, res := ask()
+				open = append(open, c)
+				if res.StatusCode != http.StatusOK {
+					t.Fatalf("got %+v", res)
+				}
+			}
+			_, res := ask()
+			if test.refused == 0 {
+				if res.StatusCode != http.StatusOK {
+					t.Errorf("got %+v", res)
+				}
+				return
+			}
+			if res.StatusCode != test.refused || !res.Close || res.Header.Get("Retry-After") == "" {
+				t.Errorf("got %+v", res)
+			}
+			open[0].Close()
+			w.eventually("there is room again", func() bool { _, res := ask(); return res.StatusCode == http.StatusOK })
+		})
+	}
+}
+
+// X-Forwarded fields are the gateway's own, unless a trusted proxy sends them.
+func TestForwardedFields(t *testing.T) {
+	const given = "X-Forwarded-For: 6.6.6.6\r\nX-Forwarded-For: 7.7.7.7, 8.8.8.8\r\nX-Forwarded-Proto: https\r\nX-Forwarded-Host: example.com\r\nForwarded: for=6.6.6.6\r\nX-Real-Ip: 6.6.6.6\r\n"
+	for name, test := range map[string]struct {
+		trusted []netip.Prefix
+		given   string
+		want    map[string]string
+	}{
+		"nobody is trusted": {nil, given, map[string]string{"X-Forwarded-For": "127.0.0.1", "X-Forwarded-Proto": "http", "X-Forwarded-Host": "ping.localhost", "Forwarded": ""}},
+		"another is trusted": {[]netip.Prefix{netip.MustParsePrefix("10.0.0.0/8"), netip.MustParsePrefix("::1/128")}, given,
+			map[string]string{"X-Forwarded-For": "127.0.0.1", "X-Forwarded-Proto": "http", "X-Forwarded-Host": "ping.localhost"}},
+		"the peer is trusted": {[]netip.Prefix{netip.MustParsePrefix("127.0.0.0/8")}, given,
+			map[string]string{"X-Forwarded-For": "6.6.6.6, 7.7.7.7, 8.8.8.8, 127.0.0.1", "X-Forwarded-Proto": "https", "X-Forwarded-Host": "example.com"}},
+		"a trusted peer says nothing": {[]netip.Prefix{netip.MustParsePrefix("127.0.0.0/8")}, "",
+			map[string]string{"X-Forwarded-For": "127.0.0.1", "X-Forwarded-Proto": "http", "X-Forwarded-Host": "ping.localhost"}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			var got http.Header
+			w := limited(t, func(_ http.ResponseWriter, r *http.Request) { got = r.Header }, func(cfg *gateway.Config) { cfg.TrustedProxies = test.trusted })
+			c, r := w.dial(t)
+			io.WriteString(c, "GET /x HTTP/1.1\r\nHost: ping.localhost\r\n"+test.given+"\r\n")
+			if status, _ := nextAnswer(t, r); status != http.StatusOK {
+				t.Fatalf("got %d", status)
+			}
+			for field, want := range test.want {
+				if strings.Join(got[field], ", ") != want {
+					t.Errorf("%s: got %q, want %q", field, got[field], want)
+				}
+			}
+		})
+	}
+}
+
+// A response whose head does not come in time is refused, and one that stops is cut.
+func TestAppThatFallsSilent(t *testing.T) {
+	release := make(chan bool)
+	w := limited(t, func(w http.ResponseWriter, r *http.Request) {
+		if r.URL.Path == "/stops" {
+			fmt.Fprint(w, "so far")
+			http.NewResponseController(w).Flush()
+		}
+		select {
+		case <-release:
+		case <-r.Context().Done():
+		}
+	}, func(*gateway.Config) {}, func(s *platform.TrafficShare) { s.ResponseStartTimeoutSeconds, s.IdleTimeoutSeconds = 0.3, 0.3 })
+	defer close(release)
+	began := time.Now()
+	if got := w.get("ping", "/silent"); got.status != http.StatusGatewayTimeout || got.err != nil {
+		t.Errorf("got %+v", got)
+	}
+	if got := w.get("ping", "/stops"); got.status != http.StatusOK || got.body != "so far" || got.err == nil {
+		t.Errorf("got %+v", got)
+	}
+	if took := time.Since(began); took < 600*time.Millisecond || took > 4*time.Second {
+		t.Errorf("both took %v", took)
+	}
+	c, r := w.dial(t)
+	io.WriteString(c, "GET /stops HTTP/1.1\r\nHost: ping.localhost\r\n\r\n")
+	if rest, err := io.ReadAll(r); errors.Is(err, os.ErrDeadlineExceeded) || strings.HasSuffix(string(rest), "0\r\n\r\n") {
+		t.Errorf("got %q, %v", rest, err)
+	}
+}

@@ -1,0 +1,84 @@
+package gateway
+
+import (
+	"errors"
+	"io/fs"
+	"log/slog"
+	"path/filepath"
+
+	"github.com/fsnotify/fsnotify"
+
+	"github.com/fnctl/fnctl/platform"
+)
+
+// failureSink is told of revisions whose instances cannot start. It may be told the same again.
+type failureSink interface {
+	failed(id platform.RevisionID, reason string)
+	recovered(id platform.RevisionID)
+}
+
+// failures follows the directory in which the activator says which revisions cannot start.
+type failures struct {
+	store platform.Store
+	sink  failureSink
+	log   *slog.Logger
+	known map[platform.RevisionID]bool
+}
+
+func newFailures(cfg Config, sink failureSink) *failures {
+	return &failures{store: platform.Store{Paths: cfg.Paths}, sink: sink, log: cfg.Logger, known: make(map[platform.RevisionID]bool)}
+}
+
+// Dir implements platform.Follower.
+func (f *failures) Dir() string { return f.store.Paths.Failures() }
+
+// Watch implements platform.Follower.
+func (f *failures) Watch(w *fsnotify.Watcher) error { return w.Add(f.Dir()) }
+
+// Resync implements platform.Follower.
+func (f *failures) Resync() {
+	ids, err := f.store.Paths.ListFailures()
+	if err != nil {
+		// Whatever is known stays; the first proof of an instance takes it back anyway.
+		f.log.Error("list the failures", "err", err)
+		return
+	}
+	gone := f.known
+	f.known = make(map[platform.RevisionID]bool, len(ids))
+	for _, id := range ids {
+		delete(gone, id)
+		f.read(id)
+	}
+	for id := range gone {
+		f.sink.recovered(id)
+	}
+}
+
+// Changed implements platform.Follower.
+func (f *failures) Changed(_ *fsnotify.Watcher, events []fsnotify.Event) {
+	changed := make(map[platform.RevisionID]bool)
+	for _, event := range events {
+		if id, ok := platform.ParseFailureFile(filepath.Base(event.Name)); ok {
+			changed[id] = true
+		}
+	}
+	for id := range changed {
+		f.read(id)
+	}
+}
+
+// read tells the sink what the file of a revision says now. One that cannot be read says nothing: then requests wait, as
+// they do for a revision that starts.
+func (f *failures) read(id platform.RevisionID) {
+	failure, err := f.store.Failure(id)
+	if err == nil {
+		f.known[id] = true
+		f.sink.failed(id, failure.Reason)
+		return
+	}
+	if !errors.Is(err, fs.ErrNotExist) {
+		f.log.Error("read a failure", "function", id.Function, "revision", id.String(), "err", err)
+	}
+	delete(f.known, id)
+	f.sink.recovered(id)
+}

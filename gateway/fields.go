@@ -1,0 +1,134 @@
+package gateway
+
+import (
+	"bytes"
+	"slices"
+	"strings"
+
+	"github.com/fnctl/fnctl/gateway/wire"
+)
+
+const (
+	headerColdStart = "Fnctl-Cold-Start"
+	headerRequestID = "X-Request-Id"
+)
+
+// endToEnd tells the fields of a message that go through: neither those that are for this connection only, nor those that
+// are for the gateway to set.
+func endToEnd(fields []wire.Field, ours func(name []byte) bool, each func(wire.Field)) {
+	var nominated []byte
+	for _, f := range fields {
+		if f.Is("connection") {
+			nominated = append(append(nominated, f.Value...), ',')
+		}
+	}
+	if plain(nominated) {
+		nominated = nil
+	}
+	for _, f := range fields {
+		if !wire.HopByHop(f.Name) && !ours(f.Name) && (nominated == nil || !wire.ListHas(nominated, string(f.Name))) {
+			each(f)
+		}
+	}
+}
+
+// plain says whether a Connection field has nothing but the words that are not names of other fields that may go through.
+func plain(nominated []byte) bool {
+	for len(nominated) > 0 {
+		word, rest, _ := bytes.Cut(nominated, []byte(","))
+		nominated = rest
+		switch word = bytes.TrimSpace(word); {
+		case len(word) == 0, bytes.EqualFold(word, []byte("close")), bytes.EqualFold(word, []byte("keep-alive")), bytes.EqualFold(word, []byte("upgrade")):
+		default:
+			return false
+		}
+	}
+	return true
+}
+
+// withoutOurs leaves out of a trailer what is for the gateway to set.
+func withoutOurs(trailer []wire.Field) []wire.Field {
+	return slices.DeleteFunc(trailer, func(f wire.Field) bool { return isOurRequestField(f.Name) })
+}
+
+// has says whether a field is there.
+func has(fields []wire.Field, name string) bool {
+	return slices.ContainsFunc(fields, func(f wire.Field) bool { return f.Is(name) })
+}
+
+// isFraming says whether a field tells how a message is sent, which is for who sends it.
+func isFraming(name []byte) bool {
+	return len(name) == len("content-length") && bytes.EqualFold(name, []byte("content-length"))
+}
+
+// isOurRequestField says whether a field of a request is for the gateway to set, and not for the outside. Apps that know
+// fields as CGI variables cannot tell an underscore from a hyphen.
+func isOurRequestField(name []byte) bool {
+	switch name[0] | 0x20 {
+	case 'h':
+		return len(name) == 4 && bytes.EqualFold(name, []byte("host"))
+	case 'c':
+		return isFraming(name)
+	case 'f':
+		return hasPrefix(name, "forwarded") && len(name) == len("forwarded") || hasPrefix(name, "fnctl-")
+	case 'x':
+		return hasPrefix(name, "x-forwarded-") || hasPrefix(name, "x-request-id")
+	}
+	return false
+}
+
+// isOurResponseField says the same of a response.
+func isOurResponseField(name []byte) bool {
+	switch name[0] | 0x20 {
+	case 'c':
+		return isFraming(name)
+	case 'f':
+		return hasPrefix(name, "fnctl-cold-start")
+	case 'x':
+		return hasPrefix(name, "x-request-id")
+	}
+	return false
+}
+
+// hasPrefix compares without case, and takes an underscore for a hyphen.
+func hasPrefix(name []byte, prefix string) bool {
+	if len(name) < len(prefix) {
+		return false
+	}
+	for i := range len(prefix) {
+		c := name[i]
+		switch {
+		case c == '_':
+			c = '-'
+		case 'A' <= c && c <= 'Z':
+			c |= 0x20
+		}
+		if c != prefix[i] {
+			return false
+		}
+	}
+	return true
+}
+
+// find returns the value of a field that is there once.
+func find(fields []wire.Field, name string) (value []byte, once bool) {
+	n := 0
+	for _, f := range fields {
+		if f.Is(name) {
+			value = f.Value
+			n++
+		}
+	}
+	return value, n == 1
+}
+
+// values lists all values of a field.
+func values(fields []wire.Field, name string) string {
+	var all []string
+	for _, f := range fields {
+		if f.Is(name) {
+			all = append(all, string(f.Value))
+		}
+	}
+	return strings.Join(all, ", ")
+}

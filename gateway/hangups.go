@@ -1,0 +1,117 @@
+package gateway
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net"
+	"os"
+	"sync"
+	"syscall"
+
+	"golang.org/x/sys/unix"
+)
+
+// hangups tells when the other end of a connection has closed it, while nobody reads from that: of a client whose request
+// runs, and of an instance whose connection is idle. Go tells only who reads, and a read would take away what belongs to
+// the next message; so the connections are registered with a second epoll instance, which asks for nothing but their end.
+// That costs one system call per connection, and none per request.
+type hangups struct {
+	file *os.File // the epoll instance; it is waited for like a connection
+	raw  syscall.RawConn
+	fd   int
+
+	mu      sync.Mutex
+	last    uint64
+	watched map[uint64]func()
+}
+
+func newHangups() (*hangups, error) {
+	fd, err := unix.EpollCreate1(unix.EPOLL_CLOEXEC)
+	if err != nil {
+		return nil, fmt.Errorf("create an epoll instance: %w", err)
+	}
+	if err := unix.SetNonblock(fd, true); err != nil {
+		unix.Close(fd)
+		return nil, fmt.Errorf("create an epoll instance: %w", err)
+	}
+	h := &hangups{file: os.NewFile(uintptr(fd), "hangups"), fd: fd, watched: make(map[uint64]func())}
+	if h.raw, err = h.file.SyscallConn(); err != nil {
+		h.file.Close()
+		return nil, fmt.Errorf("wait for an epoll instance: %w", err)
+	}
+	return h, nil
+}
+
+// watch calls a function, which must not block, when the other end closes the connection. It is called once at most, and not
+// after unwatch has returned unless it runs then. A connection that cannot be watched is one whose end is seen later.
+func (h *hangups) watch(conn net.Conn, gone func()) (token uint64) {
+	if h == nil {
+		return 0
+	}
+	of, ok := conn.(syscall.Conn)
+	if !ok {
+		return 0
+	}
+	raw, err := of.SyscallConn()
+	if err != nil {
+		return 0
+	}
+	h.mu.Lock()
+	h.last++
+	token = h.last
+	h.watched[token] = gone
+	h.mu.Unlock()
+	event := unix.EpollEvent{Events: unix.EPOLLRDHUP | unix.EPOLLET, Fd: int32(token), Pad: int32(token >> 32)}
+	var added error
+	err = raw.Control(func(fd uintptr) { added = unix.EpollCtl(h.fd, unix.EPOLL_CTL_ADD, int(fd), &event) })
+	if err != nil || added != nil {
+		h.unwatch(token)
+		return 0
+	}
+	return token
+}
+
+// unwatch forgets a connection. The kernel does when it is closed.
+func (h *hangups) unwatch(token uint64) {
+	if h == nil || token == 0 {
+		return
+	}
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	delete(h.watched, token)
+}
+
+// Run tells until the context ends.
+func (h *hangups) Run(ctx context.Context) error {
+	stop := context.AfterFunc(ctx, func() { h.file.Close() })
+	defer stop()
+	var events [128]unix.EpollEvent
+	for {
+		n := 0
+		var failed error
+		err := h.raw.Read(func(fd uintptr) bool {
+			n, failed = unix.EpollWait(int(fd), events[:], 0)
+			return n > 0 || failed != nil && !errors.Is(failed, unix.EINTR)
+		})
+		if ctx.Err() != nil {
+			return nil
+		}
+		if err = errors.Join(err, failed); err != nil {
+			return fmt.Errorf("wait for hangups: %w", err)
+		}
+		for _, event := range events[:n] {
+			h.tell(uint64(uint32(event.Fd)) | uint64(uint32(event.Pad))<<32)
+		}
+	}
+}
+
+func (h *hangups) tell(token uint64) {
+	h.mu.Lock()
+	gone := h.watched[token]
+	delete(h.watched, token)
+	h.mu.Unlock()
+	if gone != nil {
+		gone()
+	}
+}

@@ -1,0 +1,102 @@
+package platform_test
+
+import (
+	"errors"
+	"io/fs"
+	"os"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/fnctl/fnctl/platform"
+)
+
+func TestFailure(t *testing.T) {
+	store := platform.Store{Paths: platform.Paths{Root: t.TempDir()}}
+	id := platform.RevisionID{Function: "my-app", Number: 12}
+	if _, err := store.Failure(id); !errors.Is(err, fs.ErrNotExist) {
+		t.Errorf("nothing was written: got %v", err)
+	}
+	if err := store.RemoveFailure(id); err != nil {
+		t.Errorf("nothing is to be removed: %v", err)
+	}
+	// The directory need not exist.
+	put := platform.Failure{Revision: id, Since: time.Unix(1_700_000_000, 0).UTC(), Reason: "exited with status 1"}
+	for _, reason := range []string{put.Reason, "exited with status 1, 2 times in a row"} {
+		put.Reason = reason
+		if err := store.PutFailure(put); err != nil {
+			t.Fatal(err)
+		}
+		if got, err := store.Failure(id); got != put || err != nil {
+			t.Errorf("got %+v, %v, want %+v", got, err, put)
+		}
+	}
+	if info, err := os.Stat(store.Paths.Failure(id)); err != nil || info.Mode().Perm() != 0o644 {
+		t.Errorf("the gateway must be able to read it: %v, %v", info.Mode(), err)
+	}
+	if ids, err := store.Paths.ListFailures(); err != nil || !slices.Equal(ids, []platform.RevisionID{id}) {
+		t.Errorf("got %v, %v", ids, err)
+	}
+	if err := store.RemoveFailure(id); err != nil {
+		t.Fatal(err)
+	}
+	if ids, err := store.Paths.ListFailures(); err != nil || len(ids) > 0 {
+		t.Errorf("got %v, %v", ids, err)
+	}
+}
+
+// Whatever systemd says, it ends as one line in the response to a client.
+func TestFailureIsOneLine(t *testing.T) {
+	store := platform.Store{Paths: platform.Paths{Root: t.TempDir()}}
+	id := platform.RevisionID{Function: "ping", Number: 1}
+	for _, reason := range []string{"a\nb\r\nSet-Cookie: x", "\x1b[31m\x00", "\xff\xfe", strings.Repeat("é", 1000)} {
+		if err := store.PutFailure(platform.Failure{Revision: id, Reason: reason}); err != nil {
+			t.Fatal(err)
+		}
+		got, err := store.Failure(id)
+		if err != nil || len(got.Reason) > 310 || strings.ContainsAny(got.Reason, "\r\n\x00\x1b") {
+			t.Errorf("%q: got %q, %v", reason, got.Reason, err)
+		}
+	}
+}
+
+func TestFailureOfAnother(t *testing.T) {
+	store := platform.Store{Paths: platform.Paths{Root: t.TempDir()}}
+	ping := platform.RevisionID{Function: "ping", Number: 1}
+	if err := store.PutFailure(platform.Failure{Revision: ping, Reason: "x"}); err != nil {
+		t.Fatal(err)
+	}
+	other := platform.RevisionID{Function: "ping", Number: 2}
+	if err := os.Rename(store.Paths.Failure(ping), store.Paths.Failure(other)); err != nil {
+		t.Fatal(err)
+	}
+	if got, err := store.Failure(other); err == nil {
+		t.Errorf("got %+v", got)
+	}
+}
+
+func TestHowAServiceEnded(t *testing.T) {
+	for _, c := range []struct {
+		result string
+		status int
+		want   string
+	}{
+		{"success", 0, "exited with status 0"},
+		{"", 0, "exited with status 0"},
+		{"exit-code", 1, "exited with status 1"},
+		{"exit-code", 203, "cannot be executed: status 203/EXEC"},
+		{"exit-code", 217, "cannot be executed: status 217/USER"},
+		{"signal", 9, "was killed by SIGKILL"},
+		{"core-dump", 11, "was killed by SIGSEGV"},
+		{"signal", 99, "was killed by signal 99"},
+		{"oom-kill", 9, "ran out of memory"},
+		{"timeout", 15, "was stopped: it took too long"},
+		{"resources", 0, "systemd cannot start it: resources"},
+	} {
+		status := platform.ServiceStatus{Result: c.result, ExitStatus: c.status}
+		if got := status.Ending(); got != c.want {
+			t.Errorf("%s %d: got %q, want %q", c.result, c.status, got, c.want)
+		}
+	}
+}

@@ -1,0 +1,33 @@
+package platform
+
+import "errors"
+
+// Protocol is what an app speaks on its socket.
+type Protocol string
+
+// The protocols.
+const (
+	// HTTP1 is HTTP/1.1.
+	HTTP1 Protocol = "http1"
+	// H2C is HTTP/2 without TLS, which the gateway begins without asking.
+	H2C Protocol = "h2c"
+)
+
+var protocols = []Protocol{HTTP1, H2C}
+
+func protocolNames() []string {
+	names := make([]string, len(protocols))
+	for i, protocol := range protocols {
+		names[i] = string(protocol)
+	}
+	return names
+}
+
+// CheckFor says why an app of some runtime cannot speak the protocol.
+func (p Protocol) CheckFor(runtime Runtime) error {
+	if p == H2C && runtime == RuntimeASGI {
+		return errors.New("h2c is for a command: uvicorn, which runs an app, speaks no HTTP/2; leave protocol out, " +
+			"or run a server that does, as in command: [/usr/bin/hypercorn, --bind, fd://3, main:app]")
+	}
+	return nil
+}

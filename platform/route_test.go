@@ -1,0 +1,88 @@
+package platform_test
+
+import (
+	"encoding/json"
+	"reflect"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/fnctl/fnctl/platform"
+)
+
+var shop = platform.RevisionID{Function: "shop", Number: 3}
+
+func TestRouteToHasTheLimits(t *testing.T) {
+	config, err := platform.ParseConfig("jcloud.yml", []byte("command: ./server\nprotocol: h2c\ntimeout: 5m\nresponse_start_timeout: 20\n"+
+		"idle_timeout: 1.5\nliveness_timeout: 2\ndrain_grace: 1m\nconcurrency: 4\nmax_body: 512Ki\nmax_queue: 7\nhosts: shop.example.com\n"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	route := platform.RouteTo(platform.Revision{ID: shop, Config: config})
+	want := platform.TrafficShare{
+		Revision: shop, Percent: 100, TimeoutSeconds: 300, ResponseStartTimeoutSeconds: 20, IdleTimeoutSeconds: 1.5, LivenessTimeoutSeconds: 2,
+		DrainGraceSeconds: 60, Concurrency: 4, MaxBodyBytes: 512 << 10, MaxQueue: 7, Protocol: platform.H2C,
+	}
+	if err := route.Check(); err != nil || len(route.Traffic) != 1 || route.Traffic[0] != want {
+		t.Fatalf("got %+v, %v, want %+v", route.Traffic, err, want)
+	}
+	encoded, err := json.Marshal(route)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var decoded platform.Route
+	if err := json.Unmarshal(encoded, &decoded); err != nil || !reflect.DeepEqual(decoded, route) {
+		t.Errorf("from JSON: got %+v, %v, want %+v", decoded, err, route)
+	}
+	for what, got := range map[string][2]time.Duration{
+		"timeout":                {want.Timeout(), 5 * time.Minute},
+		"response_start_timeout": {want.ResponseStartTimeout(), 20 * time.Second},
+		"idle_timeout":           {want.IdleTimeout(), 1500 * time.Millisecond},
+		"liveness_timeout":       {want.LivenessTimeout(), 2 * time.Second},
+		"drain_grace":            {want.DrainGrace(), time.Minute},
+	} {
+		if got[0] != got[1] {
+			t.Errorf("%s: got %v, want %v", what, got[0], got[1])
+		}
+	}
+}
+
+// A route of an older version says less.
+func TestRouteOfAnOlderVersion(t *testing.T) {
+	var route platform.Route
+	old := `{"function":"shop","traffic":[{"revision":"shop-00003","percent":100,"timeout_seconds":120}]}`
+	if err := json.Unmarshal([]byte(old), &route); err != nil {
+		t.Fatal(err)
+	}
+	if err := route.Check(); err != nil {
+		t.Fatal(err)
+	}
+	share := route.Traffic[0]
+	if share.ResponseStartTimeout() != 0 || share.IdleTimeout() != 0 || share.LivenessTimeout() != 10*time.Second ||
+		share.DrainGrace() != 30*time.Second || share.MaxBodyBytes != 0 || share.MaxQueue != 0 || share.Protocol != "" {
+		t.Errorf("got %+v", share)
+	}
+}
+
+func TestRouteCheckRefuses(t *testing.T) {
+	for what, damage := range map[string]func(*platform.TrafficShare){
+		"percent is out of range":                func(s *platform.TrafficShare) { s.Percent = -1 },
+		"timeout is out of range":                func(s *platform.TrafficShare) { s.TimeoutSeconds = 0 },
+		"response_start_timeout is out of range": func(s *platform.TrafficShare) { s.ResponseStartTimeoutSeconds = -1 },
+		"idle_timeout is out of range":           func(s *platform.TrafficShare) { s.IdleTimeoutSeconds = -1 },
+		"liveness_timeout is out of range":       func(s *platform.TrafficShare) { s.LivenessTimeoutSeconds = -0.1 },
+		"drain_grace is out of range":            func(s *platform.TrafficShare) { s.DrainGraceSeconds = -1 },
+		"concurrency is out of range":            func(s *platform.TrafficShare) { s.Concurrency = -1 },
+		"max_body is out of range":               func(s *platform.TrafficShare) { s.MaxBodyBytes = -1 },
+		"max_queue is out of range":              func(s *platform.TrafficShare) { s.MaxQueue = -1 },
+		"protocol is out of range":               func(s *platform.TrafficShare) { s.Protocol = "http3" },
+		"belongs to another function":            func(s *platform.TrafficShare) { s.Revision.Function = "other" },
+		"adds up to 99 percent":                  func(s *platform.TrafficShare) { s.Percent = 99 },
+	} {
+		route := platform.RouteTo(platform.Revision{ID: shop, Config: platform.DefaultConfig()})
+		damage(&route.Traffic[0])
+		if err := route.Check(); !strings.Contains(errorText(err), what) {
+			t.Errorf("got %v, want %q", err, what)
+		}
+	}
+}
