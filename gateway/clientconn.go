@@ -45,6 +45,7 @@ type clientConn struct {
 	origin   origin
 	accepted time.Time
 	token    uint64 // with hangups
+	admitted bool   // it counts
 
 	reader  wire.Reader
 	req     wire.Request

@@ -28,10 +28,10 @@ type clients struct {
 	accepting sync.WaitGroup
 	serving   sync.WaitGroup
 
-	mu      sync.Mutex
-	conns   map[*clientConn]struct{}
-	total   int
-	perAddr map[netip.Addr]int
+	mu       sync.Mutex
+	conns    map[*clientConn]struct{}
+	admitted int // of them
+	perAddr  map[netip.Addr]int
 }
 
 func newClients(g *Gateway) *clients {
@@ -76,22 +76,24 @@ func (k *clients) take(conn net.Conn) {
 	}()
 }
 
-// admit counts a connection and says why it is refused, if it is.
+// admit says why a connection is refused, if it is. Those that are refused do not count: they would keep out others by
+// coming again and again.
 func (k *clients) admit(c *clientConn) error {
 	k.mu.Lock()
 	defer k.mu.Unlock()
 	k.conns[c] = struct{}{}
-	k.total++
 	counted := k.isCounted(c)
-	if counted {
-		k.perAddr[c.origin.addr]++
-	}
 	cfg := &k.gateway.cfg
 	switch {
-	case k.total > cfg.MaxConnections:
+	case k.admitted >= cfg.MaxConnections:
 		return tooManyConnections()
-	case counted && k.perAddr[c.origin.addr] > cfg.MaxConnectionsPerAddress:
+	case counted && k.perAddr[c.origin.addr] >= cfg.MaxConnectionsPerAddress:
 		return tooManyOfAddress()
+	}
+	c.admitted = true
+	k.admitted++
+	if counted {
+		k.perAddr[c.origin.addr]++
 	}
 	return nil
 }
@@ -105,7 +107,10 @@ func (k *clients) leave(c *clientConn) {
 	k.mu.Lock()
 	defer k.mu.Unlock()
 	delete(k.conns, c)
-	k.total--
+	if !c.admitted {
+		return
+	}
+	k.admitted--
 	if !k.isCounted(c) {
 		return
 	}
@@ -118,7 +123,7 @@ func (k *clients) leave(c *clientConn) {
 func (k *clients) count() int {
 	k.mu.Lock()
 	defer k.mu.Unlock()
-	return k.total
+	return len(k.conns)
 }
 
 // stop accepts nothing more, and waits until each connection has brought the request that it was opened for or is closed.

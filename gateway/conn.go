@@ -20,6 +20,7 @@ var past = time.Unix(1, 0)
 // what the instance may have seen.
 type conn struct {
 	net.Conn
+	raw       syscall.RawConn
 	upstream  *upstream
 	reader    wire.Reader
 	token     uint64 // with hangups
@@ -38,6 +39,9 @@ type conn struct {
 
 func newConn(c net.Conn, u *upstream) *conn {
 	made := &conn{Conn: c, upstream: u}
+	if of, ok := c.(syscall.Conn); ok {
+		made.raw, _ = of.SyscallConn() // fails only on a closed connection, and with that everything else will
+	}
 	made.reader.Reset(made)
 	made.token = u.hangups.watch(c, func() { u.hungUp(made) })
 	return made
@@ -98,13 +102,24 @@ func (c *conn) interruptRead() {
 
 // unread says whether the instance has left something in its socket. The kernel counts what the other end has not read.
 func (c *conn) unread() bool {
-	raw, err := c.Conn.(syscall.Conn).SyscallConn()
-	if err != nil {
-		return false
-	}
 	count := 0
-	err = raw.Control(func(fd uintptr) { count, _ = unix.IoctlGetInt(int(fd), unix.SIOCOUTQ) })
+	err := c.control(func(fd int) { count, _ = unix.IoctlGetInt(fd, unix.SIOCOUTQ) })
 	return err == nil && count > 1 // the kernel keeps one back while it announces that all was read
+}
+
+// isQuiet says whether an idle connection is as it was left: what an instance sends unasked is not the answer to the next
+// request.
+func (c *conn) isQuiet() bool {
+	var failed error
+	err := c.control(func(fd int) { _, _, failed = unix.Recvfrom(fd, make([]byte, 1), unix.MSG_PEEK|unix.MSG_DONTWAIT) })
+	return err == nil && errors.Is(failed, unix.EAGAIN)
+}
+
+func (c *conn) control(f func(fd int)) error {
+	if c.raw == nil {
+		return net.ErrClosed
+	}
+	return c.raw.Control(func(fd uintptr) { f(int(fd)) })
 }
 
 // Close implements net.Conn.

@@ -4,6 +4,7 @@ import (
 	"bufio"
 	"bytes"
 	"context"
+	"fmt"
 	"io"
 	"net"
 	"runtime/pprof"
@@ -13,24 +14,28 @@ import (
 	"github.com/fnctl/fnctl/platform"
 )
 
-// BenchmarkForward is a small request through the gateway and back on kept connections. The client and the app cost as
-// little as can be, and have a label, so that a profile can leave them out:
+// BenchmarkForward is a request through the gateway and back on kept connections. The client and the app cost as little as
+// can be, and have a label, so that a profile can leave them out:
 //
-//	go test ./gateway -run '^$' -bench Forward -cpuprofile cpu.out -o gateway.test
+//	go test ./gateway -run '^$' -bench Forward/small -cpuprofile cpu.out -o gateway.test
 //	go tool pprof -top -tagignore part gateway.test cpu.out
 func BenchmarkForward(b *testing.B) {
-	const body = "Hello!\n"
+	b.Run("small", func(b *testing.B) { benchmarkForward(b, 32) })
+	b.Run("large", func(b *testing.B) { benchmarkForward(b, 1<<20) })
+}
+
+func benchmarkForward(b *testing.B, length int) {
 	w := newWorld(b)
 	id := platform.RevisionID{Function: "ping", Number: 1}
 	instance := w.arm(id, 1)
-	labelled("app", func() {
-		go answerAll(instance, "HTTP/1.1 200 OK\r\nContent-Type: text/plain\r\nContent-Length: 7\r\n\r\n"+body)
-	})
+	answer := fmt.Sprintf("HTTP/1.1 200 OK\r\nContent-Type: text/plain\r\nContent-Length: %d\r\n\r\n%s", length, strings.Repeat("x", length))
+	labelled("app", func() { go answerAll(instance, []byte(answer)) })
 	w.route(id)
+	b.SetBytes(int64(length))
 	b.ReportAllocs()
 	b.SetParallelism(16)
 	b.RunParallel(func(pb *testing.PB) {
-		labelled("client", func() { askAll(b, w.addr, len(body), pb.Next) })
+		labelled("client", func() { askAll(b, w.addr, length, pb.Next) })
 	})
 }
 
@@ -40,7 +45,7 @@ func labelled(part string, f func()) {
 }
 
 // answerAll answers each request on each connection with the same bytes, without looking at it.
-func answerAll(listener net.Listener, answer string) {
+func answerAll(listener net.Listener, answer []byte) {
 	for {
 		conn, err := listener.Accept()
 		if err != nil {
@@ -58,7 +63,7 @@ func answerAll(listener net.Listener, answer string) {
 					continue // the gateway proves an instance with one byte
 				}
 				filled = 0
-				if _, err := io.WriteString(conn, answer); err != nil {
+				if _, err := conn.Write(answer); err != nil {
 					return
 				}
 			}
@@ -74,7 +79,7 @@ func askAll(b *testing.B, addr string, body int, more func() bool) {
 		return
 	}
 	defer conn.Close()
-	reader := bufio.NewReader(conn)
+	reader := bufio.NewReaderSize(conn, 64<<10)
 	for more() {
 		if _, err := io.WriteString(conn, "GET / HTTP/1.1\r\nHost: ping.localhost\r\nUser-Agent: bench\r\nAccept: */*\r\n\r\n"); err != nil {
 			b.Error(err)

@@ -7,7 +7,6 @@ import (
 	"os"
 	"strings"
 	"sync/atomic"
-	"syscall"
 	"time"
 
 	"github.com/fnctl/fnctl/gateway/wire"
@@ -29,7 +28,7 @@ type tunnel struct {
 func (x *exchange) tunnel(a attempt) error {
 	over, is1 := a.(*http1Attempt)
 	client, was1 := x.client.(*clientConn)
-	if !is1 || !was1 || !x.upgrade || client.raw == nil {
+	if !is1 || !was1 || !x.upgrade || client.raw == nil || over.conn.raw == nil {
 		return errUnasked
 	}
 	t := &tunnel{exchange: x, client: client, instance: over.conn}
@@ -114,13 +113,9 @@ func (t *tunnel) toClient() error {
 		}
 		t.instance.reader.Discard(len(rest))
 	}
-	raw, err := t.instance.Conn.(syscall.Conn).SyscallConn()
-	if err != nil {
-		return err
-	}
 	for {
 		_ = t.instance.setReadDeadline(t.deadline()) // a closed connection fails at once
-		buf, n, err := t.exchange.gateway.buffers.read(raw, bufferRoom)
+		buf, n, err := t.exchange.gateway.buffers.read(t.instance.raw, bufferRoom)
 		if err == nil {
 			err = t.pass(buf[:n])
 			t.exchange.gateway.buffers.put(buf)

@@ -55,8 +55,12 @@ func newUpstream(socket string, hangups *hangups, lost func()) *upstream {
 // take lends a connection for a request whose first byte is given: the one that was used last, that of the proof, or a new
 // one. Whoever has it gives it back or closes it.
 func (u *upstream) take(ctx func() context.Context, first byte) (*conn, error) {
-	if c := u.takeIdle(); c != nil {
-		return c, nil
+	for c := u.takeIdle(); c != nil; c = u.takeIdle() {
+		if c.isQuiet() {
+			return c, nil
+		}
+		c.Close()
+		u.lost()
 	}
 	if s := u.takeSpare(); s != nil {
 		if s.first == first {
