@@ -38,15 +38,27 @@ func runGateway(c *cli.Context) error {
 	log := newLogger(c.App.ErrWriter)
 	registry := prometheus.NewRegistry()
 	registry.MustRegister(collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
-	g, err := gateway.New(gateway.Config{
+	config := gateway.Config{
 		Paths: paths(), Host: settings.HostOf, Listeners: http, Status: status, Logger: log, Registry: registry,
-	})
+		MaxQueue: settings.Gateway.MaxQueue, MaxBuffered: settings.Gateway.MaxBuffered,
+		MaxConnections: settings.Gateway.MaxConnections, MaxConnectionsPerAddress: settings.Gateway.MaxConnectionsPerAddress,
+		ReadHeaderTimeout: settings.Gateway.ReadHeaderTimeout, IdleTimeout: settings.Gateway.IdleTimeout,
+		MaxHeaderBytes: int(settings.Gateway.MaxHeader), DrainTimeout: settings.Gateway.DrainTimeout,
+		TrustedProxies: settings.Gateway.TrustedProxies,
+	}
+	during := func(run func() error) error { return run() }
+	if which := settings.Gateway.AccessLog; which != platform.AccessLogOff {
+		access := newAccessLog(journalSocketPath, which == platform.AccessLogErrors)
+		registry.MustRegister(access.dropped)
+		config.AccessLog, during = access, access.during
+	}
+	g, err := gateway.New(config)
 	if err != nil {
 		return err
 	}
 	notifyReady(log)
 	log.Info("gateway started", "version", Version(), "endpoint", settings.Endpoint)
-	return g.Run(c.Context)
+	return during(func() error { return g.Run(c.Context) })
 }
 
 // inheritedListeners are the sockets that systemd listens on for a daemon: those named http are for clients, those named

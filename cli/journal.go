@@ -79,9 +79,9 @@ func (t *journalText) UnmarshalJSON(data []byte) error {
 // errEnough ends the reading of the journal.
 var errEnough = errors.New("enough")
 
-// readJournal hands on the entries that journalctl finds. It ends with the last one, or with the first error of each;
+// readJournal hands on the entries that journalctl finds, with what E reads of each. It ends with the last one, or with the first error of each;
 // errEnough is none.
-func readJournal(ctx context.Context, stderr io.Writer, args []string, each func(journalEntry) error) error {
+func readJournal[E any](ctx context.Context, stderr io.Writer, args []string, each func(E) error) error {
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
 	cmd := exec.CommandContext(ctx, "journalctl", append([]string{"--no-pager", "--output=json"}, args...)...)
@@ -107,10 +107,10 @@ func readJournal(ctx context.Context, stderr io.Writer, args []string, each func
 	return explainJournalctl(ended, args)
 }
 
-func decodeJournal(r io.Reader, each func(journalEntry) error) error {
+func decodeJournal[E any](r io.Reader, each func(E) error) error {
 	decoder := json.NewDecoder(r)
 	for {
-		var entry journalEntry
+		var entry E
 		switch err := decoder.Decode(&entry); {
 		case errors.Is(err, io.EOF):
 			return nil

@@ -1,6 +1,7 @@
 package cli
 
 import (
+	"errors"
 	"fmt"
 	"os"
 	"os/exec"
@@ -15,9 +16,15 @@ import (
 func logsCommand() *cli.Command {
 	return &cli.Command{
 		Name:      "logs",
-		Usage:     "show what a function's instances print, and what systemd says of them",
-		UsageText: "logs NAME [-f] [--since TIME] [-n LINES] [-o json]",
+		Usage:     "show what a function's instances print and what systemd says of them, or the requests",
+		UsageText: "logs NAME [--requests] [--request-id ID] [-f] [--since TIME] [-n LINES] [-o json]",
+		Description: "With --requests it is the access log: a line for each request that has ended, with the time of its arrival. With\n" +
+			"-o json each is an object on a line of its own. With --request-id it is what the gateway says of one request, and what its\n" +
+			"instance and systemd said meanwhile. With either, NAME may be left out: then it is the requests of all functions, and\n" +
+			"those that reached none.",
 		Flags: []cli.Flag{
+			&cli.BoolFlag{Name: "requests", Usage: "the access log instead"},
+			&cli.StringFlag{Name: "request-id", Usage: "only the request whose X-Request-ID is `ID`"},
 			&cli.BoolFlag{Name: "follow", Aliases: []string{"f"}, Usage: "go on with what comes"},
 			&cli.StringFlag{Name: "since", Usage: "only since `TIME`, as journalctl takes it: \"-10min\", \"today\", \"2026-01-31 12:00\""},
 			&cli.IntFlag{Name: "lines", Aliases: []string{"n"}, Value: 100, Usage: "at most so many `LINES`, the last ones, or the first with --since; 0 means all"},
@@ -29,21 +36,54 @@ func logsCommand() *cli.Command {
 }
 
 func logs(c *cli.Context) error {
-	name, err := oneArg(c, "NAME")
+	requests, id := c.Bool("requests"), c.String("request-id")
+	name, err := loggedFunction(c)
 	if err != nil {
 		return err
 	}
-	// The journal outlives the function, so a removed one has logs, too.
-	if err := platform.CheckName(name); err != nil {
-		return err
-	}
-	if c.Int("lines") < 0 {
+	switch {
+	case c.Int("lines") < 0:
 		return usageError{fmt.Errorf("--lines is 0 or more, not %d", c.Int("lines"))}
+	case c.IsSet("request-id") && id == "":
+		return usageError{errors.New("--request-id is empty")}
+	case requests:
+		return showRequests(c, name, id)
+	case id == "":
+		return showInstances(c, name)
+	case c.Bool("follow"):
+		return withHint(usageError{errors.New("--follow doesn't go with --request-id")}, "--requests shows requests while they end")
 	}
-	args := []string{"--no-pager", "--unit=" + journalPattern(name)}
+	return showRequest(c, name, id)
+}
+
+// loggedFunction is the function whose logs are asked for. Requests may be asked for without one.
+func loggedFunction(c *cli.Context) (string, error) {
+	if c.NArg() == 0 && (c.Bool("requests") || c.IsSet("request-id")) {
+		return "", nil
+	}
+	name, err := oneArg(c, "NAME")
+	if err != nil {
+		return "", err
+	}
+	// The journal outlives the function, so a removed one has logs, too.
+	return name, platform.CheckName(name)
+}
+
+// showInstances prints what the instances of a function print, and what systemd says of them.
+func showInstances(c *cli.Context, name string) error {
+	err := showJournal(c, append(journalRange(c), "--unit="+journalPattern(name)))
+	if errors.Is(err, errNoUnit) {
+		return withHint(fmt.Errorf("%s has no logs", name), "\"fnctl list\" shows the functions of this machine")
+	}
+	return err
+}
+
+// journalRange says to journalctl how much is asked for.
+func journalRange(c *cli.Context) []string {
+	var args []string
 	// journalctl shows the first lines since some time, not the last: then all are shown, unless asked otherwise.
-	if n := c.Int("lines"); n > 0 && (c.IsSet("lines") || !c.IsSet("since")) {
-		args = append(args, "--lines="+strconv.Itoa(n))
+	if c.IsSet("lines") || !c.IsSet("since") {
+		args = append(args, linesFlag(c.Int("lines")))
 	}
 	if c.Bool("follow") {
 		args = append(args, "--follow")
@@ -51,21 +91,36 @@ func logs(c *cli.Context) error {
 	if since := c.String("since"); since != "" {
 		args = append(args, "--since="+since)
 	}
-	if wantsJSON(c) {
-		args = append(args, "--output=json")
-	} else {
-		args = append(args, "--output=short-iso")
+	return args
+}
+
+// linesFlag bounds the number of entries; 0 means all.
+func linesFlag(n int) string {
+	if n == 0 {
+		return "--lines=all"
 	}
-	cmd := exec.CommandContext(c.Context, "journalctl", args...)
+	return "--lines=" + strconv.Itoa(n)
+}
+
+// errNoUnit tells that a pattern matches no unit that has ever logged.
+var errNoUnit = errors.New("no such unit")
+
+// showJournal prints entries as journalctl does.
+func showJournal(c *cli.Context, args []string) error {
+	format := "--output=short-iso"
+	if wantsJSON(c) {
+		format = "--output=json"
+	}
+	cmd := exec.CommandContext(c.Context, "journalctl", append([]string{"--no-pager", format}, args...)...)
 	var complaint strings.Builder
 	cmd.Stdout, cmd.Stderr = c.App.Writer, &complaint
 	cmd.Cancel = func() error { return cmd.Process.Signal(os.Interrupt) }
-	err = cmd.Run()
-	if c.Context.Err() != nil {
+	err := cmd.Run()
+	switch {
+	case c.Context.Err() != nil:
 		return nil // following ends with an interrupt
-	}
-	if strings.Contains(complaint.String(), "No data available") { // no unit has the function's name
-		return withHint(fmt.Errorf("%s has no logs", name), "\"fnctl list\" shows the functions of this machine")
+	case strings.Contains(complaint.String(), "No data available"):
+		return errNoUnit
 	}
 	fmt.Fprint(c.App.ErrWriter, complaint.String())
 	return explainJournalctl(err, args)

@@ -175,7 +175,7 @@ func (a *http1Attempt) unseen(err error) bool {
 		return errors.Is(err, errDial)
 	case c.read > 0 || a.pumped != nil:
 		return false
-	case c.wrote == 0:
+	case c.wrote.Load() == 0:
 		return true
 	}
 	// The kernel resets a unix connection, instead of ending it, only if the other end had not read everything. Without

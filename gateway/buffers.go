@@ -29,36 +29,62 @@ func newBufferPool() *bufferPool {
 func (p *bufferPool) get() *buffer  { return p.pool.Get().(*buffer) }
 func (p *bufferPool) put(b *buffer) { p.pool.Put(b) }
 
-// read waits until a connection has something to read, and only then takes a buffer for it: most connections are idle. The
-// caller gives it back.
-func (p *bufferPool) read(raw syscall.RawConn, most int) (b *buffer, n int, err error) {
-	b = p.get()
-	var failed error
-	err = raw.Read(func(fd uintptr) bool {
-		if b == nil {
-			b = p.get()
+// patient reads from a connection, and takes a buffer for that only when there is something to read: most connections are
+// idle. Only one goroutine at a time may read.
+type patient struct {
+	pool   *bufferPool
+	raw    syscall.RawConn
+	most   int
+	try    func(fd uintptr) bool // made once: each closure would be garbage
+	buf    *buffer
+	n      int
+	failed error
+}
+
+func newPatient(pool *bufferPool, raw syscall.RawConn, most int) *patient {
+	p := &patient{pool: pool, raw: raw, most: most}
+	p.try = p.tryRead
+	return p
+}
+
+func (p *patient) tryRead(fd uintptr) (done bool) {
+	if p.buf == nil {
+		p.buf = p.pool.get()
+	}
+	for {
+		p.n, p.failed = syscall.Read(int(fd), p.buf[:p.most])
+		if !errors.Is(p.failed, syscall.EINTR) {
+			break
 		}
-		for n, failed = syscall.Read(int(fd), b[:most]); errors.Is(failed, syscall.EINTR); {
-			n, failed = syscall.Read(int(fd), b[:most])
-		}
-		if !errors.Is(failed, syscall.EAGAIN) {
-			return true
-		}
-		p.put(b)
-		b = nil
+	}
+	if errors.Is(p.failed, syscall.EAGAIN) {
+		p.give()
 		return false
-	})
+	}
+	return true
+}
+
+// read waits for what comes, which is valid until give is called. The error is io.EOF at the end.
+func (p *patient) read() ([]byte, error) {
+	p.n, p.failed = 0, nil
+	err := p.raw.Read(p.try)
 	switch {
 	case err != nil:
-	case failed != nil:
-		err = failed
-	case n == 0:
+	case p.failed != nil:
+		err = p.failed
+	case p.n == 0:
 		err = io.EOF
 	default:
-		return b, n, nil
+		return p.buf[:p.n], nil
 	}
-	if b != nil {
-		p.put(b)
+	p.give()
+	return nil, err
+}
+
+// give gives the buffer back.
+func (p *patient) give() {
+	if p.buf != nil {
+		p.pool.put(p.buf)
+		p.buf = nil
 	}
-	return nil, 0, err
 }

@@ -41,7 +41,7 @@ const (
 type clientConn struct {
 	net.Conn
 	gateway  *Gateway
-	raw      syscall.RawConn
+	patient  *patient
 	origin   origin
 	accepted time.Time
 	token    uint64 // with hangups
@@ -68,7 +68,9 @@ func newClientConn(g *Gateway, conn net.Conn) *clientConn {
 	c.reader.Reset(conn)
 	c.x.gateway, c.x.client, c.x.origin = g, c, &c.origin
 	if of, ok := conn.(syscall.Conn); ok {
-		c.raw, _ = of.SyscallConn()
+		if raw, err := of.SyscallConn(); err == nil {
+			c.patient = newPatient(g.buffers, raw, headRoom)
+		}
 	}
 	return c
 }
@@ -172,15 +174,15 @@ func (c *clientConn) await() error {
 	}
 	c.bound(time.Now().Add(patience))
 	c.enter(waiting)
-	if c.raw == nil {
+	if c.patient == nil {
 		return c.reader.Fill()
 	}
-	buf, n, err := c.gateway.buffers.read(c.raw, headRoom)
+	first, err := c.patient.read()
 	if err != nil {
 		return err
 	}
-	c.reader.Feed(buf[:n])
-	c.gateway.buffers.put(buf)
+	c.reader.Feed(first)
+	c.patient.give()
 	return nil
 }
 
@@ -305,7 +307,11 @@ func (c *clientConn) respond(a *answer) {
 	unread := c.x.content && c.x.attempt == nil && !c.content.Done()
 	c.closing = c.closing || unread || !c.req.KeepAlive || c.gateway.clients.stopping.Load()
 	dst := wire.AppendStatusLine(c.out, a.status, a.reason)
-	a.eachResponseField(func(name, value []byte) { dst = wire.AppendField(dst, name, value) })
+	a.eachPassed(func(f wire.Field) { dst = wire.AppendField(dst, f.Name, f.Value) })
+	dst = wire.AppendField(dst, headerRequestID, a.id)
+	if a.cold > 0 {
+		dst = wire.AppendField(dst, headerColdStart, a.coldText())
+	}
 	if !has(a.fields, "date") {
 		dst = wire.AppendField(dst, "Date", c.gateway.date.now())
 	}

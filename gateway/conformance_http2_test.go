@@ -5,6 +5,7 @@ import (
 	"errors"
 	"io"
 	"net"
+	"net/http"
 	"slices"
 	"strings"
 	"testing"
@@ -12,6 +13,8 @@ import (
 
 	"golang.org/x/net/http2"
 	"golang.org/x/net/http2/hpack"
+
+	"github.com/fnctl/fnctl/gateway"
 )
 
 // rawHTTP2 is a connection that sends whatever it is told to.
@@ -204,5 +207,37 @@ func TestHTTP2RequestLine(t *testing.T) {
 	}
 	if line := <-lines; line != "BREW /\u00e4?b;c#d HTTP/1.1\r\n" {
 		t.Errorf("the app got %q", line)
+	}
+}
+
+// A connection outlives the time that a client has for its head, and so do its requests.
+func TestHTTP2OutlivesTheTimeOfItsHead(t *testing.T) {
+	w := limited(t, func(w http.ResponseWriter, r *http.Request) {
+		http.NewResponseController(w).EnableFullDuplex()
+		w.WriteHeader(http.StatusOK)
+		http.NewResponseController(w).Flush()
+		io.Copy(w, r.Body)
+	}, func(cfg *gateway.Config) { cfg.ReadHeaderTimeout = 200 * time.Millisecond })
+	var protocols http.Protocols
+	protocols.SetUnencryptedHTTP2(true)
+	transport := &http.Transport{Protocols: &protocols}
+	defer transport.CloseIdleConnections()
+	in, out := io.Pipe()
+	req := w.request("POST", "ping", "/", "")
+	req.Body, req.ContentLength = in, -1
+	res, err := (&http.Client{Transport: transport}).Do(req)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer res.Body.Close()
+	go func() {
+		for range 5 {
+			io.WriteString(out, "x")
+			time.Sleep(100 * time.Millisecond)
+		}
+		out.Close()
+	}()
+	if got, err := io.ReadAll(res.Body); string(got) != "xxxxx" || err != nil {
+		t.Errorf("got %q, %v", got, err)
 	}
 }

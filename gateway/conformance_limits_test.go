@@ -329,3 +329,32 @@ func TestAppThatFallsSilent(t *testing.T) {
 		t.Errorf("got %q, %v", rest, err)
 	}
 }
+
+// Of a long upload something lies in the app's socket all the time: an app that reads it, however slowly, is not deaf. One that
+// stops in the middle of it is.
+func TestUploadIsNoSilence(t *testing.T) {
+	stop := make(chan bool)
+	w := limited(t, func(w http.ResponseWriter, r *http.Request) {
+		b := make([]byte, 4<<10)
+		for {
+			select {
+			case <-stop:
+				<-r.Context().Done()
+				return
+			case <-time.After(5 * time.Millisecond):
+				r.Body.Read(b)
+			}
+		}
+	}, func(*gateway.Config) {}, func(s *platform.TrafficShare) { s.LivenessTimeoutSeconds = 1 })
+	c, _ := w.dial(t)
+	fmt.Fprintf(c, "POST /x HTTP/1.1\r\nHost: ping.localhost\r\nContent-Length: %d\r\n\r\n", 1<<30)
+	go io.Copy(c, io.LimitReader(zeros{}, 1<<30))
+	for end := time.Now().Add(3 * time.Second); time.Now().Before(end); time.Sleep(20 * time.Millisecond) {
+		if w.has(platform.MetricInstanceInFlight, "state=deaf") {
+			t.Fatal("it counts as deaf while it reads")
+		}
+	}
+	close(stop)
+	w.eventually("it is deaf", func() bool { return w.has(platform.MetricInstanceInFlight, "state=deaf") })
+	c.Close()
+}

@@ -21,6 +21,8 @@ var past = time.Unix(1, 0)
 type conn struct {
 	net.Conn
 	raw       syscall.RawConn
+	look      func(fd uintptr) // poll, made once
+	polled    [1]unix.PollFd
 	upstream  *upstream
 	reader    wire.Reader
 	token     uint64 // with hangups
@@ -29,7 +31,7 @@ type conn struct {
 	shared    atomic.Bool // by many requests at once
 
 	sent  bool // the first byte of the next message was sent by the proof
-	wrote int64
+	wrote atomic.Int64
 	read  int64
 	reset bool // by the other end, with something unread
 
@@ -42,6 +44,7 @@ func newConn(c net.Conn, u *upstream) *conn {
 	if of, ok := c.(syscall.Conn); ok {
 		made.raw, _ = of.SyscallConn() // fails only on a closed connection, and with that everything else will
 	}
+	made.look = made.poll
 	made.reader.Reset(made)
 	made.token = u.hangups.watch(c, func() { u.hungUp(made) })
 	return made
@@ -59,18 +62,19 @@ func (c *conn) Read(p []byte) (int, error) {
 
 // begin writes the first bytes of a message.
 func (c *conn) begin(message []byte) error {
-	c.wrote, c.read, c.reset = 0, 0, false
+	c.wrote.Store(0)
+	c.read, c.reset = 0, false
 	if c.sent {
 		message = message[1:]
 		c.sent = false
-		c.wrote = 1
+		c.wrote.Store(1)
 	}
 	return c.send(message)
 }
 
 func (c *conn) send(p []byte) error {
 	n, err := c.Conn.Write(p)
-	c.wrote += int64(n)
+	c.wrote.Add(int64(n))
 	return err
 }
 
@@ -100,26 +104,19 @@ func (c *conn) interruptRead() {
 	_ = c.Conn.SetReadDeadline(past)
 }
 
-// unread says whether the instance has left something in its socket. The kernel counts what the other end has not read.
-func (c *conn) unread() bool {
-	count := 0
-	err := c.control(func(fd int) { count, _ = unix.IoctlGetInt(fd, unix.SIOCOUTQ) })
-	return err == nil && count > 1 // the kernel keeps one back while it announces that all was read
-}
-
-// isQuiet says whether an idle connection is as it was left: what an instance sends unasked is not the answer to the next
-// request.
-func (c *conn) isQuiet() bool {
-	var failed error
-	err := c.control(func(fd int) { _, _, failed = unix.Recvfrom(fd, make([]byte, 1), unix.MSG_PEEK|unix.MSG_DONTWAIT) })
-	return err == nil && errors.Is(failed, unix.EAGAIN)
-}
-
-func (c *conn) control(f func(fd int)) error {
-	if c.raw == nil {
-		return net.ErrClosed
+// unread is what the kernel counts for what the instance has left in its socket: no less than the bytes of that. It is 0 if
+// all was read.
+func (c *conn) unread() int64 {
+	raw, err := c.Conn.(syscall.Conn).SyscallConn()
+	if err != nil {
+		return 0
 	}
-	return c.raw.Control(func(fd uintptr) { f(int(fd)) })
+	count := 0
+	err = raw.Control(func(fd uintptr) { count, _ = unix.IoctlGetInt(int(fd), unix.SIOCOUTQ) })
+	if err != nil || count <= 1 { // the kernel keeps one back while it announces that all was read
+		return 0
+	}
+	return int64(count)
 }
 
 // Close implements net.Conn.

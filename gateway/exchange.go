@@ -32,6 +32,7 @@ type exchange struct {
 	origin  *origin
 	http1   http1Attempt
 	res     wire.Response
+	head    answer
 	access  Access
 	request
 
@@ -215,7 +216,7 @@ func (x *exchange) relay(a attempt) error {
 		return x.tunnel(a)
 	}
 	framing := x.res.Framing([]byte(x.method))
-	x.respond(&answer{status: x.code, reason: x.res.Reason, fields: x.res.Fields, framing: framing, length: x.res.ContentLength})
+	x.respond(answer{status: x.code, reason: x.res.Reason, fields: x.res.Fields, framing: framing, length: x.res.ContentLength})
 	if framing.IsNone() {
 		return x.sentAll(x.client.finish(nil))
 	}
@@ -225,12 +226,13 @@ func (x *exchange) relay(a attempt) error {
 	return x.copy(a, framing)
 }
 
-func (x *exchange) respond(head *answer) {
-	head.id, head.cold = x.id, x.cold
+func (x *exchange) respond(head answer) {
+	x.head = head
+	x.head.id, x.head.cold = x.id, x.cold
 	x.mu.Lock()
 	x.responded = true
 	x.mu.Unlock()
-	x.client.respond(head)
+	x.client.respond(&x.head)
 }
 
 // copy sends the content of the response as it comes.
@@ -359,7 +361,7 @@ func (x *exchange) refuse(err error) {
 func (x *exchange) tell(r *refusal) {
 	content := r.text + "\n"
 	x.code = r.code
-	x.respond(&answer{status: r.code, reason: []byte(http.StatusText(r.code)), fields: r.fields(), framing: wire.Length(int64(len(content))), length: int64(len(content))})
+	x.respond(answer{status: r.code, reason: []byte(http.StatusText(r.code)), fields: r.fields(), framing: wire.Length(int64(len(content))), length: int64(len(content))})
 	if x.method != http.MethodHead {
 		buf := x.gateway.buffers.get()
 		defer x.gateway.buffers.put(buf)

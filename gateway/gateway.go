@@ -199,7 +199,7 @@ func (g *Gateway) route(x *exchange) (t *target, refused *refusal) {
 	if !isPath(x.method, x.req.Path) { // HTTP/2 lets everything be one
 		return nil, badPath()
 	}
-	host, ok := parseHost(string(x.req.Host))
+	host, ok := parseHost(x.origin.lastHost(x.req.Host))
 	if !ok {
 		return nil, badHost()
 	}

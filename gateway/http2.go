@@ -128,7 +128,8 @@ func (l *handedListener) Addr() net.Addr { return &net.UnixAddr{Net: "unix"} }
 // ServeHTTP answers one request.
 func (h *http2) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	s := &clientStream{writer: w, in: r, control: http.NewResponseController(w)}
-	x := &exchange{gateway: h.gateway, client: s, origin: r.Context().Value(originKey{}).(*origin)}
+	from := *r.Context().Value(originKey{}).(*origin) // a copy, for streams run side by side
+	x := &exchange{gateway: h.gateway, client: s, origin: &from}
 	s.x = x
 	x.begin(s.request())
 	defer h.run(x)()
@@ -234,7 +235,11 @@ func (s *clientStream) inform(res *wire.Response) error {
 func (s *clientStream) respond(a *answer) {
 	_ = s.control.SetWriteDeadline(s.x.until())
 	h := s.writer.Header()
-	a.eachResponseField(func(name, value []byte) { h.Add(string(name), string(value)) })
+	a.eachPassed(func(f wire.Field) { h.Add(string(f.Name), string(f.Value)) })
+	h.Set(headerRequestID, a.id)
+	if a.cold > 0 {
+		h.Set(headerColdStart, a.coldText())
+	}
 	if a.length >= 0 {
 		h.Set("Content-Length", strconv.FormatInt(a.length, 10))
 	}

@@ -115,7 +115,8 @@ func (a *http2Attempt) request() *http.Request {
 	}
 	req.Host = string(x.req.Host)
 	req.Header.Set("User-Agent", "") // the client's, or none
-	x.eachRequestField(func(name, value []byte) { addField(req.Header, name, value) })
+	x.eachPassed(func(f wire.Field) { addField(req.Header, string(f.Name), string(f.Value)) })
+	x.eachAdded(func(name, value string) { addField(req.Header, name, value) })
 	if x.content {
 		a.body = &attemptBody{exchange: x, into: req}
 		req.Body, req.ContentLength = a.body, x.req.ContentLength
@@ -125,13 +126,13 @@ func (a *http2Attempt) request() *http.Request {
 }
 
 // addField adds a field that is not the default one.
-func addField(h http.Header, name, value []byte) {
-	key := textproto.CanonicalMIMEHeaderKey(string(name))
+func addField(h http.Header, name, value string) {
+	key := textproto.CanonicalMIMEHeaderKey(name)
 	if key == "User-Agent" {
-		h.Set(key, string(value))
+		h.Set(key, value)
 		return
 	}
-	h[key] = append(h[key], string(value))
+	h[key] = append(h[key], value)
 }
 
 // announced makes room for the trailer that a request says it will have.
@@ -237,7 +238,7 @@ func (b *attemptBody) Read(p []byte) (int, error) {
 	case errors.Is(err, io.EOF):
 		b.whole = true
 		for _, f := range withoutOurs(b.exchange.client.trailer()) {
-			addField(b.into.Trailer, f.Name, f.Value)
+			addField(b.into.Trailer, string(f.Name), string(f.Value))
 		}
 	case err != nil:
 		b.exchange.interrupt(err)

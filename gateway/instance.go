@@ -47,6 +47,7 @@ type instance struct {
 	inFlight     int
 	leases       map[*lease]struct{}
 	streams      map[*exchange]struct{} // what may be concluded
+	heard        time.Time              // when it was last seen to read
 	idleSince    time.Time
 	suspect      bool          // it closed a connection since it became ready
 	proofs       int           // how often it became ready: a strike counts only against the proof it refutes

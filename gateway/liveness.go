@@ -42,19 +42,34 @@ func (p *pool) listen(now time.Time) {
 	}
 }
 
-// isDeaf says whether an instance has requests, and has read none of them for so long. One that works on a request may read
-// no other for a good reason, so it has until the end of that one's time.
+// isDeaf says whether an instance has requests, and has read nothing of them for so long. One that works on a request may
+// read no other for a good reason, so it has until the end of that one's time.
 func (i *instance) isDeaf(now time.Time, patience time.Duration) bool {
-	waited := false
+	var since time.Time // when the first request was given that lies unread
 	for l := range i.leases {
 		c := l.conn.Load()
-		if c == nil {
-			continue
+		switch {
+		case c == nil:
+		case l.answered.Load() || l.isBeingRead(c):
+			i.heard = now
+		case since.IsZero() || l.given.Before(since):
+			since = l.given
 		}
-		if l.answered.Load() || !c.unread() {
-			return false
-		}
-		waited = waited || now.Sub(l.given) >= patience
 	}
-	return waited
+	if since.IsZero() {
+		return false
+	}
+	if since.Before(i.heard) {
+		since = i.heard
+	}
+	return now.Sub(since) >= patience
+}
+
+// isBeingRead says whether all of a request was read, or some since the last look: what the kernel counts as unread grows by
+// no less than what is written, unless something is read. A long upload is never read to its end before it has ended.
+func (l *lease) isBeingRead(c *conn) bool {
+	wrote, unread := c.wrote.Load(), c.unread()
+	more, grown := wrote-l.wrote, unread-l.unread
+	l.wrote, l.unread = wrote, unread
+	return unread == 0 || grown < more
 }

@@ -8,21 +8,24 @@ import (
 	"github.com/fnctl/fnctl/gateway/wire"
 )
 
-// eachRequestField calls each with the fields of the request that the instance gets, but Host and those of the framing.
-func (x *exchange) eachRequestField(each func(name, value []byte)) {
-	endToEnd(x.req.Fields, isOurRequestField, func(f wire.Field) { each(f.Name, f.Value) })
-	if te := values(x.req.Fields, "te"); wire.ListHas([]byte(te), "trailers") {
-		each([]byte("TE"), []byte("trailers")) // without a Connection field, as everybody sends it
+// eachPassed calls each with the fields of the request that go through.
+func (x *exchange) eachPassed(each func(wire.Field)) { endToEnd(x.req.Fields, isOurRequestField, each) }
+
+// eachAdded calls each with the fields that the gateway adds to the request.
+func (x *exchange) eachAdded(each func(name, value string)) {
+	if has(x.req.Fields, "te") && wire.ListHas([]byte(values(x.req.Fields, "te")), "trailers") {
+		each("TE", "trailers") // without a Connection field, as everybody sends it
 	}
-	x.origin.forwarded(x.req, func(name, value string) { each([]byte(name), []byte(value)) })
-	each([]byte(headerRequestID), []byte(x.id))
+	x.origin.forwarded(x.req, each)
+	each(headerRequestID, x.id)
 }
 
 // appendRequest makes the head of the request that the instance gets.
 func (x *exchange) appendRequest(dst []byte) []byte {
 	dst = wire.AppendRequestLine(dst, x.req.Method, x.req.Path)
 	dst = wire.AppendField(dst, "Host", x.req.Host)
-	x.eachRequestField(func(name, value []byte) { dst = wire.AppendField(dst, name, value) })
+	x.eachPassed(func(f wire.Field) { dst = wire.AppendField(dst, f.Name, f.Value) })
+	x.eachAdded(func(name, value string) { dst = wire.AppendField(dst, name, value) })
 	if x.req.Chunked {
 		dst = wire.AppendField(dst, "Transfer-Encoding", "chunked")
 	}
@@ -63,14 +66,11 @@ func pathOf(target []byte) string {
 	return string(path)
 }
 
-// eachResponseField calls each with the fields of the response that the client gets, but those of the framing.
-func (a *answer) eachResponseField(each func(name, value []byte)) {
-	endToEnd(a.fields, isOurResponseField, func(f wire.Field) { each(f.Name, f.Value) })
-	each([]byte(headerRequestID), []byte(a.id))
-	if a.cold > 0 {
-		each([]byte(headerColdStart), append(strconv.AppendInt(nil, a.cold.Milliseconds(), 10), "ms"...))
-	}
-}
+// eachPassed calls each with the fields of the response that go through.
+func (a *answer) eachPassed(each func(wire.Field)) { endToEnd(a.fields, isOurResponseField, each) }
+
+// coldText is how long the client has waited for an instance to start.
+func (a *answer) coldText() string { return strconv.FormatInt(a.cold.Milliseconds(), 10) + "ms" }
 
 func isEventStream(fields []wire.Field) bool {
 	value, once := find(fields, "content-type")

@@ -13,6 +13,7 @@ type origin struct {
 	addr     netip.Addr
 	trusted  bool   // what it says of others is believed
 	protocol string // HTTP/1.1, HTTP/1.0 or HTTP/2.0
+	host     string // that was asked for last
 }
 
 // newOrigin trusts the proxies that it is told, and whoever may open a unix socket.
@@ -29,9 +30,17 @@ func newOrigin(conn net.Conn, proxies []netip.Prefix) origin {
 	return o
 }
 
+// lastHost makes a string of a host only if it is another one than last time.
+func (o *origin) lastHost(host []byte) string {
+	if o.host != string(host) {
+		o.host = string(host)
+	}
+	return o.host
+}
+
 // forwarded calls each with the fields that tell the app where a request comes from.
 func (o *origin) forwarded(req *wire.Request, each func(name, value string)) {
-	from, host, proto := o.peer, string(req.Host), "http"
+	from, host, proto := o.peer, o.lastHost(req.Host), "http"
 	if o.trusted {
 		if before := values(req.Fields, "x-forwarded-for"); before != "" && from != "" {
 			from = before + ", " + from

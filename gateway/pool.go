@@ -71,6 +71,8 @@ type lease struct {
 	given    time.Time            // when the instance was lent
 	answered atomic.Bool          // it has begun to answer
 	conn     atomic.Pointer[conn] // over which the request went, if it is for that alone
+	wrote    int64                // to the connection, at the last look
+	unread   int64                // of that
 }
 
 // limits are what a route says of a revision, as far as it concerns the pool.
@@ -126,11 +128,10 @@ func (p *pool) enter(first byte, size int64) (*waiter, *lease, error) {
 	defer p.mu.Unlock()
 	now := time.Now()
 	p.doubt(now)
-	w := &waiter{first: first, since: now, cold: p.count(ready) == 0}
 	if p.waiters.Len() == 0 {
 		if inst := p.pick(now, 1); inst != nil {
 			p.wake(now)
-			return nil, p.lend(inst, w, now), nil
+			return nil, p.lend(inst, nil, now), nil
 		}
 	}
 	if p.retired && p.count(ready) == 0 {
@@ -143,7 +144,7 @@ func (p *pool) enter(first byte, size int64) (*waiter, *lease, error) {
 	if p.waiters.Len() >= p.limits.queue || !p.held.take(size) {
 		return nil, nil, errQueueFull
 	}
-	w.granted = make(chan grant, 1)
+	w := &waiter{first: first, since: now, cold: p.count(ready) == 0, granted: make(chan grant, 1)}
 	w.place = p.waiters.PushBack(w)
 	p.dispatch(now)
 	return w, nil, nil
@@ -163,12 +164,13 @@ func (p *pool) leave(w *waiter) {
 	}
 }
 
+// lend gives an instance to who waits; nobody has waited if that is nil.
 func (p *pool) lend(inst *instance, w *waiter, now time.Time) *lease {
 	inst.inFlight++
-	l := &lease{pool: p, instance: inst, proofs: inst.proofs, waited: w.granted != nil, given: now}
+	l := &lease{pool: p, instance: inst, proofs: inst.proofs, waited: w != nil, given: now}
 	inst.leases[l] = struct{}{}
-	if waited := now.Sub(w.since); w.cold && waited >= coldStartFloor {
-		l.cold = waited
+	if w != nil && w.cold && now.Sub(w.since) >= coldStartFloor {
+		l.cold = now.Sub(w.since)
 	}
 	return l
 }

@@ -64,7 +64,7 @@ func (p *pool) share(arriving int) int {
 		case inst.state == ready:
 			up++
 			demand += inst.inFlight
-		case inst.state == proving && inst.backoff == 0: // its last proof did not fail
+		case inst.state == proving && inst.backoff <= loudBackoff: // what a new socket fails at first is no failure
 			starting++
 		}
 	}

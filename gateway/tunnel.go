@@ -28,7 +28,7 @@ type tunnel struct {
 func (x *exchange) tunnel(a attempt) error {
 	over, is1 := a.(*http1Attempt)
 	client, was1 := x.client.(*clientConn)
-	if !is1 || !was1 || !x.upgrade || client.raw == nil || over.conn.raw == nil {
+	if !is1 || !was1 || !x.upgrade || client.patient == nil || over.conn.raw == nil {
 		return errUnasked
 	}
 	t := &tunnel{exchange: x, client: client, instance: over.conn}
@@ -37,7 +37,7 @@ func (x *exchange) tunnel(a attempt) error {
 	}
 	client.closing = true
 	client.enter(tunneling)
-	x.respond(&answer{status: x.code, reason: x.res.Reason, fields: x.res.Fields, framing: wire.None(), length: -1})
+	x.respond(answer{status: x.code, reason: x.res.Reason, fields: x.res.Fields, framing: wire.None(), length: -1})
 	if client.flush() != nil {
 		return errClientGone
 	}
@@ -113,12 +113,13 @@ func (t *tunnel) toClient() error {
 		}
 		t.instance.reader.Discard(len(rest))
 	}
+	in := newPatient(t.exchange.gateway.buffers, t.instance.raw, bufferRoom)
 	for {
 		_ = t.instance.setReadDeadline(t.deadline()) // a closed connection fails at once
-		buf, n, err := t.exchange.gateway.buffers.read(t.instance.raw, bufferRoom)
+		came, err := in.read()
 		if err == nil {
-			err = t.pass(buf[:n])
-			t.exchange.gateway.buffers.put(buf)
+			err = t.pass(came)
+			in.give()
 		} else if t.mayGoOn(err) {
 			continue
 		}
@@ -164,14 +165,15 @@ func (t *tunnel) toInstance() error {
 		}
 		t.client.reader.Discard(len(rest))
 	}
+	in := newPatient(t.exchange.gateway.buffers, t.client.patient.raw, bufferRoom)
 	for {
 		t.client.setReadDeadline(t.exchange.until().Add(farewell))
-		buf, n, err := t.exchange.gateway.buffers.read(t.client.raw, bufferRoom)
+		came, err := in.read()
 		if err == nil {
 			t.touch()
-			t.exchange.receive(int64(n))
-			_, err = t.instance.Write(buf[:n])
-			t.exchange.gateway.buffers.put(buf)
+			t.exchange.receive(int64(len(came)))
+			_, err = t.instance.Write(came)
+			in.give()
 		}
 		if errors.Is(err, io.EOF) {
 			if half, ok := t.instance.Conn.(interface{ CloseWrite() error }); ok {

@@ -1,0 +1,143 @@
+package cli
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"time"
+
+	"github.com/urfave/cli/v2"
+)
+
+// around is how much of an instance's log is shown before and after a request: journald stamps the lines of an app when it
+// gets them.
+const around = 100 * time.Millisecond
+
+// gatewayMatches are journalctl's matches for what the gateway says of a function, or of all, and of a request, or of all.
+// Apps may write any field, but not _SYSTEMD_UNIT.
+func gatewayMatches(function, id string) []string {
+	matches := []string{"_SYSTEMD_UNIT=fnctl-gateway.service"}
+	if function != "" {
+		matches = append(matches, "FNCTL_FUNCTION="+function)
+	}
+	if id != "" {
+		matches = append(matches, "FNCTL_REQUEST_ID="+id)
+	}
+	return matches
+}
+
+// accessMatches are those for the access log.
+func accessMatches(function, id string) []string {
+	return append(gatewayMatches(function, id), "SYSLOG_IDENTIFIER="+accessIdentifier)
+}
+
+// showRequests prints the access log: of a function, or of all, and one request, or all.
+func showRequests(c *cli.Context, function, id string) error {
+	printer := requestPrinter{w: c.App.Writer, json: wantsJSON(c)}
+	args := append(journalRange(c), accessMatches(function, id)...)
+	err := readJournal(c.Context, c.App.ErrWriter, args, func(entry accessEntry) error {
+		return printer.next(loggedRequest(entry))
+	})
+	switch {
+	case c.Context.Err() != nil:
+		return nil // following ends with an interrupt
+	case err == nil && printer.count == 0:
+		return noRequests(c, function, id)
+	}
+	return err
+}
+
+// requestPrinter prints requests one by one: there may be a million.
+type requestPrinter struct {
+	w     io.Writer
+	json  bool
+	count int
+}
+
+func (p *requestPrinter) next(r loggedRequest) error {
+	p.count++
+	if p.json {
+		encoder := json.NewEncoder(p.w)
+		encoder.SetEscapeHTML(false)
+		return encoder.Encode(r)
+	}
+	if p.count == 1 {
+		fmt.Fprintln(p.w, requestHeader)
+	}
+	_, err := fmt.Fprintln(p.w, r.line())
+	return err
+}
+
+// noRequests tells a request that is not known from a function that nobody asked.
+func noRequests(c *cli.Context, function, id string) error {
+	const hint = "gateway.access_log in /etc/fnctl/fnctl.yml says which requests are logged; root and the group systemd-journal see all of the journal"
+	switch {
+	case id != "":
+		return withHint(fmt.Errorf("the journal has no request %s", id), hint)
+	case function == "":
+		printWarning(c.App.ErrWriter, withHint(errors.New("there are no requests"), hint))
+	case !store().Has(function):
+		return noFunction(function)
+	default:
+		printWarning(c.App.ErrWriter, withHint(fmt.Errorf("there are no requests of %s", function), hint))
+	}
+	return nil
+}
+
+// showRequest prints what the gateway says of a request and, if the access log has it, what its instance and systemd said
+// meanwhile.
+func showRequest(c *cli.Context, function, id string) error {
+	said := gatewayMatches(function, id)
+	entry, logged, err := lastEntry[accessEntry](c, accessMatches(function, id))
+	if err != nil {
+		return err
+	}
+	if logged {
+		return showJournal(c, aroundRequest(c, loggedRequest(entry), said))
+	}
+	_, known, err := lastEntry[journalEntry](c, said)
+	if err != nil {
+		return err
+	}
+	if !known {
+		return noRequests(c, function, id)
+	}
+	return showJournal(c, append(journalRange(c), said...))
+}
+
+// aroundRequest asks journalctl for what was said by the gateway of a request, and by its instance and systemd meanwhile.
+func aroundRequest(c *cli.Context, r loggedRequest, said []string) []string {
+	until := r.ended().Add(around)
+	if r.Logged.After(until) {
+		until = r.Logged.Time
+	}
+	args := []string{"--since=" + journalStamp(r.Time.Add(-around)), "--until=" + journalStamp(until)}
+	if c.IsSet("lines") {
+		args = append(args, linesFlag(c.Int("lines")))
+	}
+	args = append(args, said...)
+	if r.Instance == "" {
+		return args
+	}
+	unit := "fn-" + r.Instance + ".service"
+	return append(args, "+", "_SYSTEMD_UNIT="+unit, "+", "_PID=1", "UNIT="+unit)
+}
+
+// lastEntry finds the last entry of the time that is asked for: a client may give one id to several requests.
+func lastEntry[E any](c *cli.Context, matches []string) (last E, found bool, err error) {
+	args := []string{"--reverse"}
+	if since := c.String("since"); since != "" {
+		args = append(args, "--since="+since)
+	}
+	err = readJournal(c.Context, c.App.ErrWriter, append(args, matches...), func(entry E) error {
+		last, found = entry, true
+		return errEnough
+	})
+	return last, found, err
+}
+
+// journalStamp is a time as journalctl takes it.
+func journalStamp(t time.Time) string {
+	return fmt.Sprintf("@%d.%06d", t.Unix(), t.Nanosecond()/int(time.Microsecond))
+}
