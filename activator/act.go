@@ -3,6 +3,7 @@ package activator
 import (
 	"context"
 	"errors"
+	"strings"
 	"time"
 
 	"github.com/fnctl/fnctl/platform"
@@ -80,6 +81,10 @@ func (a *Activator) drain(ctx context.Context, id platform.InstanceID) {
 		if err := a.units.Stop(ctx, id.Socket()); err != nil {
 			return err
 		}
+		// A socket that has failed would stay so.
+		if err := a.units.ResetFailed(ctx, id.Socket()); err != nil {
+			return err
+		}
 		services, err := a.units.List(ctx, id.Service())
 		if err != nil {
 			return err
@@ -97,6 +102,23 @@ func (a *Activator) drain(ctx context.Context, id platform.InstanceID) {
 func (a *Activator) stop(ctx context.Context, id platform.InstanceID) {
 	a.act(ctx, actionStop, id, func(ctx context.Context) error {
 		if err := a.units.Stop(ctx, id.Service()); err != nil {
+			return err
+		}
+		return a.paths.RemoveWork(id)
+	})
+}
+
+// kill is stop for an instance that reads nothing: what was sent to it is known at once to have come to nothing, and can
+// be sent to another one.
+func (a *Activator) kill(ctx context.Context, id platform.InstanceID) {
+	a.act(ctx, actionStop, id, func(ctx context.Context) error {
+		if err := a.units.Kill(ctx, id.Service()); err != nil {
+			return err
+		}
+		if err := a.units.Stop(ctx, id.Service()); err != nil {
+			return err
+		}
+		if err := a.units.ResetFailed(ctx, id.Service()); err != nil {
 			return err
 		}
 		return a.paths.RemoveWork(id)
@@ -123,24 +145,60 @@ func (a *Activator) finished(done action) {
 	a.awake[done.id.Revision] = true
 	a.metrics.action(done)
 	log := a.log.With("function", done.id.Revision.Function, "revision", done.id.Revision.String(), "instance", done.id.String())
-	i := a.fleets[done.id.Revision][done.id.Index]
 	switch {
 	case done.err == nil:
 		log.Info("instance: "+done.verb, "event", done.verb, "duration", done.took.Round(time.Millisecond))
-		if i != nil && done.verb == actionProve {
-			i.accepted()
-		}
+		a.succeeded(done)
 	case errors.Is(done.err, context.Canceled):
 	default:
 		log.Warn("instance: "+done.verb, "event", "fail", "err", done.err)
-		if i != nil {
-			i.failed(time.Now())
-		}
+		a.failed(done, time.Now())
 	}
+	i := a.fleets[done.id.Revision][done.id.Index]
 	if i != nil && i.state() == "" && !a.busy[done.id] && done.err == nil && (done.verb == actionDrain || done.verb == actionStop) {
 		delete(a.fleets[done.id.Revision], done.id.Index)
 	}
 	if i == nil || i.state() != platform.Starting && !a.busy[done.id] {
 		a.host.settle(done.id)
 	}
+}
+
+func (a *Activator) succeeded(done action) {
+	i, rev := a.fleets[done.id.Revision][done.id.Index], a.revisions[done.id.Revision]
+	switch {
+	case done.verb == actionProve && i != nil:
+		i.accepted()
+	case makesSocket(done.verb) && rev != nil:
+		rev.arming.succeeded()
+		if i != nil {
+			i.problem = ""
+		}
+	}
+}
+
+// failed takes note of an action that has failed. An instance of which nothing came is remembered for a while, so that the
+// next try is with another index.
+func (a *Activator) failed(done action, now time.Time) {
+	i, rev := a.fleets[done.id.Revision][done.id.Index], a.revisions[done.id.Revision]
+	if i == nil && rev != nil {
+		i = &instance{id: done.id}
+		rev.fleet[done.id.Index] = i
+	}
+	switch {
+	case i == nil:
+	case done.verb == actionProve:
+		i.refused(done.err, now)
+		return
+	default:
+		i.failed(now)
+		i.problem = strings.TrimSuffix(done.err.Error(), ".")
+	}
+	if makesSocket(done.verb) && rev != nil && !i.listens() {
+		rev.arming.failed(now)
+	}
+}
+
+// makesSocket tells whether an action begins with a socket.
+func makesSocket(verb string) bool {
+	return verb == actionArm || verb == actionStart || verb == actionRepair
 }

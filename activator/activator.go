@@ -24,6 +24,12 @@ type Units interface {
 	Start(ctx context.Context, unit string) error
 	Stop(ctx context.Context, unit string) error
 	ResetFailed(ctx context.Context, unit string) error
+	// Kill ends all processes of a unit at once.
+	Kill(ctx context.Context, unit string) error
+	// Service says how a service is, and how its last run ended.
+	Service(ctx context.Context, unit string) (platform.ServiceStatus, error)
+	// SocketResult is success, or how a socket unit has failed.
+	SocketResult(ctx context.Context, unit string) (string, error)
 	// InactiveSince is when a unit last became inactive.
 	InactiveSince(ctx context.Context, unit string) (time.Time, error)
 }
@@ -75,43 +81,47 @@ type Activator struct {
 	proving   map[platform.InstanceID]bool
 	blind     bool
 
-	running   sync.WaitGroup
-	done      chan action
-	changes   chan platform.UnitStatus
-	relisted  chan []platform.UnitStatus
-	functions chan functionChange
-	reports   chan report
-	answers   chan answer
-	board     board
-	apps      *AppMetrics
+	running      sync.WaitGroup
+	done         chan action
+	changes      chan platform.UnitStatus
+	relisted     chan []platform.UnitStatus
+	explanations chan explanation
+	functions    chan functionChange
+	pokes        chan struct{}
+	reports      chan report
+	answers      chan answer
+	board        board
+	apps         *AppMetrics
 }
 
 // New returns an activator; Run starts it.
 func New(config Config) *Activator {
 	a := &Activator{
-		paths:     config.Paths,
-		store:     platform.Store{Paths: config.Paths},
-		units:     config.Units,
-		source:    config.Source,
-		querier:   config.Querier,
-		log:       config.Log,
-		host:      newHost(config.Paths),
-		metrics:   newMetrics(),
-		fleets:    map[platform.RevisionID]fleet{},
-		routes:    map[string]platform.Route{},
-		loads:     map[platform.RevisionID]*Load{},
-		damaged:   map[string]bool{},
-		revisions: map[platform.RevisionID]*revision{},
-		awake:     map[platform.RevisionID]bool{},
-		busy:      map[platform.InstanceID]bool{},
-		proving:   map[platform.InstanceID]bool{},
-		done:      make(chan action),
-		changes:   make(chan platform.UnitStatus, 1024),
-		relisted:  make(chan []platform.UnitStatus),
-		functions: make(chan functionChange),
-		reports:   make(chan report),
-		answers:   make(chan answer),
-		board:     board{latest: map[platform.RevisionID]RevisionStatus{}},
+		paths:        config.Paths,
+		store:        platform.Store{Paths: config.Paths},
+		units:        config.Units,
+		source:       config.Source,
+		querier:      config.Querier,
+		log:          config.Log,
+		host:         newHost(config.Paths),
+		metrics:      newMetrics(),
+		fleets:       map[platform.RevisionID]fleet{},
+		routes:       map[string]platform.Route{},
+		loads:        map[platform.RevisionID]*Load{},
+		damaged:      map[string]bool{},
+		revisions:    map[platform.RevisionID]*revision{},
+		awake:        map[platform.RevisionID]bool{},
+		busy:         map[platform.InstanceID]bool{},
+		proving:      map[platform.InstanceID]bool{},
+		done:         make(chan action),
+		changes:      make(chan platform.UnitStatus, 1024),
+		relisted:     make(chan []platform.UnitStatus),
+		explanations: make(chan explanation),
+		functions:    make(chan functionChange),
+		pokes:        make(chan struct{}, 1),
+		reports:      make(chan report),
+		answers:      make(chan answer),
+		board:        board{latest: map[platform.RevisionID]RevisionStatus{}},
 	}
 	a.apps = NewAppMetrics(config.Paths, a.metrics.registry, config.Log)
 	a.metrics.registry.MustRegister(statusCollector{a})
@@ -130,6 +140,7 @@ func (a *Activator) Run(ctx context.Context) error {
 	group.Go(func() error { return a.watchUnits(ctx) })
 	group.Go(func() error { return a.scrape(ctx) })
 	group.Go(func() error { return a.apps.Run(ctx, a.ready) })
+	group.Go(func() error { return a.keepGateway(ctx) })
 	group.Go(func() error { return a.loop(ctx) })
 	return group.Wait()
 }
@@ -137,7 +148,7 @@ func (a *Activator) Run(ctx context.Context) error {
 // loop owns the state: everything that happens reaches it through a channel.
 func (a *Activator) loop(ctx context.Context) error {
 	// Nothing is decided before the units and the routes are known: what is there must not be taken for gone.
-	var knowUnits, knowRoutes bool
+	var knowUnits, knowRoutes, swept bool
 	for {
 		select {
 		case <-ctx.Done():
@@ -147,17 +158,26 @@ func (a *Activator) loop(ctx context.Context) error {
 			knowUnits = true
 		case unit := <-a.changes:
 			a.unitChanged(unit)
+			a.follow(ctx, unit)
 		case change := <-a.functions:
 			a.functionsChanged(change)
 			knowRoutes = true
 		case done := <-a.done:
 			a.finished(done)
+			a.judge(ctx, done.id.Revision)
+		case why := <-a.explanations:
+			a.explained(why)
 		case answer := <-a.answers:
 			a.answered(answer)
 		case report := <-a.reports:
-			if knowUnits && knowRoutes {
-				a.tick(ctx, report)
+			if !knowUnits || !knowRoutes {
+				continue
 			}
+			if !swept {
+				a.sweepFailures()
+				swept = true
+			}
+			a.tick(ctx, report)
 		}
 	}
 }
@@ -187,7 +207,7 @@ func (a *Activator) tick(ctx context.Context, report report) {
 	}
 	for id := range a.awake {
 		rev := a.revisions[id]
-		if rev == nil && (a.routed(id) || !a.locked(id.Function)) {
+		if rev == nil && (a.inRoute(id) || !a.locked(id.Function)) {
 			rev = a.adopt(id, report.at)
 		}
 		if rev == nil {
@@ -206,6 +226,8 @@ func (a *Activator) look(ctx context.Context, rev *revision, report report) {
 	a.ask(ctx, rev, report.at)
 	rev.decide(report.seen)
 	a.steer(ctx, rev, report.at)
+	a.logRefused(rev)
+	a.judge(ctx, rev.id)
 	rev.describe()
 	a.board.put(rev.status)
 	if a.restful(rev) {
@@ -250,8 +272,14 @@ func (a *Activator) adopt(id platform.RevisionID, now time.Time) *revision {
 	if a.fleets[id] == nil {
 		a.fleets[id] = fleet{}
 	}
+	for _, i := range a.fleets[id] {
+		i.inherit()
+	}
 	rev := newRevision(described, a.fleets[id], now)
 	rev.load = a.loads[id]
+	if failure, err := a.store.Failure(id); err == nil {
+		rev.failure = &failure
+	}
 	if scale, err := a.store.Scale(id.Function); err == nil {
 		rev.rescale(scale)
 	}
@@ -261,6 +289,7 @@ func (a *Activator) adopt(id platform.RevisionID, now time.Time) *revision {
 }
 
 func (a *Activator) forget(rev *revision) {
+	a.acquit(rev)
 	delete(a.revisions, rev.id)
 	delete(a.fleets, rev.id)
 	delete(a.loads, rev.id)

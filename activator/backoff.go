@@ -6,6 +6,9 @@ import "time"
 const (
 	minBackoff = time.Second
 	maxBackoff = 30 * time.Second
+	// sameFailure is how long after a failure another is taken for the same one: systemd tells of it, and so does the end of
+	// the action. An app that ends at once does so once a second.
+	sameFailure = minBackoff / 2
 )
 
 func backoff(failures int) time.Duration {
@@ -16,13 +19,45 @@ func backoff(failures int) time.Duration {
 	return pause
 }
 
-// failed takes note that the instance ended by itself, or that something done to it failed.
-func (i *instance) failed(now time.Time) {
-	i.failures++
-	i.notBefore = now.Add(backoff(i.failures))
+// tries is what is remembered of the starts of an instance.
+type tries struct {
+	// failures counts the starts in a row that didn't lead to a ready instance; row also counts those of the instances
+	// whose place it has taken. failedAt is when the last of them came to nothing.
+	failures, row int
+	failedAt      time.Time
+	// problem is what the last action said, if it failed.
+	problem string
+	// notBefore is when to try again.
+	notBefore time.Time
 }
 
-// accepted takes note that the instance has accepted a connection.
-func (i *instance) accepted() {
-	i.proved, i.failures, i.patience, i.notBefore = true, 0, 0, time.Time{}
+// failed takes note that a start came to nothing.
+func (t *tries) failed(now time.Time) {
+	if now.Sub(t.failedAt) < sameFailure {
+		return
+	}
+	t.failures++
+	t.row++
+	t.failedAt = now
+	t.notBefore = now.Add(backoff(t.failures))
 }
+
+// crashed takes note that an instance ended which had been ready. It could start, so it gets a new chance.
+func (t *tries) crashed(now time.Time) { t.notBefore = now.Add(minBackoff) }
+
+// arming bounds how often the sockets of a revision are tried in vain: a disk that is full is not written to again and
+// again. The first failure may be of that one index only, so the second try follows at once.
+type arming struct {
+	failures  int
+	notBefore time.Time
+}
+
+func (a *arming) failed(now time.Time) {
+	if a.failures++; a.failures > 1 {
+		a.notBefore = now.Add(backoff(a.failures - 1))
+	}
+}
+
+func (a *arming) succeeded() { *a = arming{} }
+
+func (a *arming) allowed(now time.Time) bool { return !now.Before(a.notBefore) }

@@ -30,7 +30,7 @@ func newGauge(target platform.MetricTarget, auto platform.Autoscale, running int
 	return &gauge{
 		target: target,
 		config: config,
-		meter:  newMeter(config),
+		meter:  config.NewMeter(),
 		scaler: autoscaler.New(config, running, now),
 	}
 }
@@ -68,31 +68,21 @@ func (g *gauge) rest() { g.meter = nil }
 // resume begins a new history after a time in which nothing happened. The last reading of a counter goes in front of it:
 // what has come since came in the last tick.
 func (g *gauge) resume(now time.Time, since time.Duration) {
-	g.meter = newMeter(g.config)
+	g.meter = g.config.NewMeter()
 	if g.isCounter() && !g.lastAt.IsZero() {
 		g.meter.Count(now.Add(-max(Tick, since)), g.last)
 	}
-}
-
-// newMeter makes the meter of a metric. Arrivals are counted per second, so they get a whole one from the beginning; what
-// is in flight is a level, and a tick tells it.
-func newMeter(config autoscaler.Config) *autoscaler.Meter {
-	meter := autoscaler.NewMeter(config.StableWindow, config.PanicWindow)
-	if config.Metric == autoscaler.RPS {
-		meter.Least = time.Second
-	}
-	return meter
 }
 
 func (g *gauge) isCounter() bool {
 	return g.target.Metric == platform.MetricRPS || g.target.Metric == platform.MetricConcurrency
 }
 
-// decide makes the gauge's wish from its meter.
-func (g *gauge) decide(now time.Time, sample autoscaler.Sample) autoscaler.Decision {
-	stable, urgent, ok := g.meter.Values(now)
-	sample.Stable, sample.Panic = stable, urgent
-	sample.Valid = sample.Valid && ok && g.failure == nil
+// decide makes the gauge's wish from its meter. inFlight are the requests that the gateway holds or has running.
+func (g *gauge) decide(now time.Time, sample autoscaler.Sample, inFlight float64) autoscaler.Decision {
+	known := sample.Valid && g.failure == nil
+	sample = g.scaler.Measure(now, sample, g.meter, inFlight)
+	sample.Valid = sample.Valid && known
 	g.decision = g.scaler.Decide(now, sample)
 	return g.decision
 }

@@ -76,6 +76,21 @@ func (h *host) busy() bool { return len(h.reserved) >= h.cores*startsPerCore }
 // settle ends the reservation of an instance: it is ready and uses what it needs, or it will never.
 func (h *host) settle(id platform.InstanceID) { delete(h.reserved, id) }
 
+// logRefused logs once when instances are held back, and once when none is any more.
+func (a *Activator) logRefused(rev *revision) {
+	short := rev.refused > 0
+	if short == rev.short {
+		return
+	}
+	rev.short = short
+	log := a.log.With("event", "budget", "function", rev.id.Function, "revision", rev.id.String())
+	if short {
+		log.Warn("instances are held back", "why", fmt.Sprintf("%d of %d: the host is short of memory", rev.refused, rev.decision.Desired))
+	} else {
+		log.Info("no instance is held back any more", "why", "none is held back any more")
+	}
+}
+
 // parseMeminfo reads total and available memory in bytes (proc(5), "/proc/meminfo").
 func parseMeminfo(data []byte) (total, available int64, err error) {
 	for line := range bytes.Lines(data) {

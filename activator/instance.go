@@ -19,22 +19,23 @@ type instance struct {
 	since time.Time
 	// lost tells that the socket listens and its file is gone, so that nobody can connect.
 	lost bool
-	// hopeless tells that the instance won't come to anything by itself; it stays so until it is gone.
-	hopeless bool
+	// hopeless is why the instance won't come to anything by itself; it stays so until it is gone. Empty: it may.
+	hopeless string
+	// unread tells that the instance reads nothing that is sent to it, so that nothing is lost with it.
+	unread bool
 	// gone is when the socket was seen to have gone, while the service went on.
 	gone time.Time
 	// load is what the gateway says of the instance, nil if it doesn't know it.
 	load *InstanceLoad
 	// patience is how many failures in a row are borne; 0 means minPatience.
 	patience int
-	// failures counts the starts in a row that didn't lead to a ready instance; notBefore is when to try again.
-	failures  int
-	notBefore time.Time
+	tries
+	proofs
 }
 
 // update takes over the state of one of the two units and says whether it is another one.
 func (i *instance) update(kind string, unit platform.UnitStatus, now time.Time) (changed bool) {
-	before := i.state()
+	before := i.stage()
 	mine := &i.socket
 	if kind == "service" {
 		mine = &i.service
@@ -42,55 +43,60 @@ func (i *instance) update(kind string, unit platform.UnitStatus, now time.Time) 
 	if mine.Active == unit.Active && mine.Sub == unit.Sub {
 		return false
 	}
+	// A service that failed in an earlier life of the instance is told of once more before it is started.
+	old := kind == "service" && mine.Active == "" && unit.Active == "failed"
 	*mine = unit
 	if kind == "socket" && unit.Active != "active" {
 		i.lost = false
 	}
 	// A service that isn't running has to prove itself anew when it is.
 	i.proved = i.proved && i.service.Running()
-	switch after := i.state(); {
-	case after == platform.Failed && before != platform.Failed && i.service.Active != "":
+	switch after := i.stage(); {
+	case after == before || old:
+	case after == platform.Failed && i.served:
+		i.crashed(now)
+	case after == platform.Failed:
 		i.failed(now)
-	case after == platform.Draining && before != platform.Draining:
+	case after == platform.Draining:
 		i.gone = now
-	case after == platform.Starting && before != platform.Starting:
-		i.since = now
+	case after == platform.Starting:
+		i.since, i.proofs = now, proofs{}
 	}
 	return true
+}
+
+// inherit takes over an instance that somebody else has started. If it runs, it may be proved already, and what happened to
+// it before is not known.
+func (i *instance) inherit() {
+	i.served = i.service.Running()
+	i.tries = tries{}
+}
+
+// repairable tells whether the socket has failed and can be made to listen again.
+func (i *instance) repairable() bool {
+	return i.hopeless == "" && i.socket.Active == "failed" && i.service.Gone()
 }
 
 // listens tells whether a request can wait at the instance.
 func (i *instance) listens() bool { return i.socket.Active == "active" && !i.lost }
 
-// state is where the instance stands in its life; the empty state means that nothing of it is left.
-func (i *instance) state() platform.InstanceState {
+// stage is where the instance stands in its life, as far as systemd can tell. The empty state means that nothing of it is
+// left.
+func (i *instance) stage() platform.InstanceState {
 	return platform.StateOf(i.socket, i.service, i.proved)
 }
 
-// An instance that has failed so often in a row is given up: its copy of the app may be damaged. Each that takes its
-// place gets twice as many tries, so that an app which cannot run is not copied again and again.
-const (
-	minPatience = 2
-	maxPatience = 256
-)
-
-// broken tells whether the instance has failed too often.
-func (i *instance) broken() bool {
-	return i.state() == platform.Failed && i.failures >= max(i.patience, minPatience)
-}
-
-// successor is the instance that takes the place of a hopeless one.
-func (i *instance) successor(index int) *instance {
-	return &instance{
-		id:       platform.InstanceID{Revision: i.id.Revision, Index: index},
-		patience: min(2*max(i.patience, minPatience), maxPatience),
+// state is the stage, or deaf if the gateway says so.
+func (i *instance) state() platform.InstanceState {
+	stage := i.stage()
+	if i.load != nil && i.load.Deaf && (stage == platform.Ready || stage == platform.Starting) {
+		return platform.Deaf
 	}
+	return stage
 }
 
-// deaf tells whether the instance runs since before some time and has accepted nothing yet.
-func (i *instance) deaf(before time.Time) bool {
-	return i.state() == platform.Starting && !i.since.IsZero() && i.since.Before(before)
-}
+// over tells whether nothing is left of the instance, and nothing is to be remembered of it.
+func (i *instance) over(now time.Time) bool { return i.state() == "" && !now.Before(i.notBefore) }
 
 // idle tells whether the gateway, asked at some time, had seen the socket go and had nothing left on the instance.
 func (i *instance) idle(asked time.Time) bool {
@@ -130,22 +136,53 @@ func (f fleet) count(state platform.InstanceState) int {
 	return n
 }
 
-// hasOther tells whether an instance besides this one, and not hopeless, is in one of some states.
-func (f fleet) hasOther(this *instance, states ...platform.InstanceState) bool {
-	return slices.ContainsFunc(hopeful(f.in(states...)), func(i *instance) bool { return i != this })
+// listens tells whether a request can wait at one of the instances.
+func (f fleet) listens() bool {
+	for _, i := range f {
+		if i.listens() {
+			return true
+		}
+	}
+	return false
+}
+
+// hasOther tells whether a condition holds for an instance besides this one that is not hopeless.
+func (f fleet) hasOther(this *instance, holds func(*instance) bool) bool {
+	for _, i := range f {
+		if i != this && i.hopeless == "" && holds(i) {
+			return true
+		}
+	}
+	return false
 }
 
 func hopeful(instances []*instance) []*instance {
-	return slices.DeleteFunc(instances, func(i *instance) bool { return i.hopeless })
+	return slices.DeleteFunc(instances, func(i *instance) bool { return i.hopeless != "" })
 }
 
-// free is the lowest index of which nothing is left: a socket can't be started while its service still runs.
-func (f fleet) free() int {
+// prune forgets the indexes of which nothing is left, once they may be taken again.
+func (f fleet) prune(busy map[platform.InstanceID]bool, now time.Time) {
+	for index, i := range f {
+		if i.over(now) && !busy[i.id] {
+			delete(f, index)
+		}
+	}
+}
+
+// free is the lowest index that can be taken.
+func (f fleet) free(now time.Time) int {
 	for index := 1; ; index++ {
-		if i := f[index]; i == nil || i.state() == "" {
+		if f.takes(index, now) {
 			return index
 		}
 	}
+}
+
+// takes tells whether nothing is left of an index, since a socket can't be started while its service still runs, and that
+// it did not fail a moment ago.
+func (f fleet) takes(index int, now time.Time) bool {
+	i := f[index]
+	return i == nil || i.over(now)
 }
 
 // leastBusy orders instances by what stopping them would cost: those that serve nothing first, those that are not ready

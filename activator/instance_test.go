@@ -108,12 +108,12 @@ func TestLeastBusy(t *testing.T) {
 
 func TestFreeIndex(t *testing.T) {
 	f := fleet{1: &instance{}, 2: &instance{socket: unit("active", "listening")}, 3: &instance{service: unit("active", "running")}}
-	if got := f.free(); got != 1 {
+	if got := f.free(epoch); got != 1 {
 		t.Errorf("got %d, want 1, of which nothing is left", got)
 	}
 	delete(f, 1)
 	f[1] = &instance{service: unit("deactivating", "stop-post")}
-	if got := f.free(); got != 4 {
+	if got := f.free(epoch); got != 4 {
 		t.Errorf("got %d, want 4: all others have a unit that is not gone", got)
 	}
 }

@@ -32,6 +32,8 @@ type InstanceLoad struct {
 	InFlight float64
 	// Ready instances have accepted a connection of the gateway's.
 	Ready bool
+	// Deaf instances run and leave unread what the gateway sends them.
+	Deaf bool
 	// Draining instances get no new request; the gateway has seen their socket go.
 	Draining bool
 }
@@ -147,6 +149,7 @@ var setters = map[string]func(l *Load, value float64, label func(string) string)
 		l.Instances[index] = InstanceLoad{
 			InFlight: seen.InFlight + value,
 			Ready:    seen.Ready || state == platform.Ready,
+			Deaf:     seen.Deaf || state == platform.Deaf,
 			Draining: seen.Draining || state == platform.Draining,
 		}
 	},

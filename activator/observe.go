@@ -72,19 +72,39 @@ func (a *Activator) relist(list []platform.UnitStatus) {
 	}
 }
 
+// follow looks at once at an instance that has changed: one that has just started is proved before it serves, so that it
+// can be told from one that cannot start.
+func (a *Activator) follow(ctx context.Context, unit platform.UnitStatus) {
+	id, _, ok := platform.ParseUnit(unit.Name)
+	if !ok || a.revisions[id.Revision] == nil {
+		return
+	}
+	if i := a.fleets[id.Revision][id.Index]; i != nil {
+		a.proveStarted(ctx, i, time.Now())
+	}
+	a.judge(ctx, id.Revision)
+}
+
 // findLost finds the instances that listen where nobody can connect: somebody has removed the socket's file.
 func (a *Activator) findLost() {
 	for id, fleet := range a.fleets {
-		for _, i := range fleet {
-			if i.socket.Active != "active" {
-				continue
-			}
-			if _, err := os.Lstat(a.paths.InstanceSocket(i.id)); os.IsNotExist(err) {
-				i.lost = true
-				a.awake[id] = true
-			}
+		if a.findLostOf(fleet) {
+			a.awake[id] = true
 		}
 	}
+}
+
+func (a *Activator) findLostOf(instances fleet) (found bool) {
+	for _, i := range instances {
+		if i.socket.Active != "active" || a.busy[i.id] {
+			continue
+		}
+		if _, err := os.Lstat(a.paths.InstanceSocket(i.id)); os.IsNotExist(err) {
+			i.lost = true
+			found = true
+		}
+	}
+	return found
 }
 
 // unitChanged takes over the state of one unit and wakes its revision.
@@ -106,10 +126,14 @@ func (a *Activator) unitChanged(unit platform.UnitStatus) {
 		}
 		instances[id.Index] = i
 	}
-	if i.update(kind, unit, time.Now()) {
+	before, now := i.state(), time.Now()
+	if i.update(kind, unit, now) {
 		a.awake[id.Revision] = true
 	}
-	if i.state() == "" && !a.busy[id] {
+	if before == platform.Armed && i.state() == platform.Starting && !a.busy[id] {
+		a.poke() // a request has started it, and perhaps many more wait with it
+	}
+	if i.over(now) && !a.busy[id] {
 		delete(instances, id.Index)
 	}
 }
@@ -139,16 +163,18 @@ func (a *Activator) functionsChanged(change functionChange) {
 func (a *Activator) functionChanged(name string) {
 	before, had := a.routes[name]
 	route, err := a.store.Route(name)
-	_, stat := os.Stat(a.paths.Route(name))
+	if a.damaged[name] {
+		a.wakeFunction(name) // they were kept all, and perhaps it is known again which are reached
+	}
 	delete(a.damaged, name)
 	switch {
 	case err == nil:
 		a.routes[name] = route
-	case os.IsNotExist(stat):
+	case errors.Is(err, platform.ErrNoFunction):
 		delete(a.routes, name)
 	default:
 		a.damaged[name] = true
-		// What was reachable stays so: a damaged file must not end a function.
+		// What was reachable stays so: a file that is damaged or lost must not end a function.
 		a.log.Error("read the route: the last good one stays", "function", name, "err", err)
 	}
 	for _, share := range slices.Concat(route.Traffic, before.Traffic) {
@@ -168,12 +194,22 @@ func (a *Activator) functionChanged(name string) {
 	}
 }
 
+func (a *Activator) wakeFunction(function string) {
+	for id := range a.fleets {
+		if id.Function == function {
+			a.awake[id] = true
+		}
+	}
+}
+
 // routed tells whether a route can reach a revision.
 // While the route cannot be read, it may reach all of them.
 func (a *Activator) routed(id platform.RevisionID) bool {
-	if a.damaged[id.Function] {
-		return true
-	}
+	return a.damaged[id.Function] || a.inRoute(id)
+}
+
+// inRoute tells whether the last good route reaches a revision.
+func (a *Activator) inRoute(id platform.RevisionID) bool {
 	for _, share := range a.routes[id.Function].Traffic {
 		if share.Revision == id {
 			return true

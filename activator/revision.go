@@ -27,9 +27,15 @@ type revision struct {
 	resting,
 	present bool // present: the last report had the revision
 
+	arming  arming
+	failure *platform.Failure // what is said of the revision, nil if it can start
+	unarmed bool              // it is said because no socket could be made
+	judged  time.Time         // the last failure that was looked into
+
 	decision autoscaler.Decision
-	refused  int // instances that the host has no room for
-	logged   int // the decision that was logged last
+	refused  int  // instances that the host has no room for
+	short    bool // it was logged that there are some
+	logged   int  // the decision that was logged last
 	status   RevisionStatus
 }
 
@@ -118,7 +124,7 @@ func (r *revision) decide(now time.Time) {
 	r.active = false
 	decisions := make([]autoscaler.Decision, len(r.gauges))
 	for n, g := range r.gauges {
-		decisions[n] = g.decide(now, sample)
+		decisions[n] = g.decide(now, sample, r.load.InFlight)
 	}
 	r.decision = autoscaler.Combine(decisions...)
 }

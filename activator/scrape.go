@@ -18,7 +18,11 @@ type report struct {
 	err          error
 }
 
-// scrape asks for the load at every tick and gives the loop what came of it, also when nothing did.
+// pokePause is how long after the last question a poke is answered at the earliest.
+const pokePause = Tick / 10
+
+// scrape asks for the load at every tick, and in between when it is poked, and gives the loop what came of it, also when
+// nothing did.
 func (a *Activator) scrape(ctx context.Context) error {
 	ticker := time.NewTicker(Tick)
 	defer ticker.Stop()
@@ -30,11 +34,29 @@ func (a *Activator) scrape(ctx context.Context) error {
 		}
 		report.before, before = before, report.seen
 		send(ctx, a.reports, report)
-		select {
-		case <-ctx.Done():
+		if !a.wait(ctx, ticker.C) {
 			return nil
-		case <-ticker.C:
 		}
+	}
+}
+
+// wait waits for the next tick, or for a poke. It returns false when the context ends.
+func (a *Activator) wait(ctx context.Context, tick <-chan time.Time) bool {
+	pause(ctx, pokePause)
+	select {
+	case <-ctx.Done():
+		return false
+	case <-tick:
+	case <-a.pokes:
+	}
+	return true
+}
+
+// poke asks for the load before the tick is over: Knative, too, doesn't let a function at zero wait for it.
+func (a *Activator) poke() {
+	select {
+	case a.pokes <- struct{}{}:
+	default: // it will be asked anyway
 	}
 }
 

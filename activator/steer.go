@@ -8,9 +8,13 @@ import (
 	"github.com/fnctl/fnctl/platform"
 )
 
+// undrained are the states of an instance that takes requests, or may again.
+var undrained = []platform.InstanceState{platform.Armed, platform.Starting, platform.Ready, platform.Deaf, platform.Failed}
+
 // steer brings the instances of a revision one step nearer to what is wanted.
 func (a *Activator) steer(ctx context.Context, rev *revision, now time.Time) {
 	rev.refused = 0
+	rev.fleet.prune(a.busy, now)
 	a.finishDrains(ctx, rev, now)
 	if !rev.routed {
 		if !a.locked(rev.id.Function) {
@@ -19,9 +23,12 @@ func (a *Activator) steer(ctx context.Context, rev *revision, now time.Time) {
 		return
 	}
 	a.logDecision(rev)
+	a.lookCloser(rev, now)
 	a.repairSockets(ctx, rev, now)
 	a.replaceHopeless(ctx, rev, now)
-	a.proveStarted(ctx, rev, now)
+	for _, i := range rev.fleet {
+		a.proveStarted(ctx, i, now)
+	}
 	a.scale(ctx, rev, now)
 }
 
@@ -31,7 +38,10 @@ func (a *Activator) finishDrains(ctx context.Context, rev *revision, now time.Ti
 		if a.busy[i.id] || now.Before(i.notBefore) {
 			continue
 		}
-		if rev.seen && i.idle(rev.asked) || a.overdue(ctx, rev, i, now) {
+		switch {
+		case i.unread || i.load != nil && i.load.Deaf:
+			a.kill(ctx, i.id)
+		case rev.seen && i.idle(rev.asked) || a.overdue(ctx, rev, i, now):
 			a.stop(ctx, i.id)
 		}
 	}
@@ -52,21 +62,33 @@ func (a *Activator) overdue(ctx context.Context, rev *revision, i *instance, now
 }
 
 func (a *Activator) drainAll(ctx context.Context, rev *revision) {
-	for _, i := range rev.fleet.in(platform.Armed, platform.Starting, platform.Ready, platform.Failed) {
+	for _, i := range rev.fleet.in(undrained...) {
 		if !a.busy[i.id] {
 			a.drain(ctx, i.id)
 		}
 	}
 }
 
+// lookCloser doubts what is known of the instances while requests wait.
+func (a *Activator) lookCloser(rev *revision, now time.Time) {
+	waiting := rev.seen && rev.present && rev.load.Queued > 0
+	for _, i := range rev.fleet {
+		i.doubt(waiting, now)
+	}
+	if waiting {
+		a.findLostOf(rev.fleet)
+	}
+}
+
 // repairSockets restores the invariant that a revision with a route has a listening socket.
 func (a *Activator) repairSockets(ctx context.Context, rev *revision, now time.Time) {
 	for _, i := range rev.fleet.in(platform.Failed) {
-		if i.socket.Active == "failed" && i.service.Gone() && !a.busy[i.id] && !now.Before(i.notBefore) {
+		due := rev.arming.failures == 1 || !now.Before(i.notBefore)
+		if due && i.repairable() && !a.busy[i.id] {
 			a.repair(ctx, i.id)
 		}
 	}
-	if len(rev.fleet.in(platform.Armed, platform.Starting, platform.Ready, platform.Failed)) == 0 {
+	if len(rev.fleet.in(undrained...)) == 0 {
 		a.armNext(ctx, rev, now)
 	}
 }
@@ -74,35 +96,43 @@ func (a *Activator) repairSockets(ctx context.Context, rev *revision, now time.T
 // replaceHopeless replaces the instances that won't come to anything by themselves, each by one with a new socket and a
 // new copy of the app. The new one is armed first.
 func (a *Activator) replaceHopeless(ctx context.Context, rev *revision, now time.Time) {
-	for _, i := range rev.fleet.in(platform.Armed, platform.Starting, platform.Ready, platform.Failed) {
-		i.hopeless = i.hopeless || i.lost || i.deaf(now.Add(-rev.config.Timeout-drainGrace)) || i.broken()
-		if !i.hopeless || a.busy[i.id] {
+	for _, i := range rev.fleet.in(undrained...) {
+		if a.busy[i.id] {
 			continue
 		}
-		if rev.fleet.hasOther(i, platform.Armed, platform.Starting, platform.Ready) {
-			a.drain(ctx, i.id)
-			continue
+		if i.despair(rev.config, now) {
+			a.log.Warn("instance: replace", "event", "replace", "function", rev.id.Function, "revision", rev.id.String(),
+				"instance", i.id.String(), "why", i.hopeless)
 		}
-		if next := i.successor(rev.fleet.free()); !a.busy[next.id] {
-			rev.fleet[next.id.Index] = next
-			a.arm(ctx, next.id)
+		if i.hopeless != "" {
+			a.replace(ctx, rev, i, now)
 		}
+	}
+}
+
+func (a *Activator) replace(ctx context.Context, rev *revision, i *instance, now time.Time) {
+	coming := func(other *instance) bool { return a.busy[other.id] || other.state() == platform.Failed }
+	switch {
+	case rev.fleet.hasOther(i, (*instance).listens):
+		a.drain(ctx, i.id)
+	case rev.fleet.hasOther(i, coming) || !rev.arming.allowed(now):
+	default:
+		next := i.successor(rev.fleet.free(now))
+		rev.fleet[next.id.Index] = next
+		a.arm(ctx, next.id)
 	}
 }
 
 func (a *Activator) armNext(ctx context.Context, rev *revision, now time.Time) {
-	id := platform.InstanceID{Revision: rev.id, Index: rev.fleet.free()}
-	if i := rev.fleet[id.Index]; a.busy[id] || i != nil && now.Before(i.notBefore) {
-		return
+	id := platform.InstanceID{Revision: rev.id, Index: rev.fleet.free(now)}
+	if !a.busy[id] && rev.arming.allowed(now) {
+		a.arm(ctx, id)
 	}
-	a.arm(ctx, id)
 }
 
-func (a *Activator) proveStarted(ctx context.Context, rev *revision, now time.Time) {
-	for _, i := range rev.fleet.in(platform.Starting) {
-		if !a.proving[i.id] && i.service.Active == "active" && !now.Before(i.notBefore) {
-			a.prove(ctx, i.id)
-		}
+func (a *Activator) proveStarted(ctx context.Context, i *instance, now time.Time) {
+	if !a.proving[i.id] && i.provable(now) {
+		a.prove(ctx, i.id)
 	}
 }
 
@@ -131,9 +161,9 @@ func (a *Activator) scale(ctx context.Context, rev *revision, now time.Time) {
 // action already does is counted.
 func (a *Activator) startMore(ctx context.Context, rev *revision, standby []*instance, n int, now time.Time) {
 	expected := int64(-1)
-	for _, id := range a.candidates(rev, standby, n) {
+	for _, id := range a.candidates(rev, standby, n, now) {
 		i := rev.fleet[id.Index]
-		if a.busy[id] || i != nil && (now.Before(i.notBefore) || !i.service.Gone()) {
+		if a.busy[id] || i != nil && (now.Before(i.notBefore) || !i.service.Gone()) || !rev.arming.allowed(now) {
 			continue
 		}
 		if expected < 0 {
@@ -154,7 +184,7 @@ func (a *Activator) startMore(ctx context.Context, rev *revision, standby []*ins
 }
 
 // candidates names the n instances that are next to run.
-func (a *Activator) candidates(rev *revision, standby []*instance, n int) []platform.InstanceID {
+func (a *Activator) candidates(rev *revision, standby []*instance, n int, now time.Time) []platform.InstanceID {
 	ids := make([]platform.InstanceID, 0, n)
 	for _, i := range standby {
 		if len(ids) < n {
@@ -162,7 +192,7 @@ func (a *Activator) candidates(rev *revision, standby []*instance, n int) []plat
 		}
 	}
 	for index := 1; len(ids) < n; index++ {
-		if i := rev.fleet[index]; i == nil || i.state() == "" {
+		if rev.fleet.takes(index, now) {
 			ids = append(ids, platform.InstanceID{Revision: rev.id, Index: index})
 		}
 	}

@@ -355,7 +355,8 @@ func (d *deployment) undo(ctx context.Context) error {
 	if os.Remove(d.paths.Workspace(d.request.name)) == nil {
 		os.Remove(d.paths.WorkspaceLink(d.request.name))
 	}
-	return r.registry(ctx, d.request.name)
+	// What a deploy or a removal that was killed has left goes, too: nobody would find it without the registry.
+	return r.all(ctx, d.request.name)
 }
 
 func reaches(route platform.Route, id platform.RevisionID) bool {

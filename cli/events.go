@@ -66,7 +66,7 @@ func events(c *cli.Context) error {
 
 // noEvents tells a quiet function from one that does not exist.
 func noEvents(c *cli.Context, name string) error {
-	if !exists(paths().Route(name)) {
+	if !store().Has(name) {
 		return noFunction(name)
 	}
 	printWarning(c.App.ErrWriter, withHint(fmt.Errorf("there are no events of %s", name), "root and the group systemd-journal see all of the journal"))

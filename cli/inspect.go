@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"net/http"
 	"slices"
 	"time"
@@ -37,6 +38,13 @@ type revisionStatus struct {
 	Name      string           `json:"name"`
 	Traffic   int              `json:"traffic"`
 	Instances []instanceStatus `json:"instances"`
+	Failure   *failureStatus   `json:"failure,omitempty"`
+}
+
+// failureStatus is why no instance of a revision can start.
+type failureStatus struct {
+	Since  time.Time `json:"since"`
+	Reason string    `json:"reason"`
 }
 
 type instanceStatus struct {
@@ -173,8 +181,11 @@ func readWishes(ctx context.Context, socket string) (map[platform.RevisionID]act
 // function describes one function. The error wraps platform.ErrNoFunction if there is none.
 func (in *inspector) function(name string) (functionStatus, error) {
 	route, err := in.store.Route(name)
-	if err != nil {
+	if errors.Is(err, platform.ErrNoFunction) {
 		return functionStatus{}, err
+	}
+	if err != nil {
+		return functionStatus{}, withHint(err, "requests go where the last good route says; deploy %s again to write a new one", name)
 	}
 	traffic := map[platform.RevisionID]int{}
 	for _, share := range route.Traffic {
@@ -197,7 +208,7 @@ func (in *inspector) function(name string) (functionStatus, error) {
 	}
 	for _, id := range in.revisionsOf(name, traffic) {
 		status.Revisions = append(status.Revisions, revisionStatus{
-			Name: id.String(), Traffic: traffic[id], Instances: in.instancesOf(id),
+			Name: id.String(), Traffic: traffic[id], Instances: in.instancesOf(id), Failure: in.failureOf(id),
 		})
 	}
 	status.Scale = in.scaleOf(rev)
@@ -231,7 +242,11 @@ func (in *inspector) revisionsOf(name string, traffic map[platform.RevisionID]in
 func (in *inspector) stateOf(id platform.InstanceID) platform.InstanceState {
 	both := in.units[id]
 	proved := id.Revision == in.proved || in.wishes[id.Revision].Instances[id.Index] == platform.Ready || in.gatewayReady(id)
-	return platform.StateOf(both.socket, both.service, proved)
+	state := platform.StateOf(both.socket, both.service, proved)
+	if load := in.loads[id.Revision]; load != nil && load.Instances[id.Index].Deaf && (state == platform.Ready || state == platform.Starting) {
+		return platform.Deaf
+	}
+	return state
 }
 
 // gatewayReady tells whether the gateway has proved an instance, perhaps before the activator did.
@@ -258,6 +273,21 @@ func (in *inspector) instancesOf(rev platform.RevisionID) []instanceStatus {
 	return list
 }
 
+// failureOf is what the activator says of a revision. What is ready has overcome it.
+func (in *inspector) failureOf(rev platform.RevisionID) *failureStatus {
+	failure, err := in.store.Failure(rev)
+	switch {
+	case errors.Is(err, fs.ErrNotExist):
+		return nil
+	case err != nil:
+		in.problems = append(in.problems, fmt.Errorf("whether %s can start: %w", rev, err))
+		return nil
+	case rev == in.proved || count(in.instancesOf(rev), platform.Ready) > 0:
+		return nil
+	}
+	return &failureStatus{Since: failure.Since, Reason: failure.Reason}
+}
+
 func (in *inspector) inFlight(id platform.InstanceID) int {
 	if load := in.loads[id.Revision]; load != nil {
 		return int(load.Instances[id.Index].InFlight)
@@ -280,7 +310,7 @@ func (in *inspector) phaseOf(name string, status functionStatus) phase {
 	}
 	var ready, armed, starting int
 	for _, r := range status.Revisions {
-		if r.Traffic > 0 {
+		if r.Traffic > 0 && r.Failure == nil {
 			ready += count(r.Instances, platform.Ready)
 			armed += count(r.Instances, platform.Armed)
 			starting += count(r.Instances, platform.Starting)

@@ -125,17 +125,18 @@ func invokeClient(name string) (*http.Client, error) {
 	if err != nil {
 		return nil, err
 	}
-	dial := dialGateway
+	transport := &http.Transport{DialContext: dialGateway}
 	if route.Private {
-		socket, err := anyInstance(route)
+		id, err := anyInstance(route)
 		if err != nil {
 			return nil, err
 		}
-		dial = platform.DialUnix(socket)
+		transport.DialContext = platform.DialUnix(paths().InstanceSocket(id))
+		transport.Protocols = protocolsOf(protocolOf(route, id.Revision))
 	}
 	return &http.Client{
 		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
-		Transport:     &http.Transport{DialContext: dial},
+		Transport:     transport,
 	}, nil
 }
 
@@ -148,18 +149,27 @@ func dialGateway(ctx context.Context, network, address string) (net.Conn, error)
 	return new(net.Dialer).DialContext(ctx, network, address)
 }
 
-// anyInstance is the socket of an instance of a revision that the route leads to.
-func anyInstance(route platform.Route) (string, error) {
+// anyInstance is an instance of a revision that the route leads to.
+func anyInstance(route platform.Route) (platform.InstanceID, error) {
 	ids, err := paths().ListInstances()
 	if err != nil {
-		return "", err
+		return platform.InstanceID{}, err
 	}
 	for _, id := range ids {
 		if reaches(route, id.Revision) {
-			return paths().InstanceSocket(id), nil
+			return id, nil
 		}
 	}
-	return "", withHint(fmt.Errorf("%s has no instance", route.Function), "systemctl status fnctl-activator")
+	return platform.InstanceID{}, withHint(fmt.Errorf("%s has no instance", route.Function), "systemctl status fnctl-activator")
+}
+
+func protocolOf(route platform.Route, id platform.RevisionID) platform.Protocol {
+	for _, share := range route.Traffic {
+		if share.Revision == id {
+			return share.Protocol
+		}
+	}
+	return platform.HTTP1
 }
 
 func explainRefused(err error) error {

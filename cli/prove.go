@@ -38,7 +38,7 @@ func (d *deployment) startInstance(ctx context.Context, id platform.InstanceID) 
 	}()
 	err := d.units.Start(ctx, id.Service())
 	if err == nil {
-		err = answers(ctx, d.paths.InstanceSocket(id))
+		err = answers(ctx, d.paths.InstanceSocket(id), d.revision.Config.Protocol)
 	}
 	reason := err
 	if cause := context.Cause(ctx); cause != nil {
@@ -104,10 +104,11 @@ func exitMeaning(status int) string {
 }
 
 // answers waits for an HTTP answer, whatever its status: that it comes is the proof.
-func answers(ctx context.Context, socket string) error {
+func answers(ctx context.Context, socket string, protocol platform.Protocol) error {
 	transport := &http.Transport{
 		DisableKeepAlives: true,
 		DialContext:       platform.DialUnix(socket),
+		Protocols:         protocolsOf(protocol),
 	}
 	defer transport.CloseIdleConnections()
 	req, err := http.NewRequestWithContext(ctx, http.MethodGet, "http://localhost/", nil)
@@ -120,6 +121,14 @@ func answers(ctx context.Context, socket string) error {
 		return err
 	}
 	return resp.Body.Close()
+}
+
+// protocolsOf is what an HTTP client speaks with an instance.
+func protocolsOf(protocol platform.Protocol) *http.Protocols {
+	spoken := new(http.Protocols)
+	spoken.SetHTTP1(protocol != platform.H2C)
+	spoken.SetUnencryptedHTTP2(protocol == platform.H2C)
+	return spoken
 }
 
 // explain says why an instance did not start, with what the app printed last.

@@ -59,8 +59,8 @@ func removeFunction(ctx context.Context, c *cli.Context, r remover, name string)
 	if route, err := r.store.Route(name); err == nil {
 		timeout = longestTimeout(route)
 	}
-	// Without a route no new request reaches the function; those that it has are finished.
-	if err := remove(r.paths.Route(name)); err != nil {
+	// Without a route no new request reaches the function; those that it has are finished. What they need stays till then.
+	if err := r.store.RemoveRoute(name); err != nil {
 		return err
 	}
 	err = p.run("finishing the requests of "+name, func() (string, error) {

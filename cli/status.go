@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"io"
 	"strings"
+	"time"
 
 	"github.com/jedib0t/go-pretty/v6/table"
 	"github.com/urfave/cli/v2"
@@ -50,7 +51,7 @@ func checkDeployed(name string) error {
 	if err := platform.CheckName(name); err != nil {
 		return err
 	}
-	if !exists(paths().Route(name)) {
+	if !store().Has(name) {
 		return noFunction(name)
 	}
 	return nil
@@ -59,6 +60,11 @@ func checkDeployed(name string) error {
 func printStatus(w io.Writer, s functionStatus) {
 	printSummary(w, s)
 	printInstances(w, s)
+	for _, r := range s.Revisions {
+		if r.Failure != nil {
+			fmt.Fprintf(w, "failure: %s\n", failureText(s.Name, r))
+		}
+	}
 	fmt.Fprintf(w, "scale: %s\n", scaleText(s.Scale))
 }
 
@@ -108,6 +114,10 @@ func printInstances(w io.Writer, s functionStatus) {
 		}
 	}
 	t.Render()
+}
+
+func failureText(name string, r revisionStatus) string {
+	return fmt.Sprintf("%s cannot start since %s: %s; see fnctl logs %s", r.Name, r.Failure.Since.Local().Format(time.DateTime), r.Failure.Reason, name)
 }
 
 func scaleText(s scaleStatus) string {

@@ -1,6 +1,7 @@
 package gateway
 
 import (
+	"net"
 	"time"
 
 	"github.com/fnctl/fnctl/gateway/wire"
@@ -23,6 +24,11 @@ type client interface {
 	respond(a *answer)
 	// write sends buf[wire.ChunkRoom:wire.ChunkRoom+n] as content; buf has at least two bytes more.
 	write(buf []byte, n int) error
+	// splice sends n bytes right from a connection, if the client has a connection of its own. It takes less than n from
+	// there only with an error, or at its end.
+	splice(from net.Conn, n int64) (sent int64, err error)
+	// splices says whether it can.
+	splices() bool
 	// flush sends what has been written.
 	flush() error
 	// finish ends a response that is whole.

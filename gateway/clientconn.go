@@ -374,6 +374,20 @@ func (c *clientConn) flush() error {
 	return err
 }
 
+// splices implements client.
+func (c *clientConn) splices() bool {
+	_, can := c.Conn.(*net.TCPConn)
+	return can && !c.chunked
+}
+
+// splice implements client: the kernel moves the bytes from one socket to the other.
+func (c *clientConn) splice(from net.Conn, n int64) (sent int64, err error) {
+	if err := c.flush(); err != nil {
+		return 0, err
+	}
+	return io.Copy(c.Conn.(*net.TCPConn), &io.LimitedReader{R: from, N: n})
+}
+
 // finish implements client.
 func (c *clientConn) finish(trailer []wire.Field) error {
 	if c.chunked {

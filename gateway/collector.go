@@ -95,7 +95,7 @@ func (p *pool) collectLoad(s *series, now time.Time) {
 	s.add(descStarted, prometheus.CounterValue, float64(p.started))
 	s.add(descInFlight, prometheus.GaugeValue, float64(p.inFlight.n))
 	s.add(descInFlightSeconds, prometheus.CounterValue, p.inFlight.integral(now))
-	s.add(descQueued, prometheus.GaugeValue, float64(p.waiters.Len()))
+	s.add(descQueued, prometheus.GaugeValue, float64(p.queued()))
 	for key, n := range p.byInstance() {
 		s.add(descInstanceInFlight, prometheus.GaugeValue, float64(n), strconv.Itoa(key.index), key.state)
 	}
@@ -126,7 +126,8 @@ type instanceKey struct {
 func (p *pool) byInstance() map[instanceKey]int {
 	sums := make(map[instanceKey]int, len(p.instances))
 	for _, inst := range p.instances {
-		sums[instanceKey{index: inst.id.Index, state: inst.state.label()}] += inst.inFlight
+		sums[instanceKey{index: inst.id.Index, state: inst.state.label()}] += inst.load()
 	}
+	p.addElsewhere(sums)
 	return sums
 }

@@ -107,16 +107,31 @@ func (c *conn) interruptRead() {
 // unread is what the kernel counts for what the instance has left in its socket: no less than the bytes of that. It is 0 if
 // all was read.
 func (c *conn) unread() int64 {
-	raw, err := c.Conn.(syscall.Conn).SyscallConn()
-	if err != nil {
-		return 0
-	}
 	count := 0
-	err = raw.Control(func(fd uintptr) { count, _ = unix.IoctlGetInt(int(fd), unix.SIOCOUTQ) })
+	err := c.control(func(fd uintptr) { count, _ = unix.IoctlGetInt(int(fd), unix.SIOCOUTQ) })
 	if err != nil || count <= 1 { // the kernel keeps one back while it announces that all was read
 		return 0
 	}
 	return int64(count)
+}
+
+// isQuiet says whether an idle connection is as it was left: what an instance sends unasked is not the answer to the next
+// request.
+func (c *conn) isQuiet() bool { return c.control(c.look) == nil && c.polled[0].Revents == 0 }
+
+// poll sees whether there is something to read, or the end.
+func (c *conn) poll(fd uintptr) {
+	c.polled[0] = unix.PollFd{Fd: int32(fd), Events: unix.POLLIN}
+	if _, err := unix.Poll(c.polled[:], 0); err != nil {
+		c.polled[0].Revents = unix.POLLERR
+	}
+}
+
+func (c *conn) control(f func(fd uintptr)) error {
+	if c.raw == nil {
+		return net.ErrClosed
+	}
+	return c.raw.Control(f)
 }
 
 // Close implements net.Conn.

@@ -242,6 +242,11 @@ func (x *exchange) copy(a attempt, framing wire.Framing) error {
 	length, known := framing.Length()
 	prompt := known && length <= promptContent
 	for {
+		if !prompt && x.share.idle <= 0 && x.client.splices() {
+			if err := x.splice(a); err != nil {
+				return err
+			}
+		}
 		if !a.ready() && !prompt {
 			if err := x.client.flush(); err != nil {
 				return errClientGone
@@ -264,6 +269,24 @@ func (x *exchange) copy(a attempt, framing wire.Framing) error {
 			return x.explain(err, errSilent)
 		}
 	}
+}
+
+// splice sends what is left of large content without looking at it. What ends it early is found out by what is read next.
+func (x *exchange) splice(a attempt) error {
+	from, n := a.direct(x.end)
+	if n <= promptContent {
+		return nil
+	}
+	sent, err := x.client.splice(from, n)
+	a.took(sent)
+	x.sent += sent
+	if err != nil && x.interruption() == nil && !errors.Is(err, os.ErrDeadlineExceeded) && !a.isOver() {
+		return errClientGone
+	}
+	if err != nil {
+		return x.explain(err, errSilent)
+	}
+	return nil
 }
 
 func (x *exchange) sentAll(err error) error {

@@ -24,7 +24,10 @@ type fleet struct {
 	recent   *recent
 	table    atomic.Pointer[table]
 
+	predecessors predecessors
+
 	mu        sync.Mutex
+	governor  *successor // of all pools
 	functions map[string]*function
 	pools     map[platform.RevisionID]*pool
 }

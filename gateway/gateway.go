@@ -30,6 +30,11 @@ type Config struct {
 	// Status takes requests for the metrics and the health of the gateway itself. There may be none.
 	Status []net.Listener
 
+	// Predecessor is the gateway whose place this one takes. Listeners and Status are its sockets then. There may be none.
+	Predecessor *Predecessor
+	// Serving is called once the gateway accepts. It may take its time; an error ends the gateway.
+	Serving func() error
+
 	// Logger is slog.Default() if nil.
 	Logger *slog.Logger
 	// Registry gets the metrics. A new one is made if nil.
@@ -87,6 +92,8 @@ type Gateway struct {
 	http2     *http2
 	buffers   *bufferPool
 	date      clock
+
+	succession *succession
 }
 
 // New makes a gateway. It starts nothing and reads nothing; Run does.
@@ -107,6 +114,8 @@ func New(cfg Config) (*Gateway, error) {
 		crew:      newCrew(),
 		metrics:   newMetrics(),
 		buffers:   newBufferPool(),
+
+		succession: newSuccession(),
 	}
 	g.fleet = newFleet(cfg, hangups, g.crew, g.metrics)
 	g.routes = newRoutes(cfg, g.fleet)
@@ -120,8 +129,8 @@ func New(cfg Config) (*Gateway, error) {
 	return g, nil
 }
 
-// Run serves until the context ends, then finishes what is in flight, for DrainTimeout at most, and joins everything that
-// it started. It returns nil after an orderly stop, also if some requests had to be cut.
+// Run serves until the context ends or another gateway takes its place, then finishes what is in flight, for DrainTimeout at
+// most, and joins everything that it started. It returns nil after an orderly stop, also if some requests had to be cut.
 func (g *Gateway) Run(ctx context.Context) error {
 	// Routes, instances, provers and metrics are needed until the last request is done.
 	work, stop := context.WithCancel(context.WithoutCancel(ctx))
@@ -137,23 +146,81 @@ func (g *Gateway) Run(ctx context.Context) error {
 		group.Go(func() error { return platform.Follow(work, follower, g.log) })
 	}
 	group.Go(g.http2.Run)
-	status := g.serveStatus(group)
-	for _, listener := range g.cfg.Listeners {
-		g.clients.accepting.Add(1)
-		group.Go(func() error { return g.clients.accept(listener) })
-	}
-	select {
-	case <-ctx.Done():
-	case <-work.Done(): // something failed
+	status := g.newStatus()
+	err := g.serve(ctx, work, group, status)
+	if g.succession.isDismissed() {
+		g.log.Info("another gateway has taken over: this one finishes what it has")
+		group.Go(func() error { return g.leave(status) })
 	}
 	g.drain()
 	g.cut()
 	stop()
 	status.Close()
-	return group.Wait()
+	return errors.Join(err, group.Wait())
 }
 
-// drain stops accepting and waits for what is in flight.
+// serve accepts until it is time to drain.
+func (g *Gateway) serve(ctx, work context.Context, group *errgroup.Group, status *http.Server) error {
+	var from *predecessor
+	if before := g.cfg.Predecessor; before != nil {
+		from = g.fleet.attend(before.conn, before.in)
+		if err := g.takeOver(work, from); err != nil {
+			return err
+		}
+	}
+	for _, listener := range g.cfg.Status {
+		group.Go(func() error { return serve(status, listener) })
+	}
+	for _, listener := range g.cfg.Listeners {
+		g.clients.accepting.Add(1)
+		group.Go(func() error { return g.clients.accept(listener) })
+	}
+	announced := make(chan error, 1)
+	group.Go(func() error {
+		announced <- g.announce(from)
+		return nil
+	})
+	for {
+		select {
+		case <-ctx.Done():
+			return nil
+		case <-work.Done(): // something failed
+			return nil
+		case <-g.succession.dismissed:
+			return nil
+		case err := <-announced:
+			if err != nil {
+				return err
+			}
+		}
+	}
+}
+
+// announce says that the gateway serves, and lets its predecessor go when that is known.
+func (g *Gateway) announce(from *predecessor) error {
+	if g.cfg.Serving != nil {
+		if err := g.cfg.Serving(); err != nil {
+			return err
+		}
+	}
+	if from != nil {
+		from.tell(func(m *fromSuccessor) { m.Release = true })
+	}
+	return nil
+}
+
+// leave ends the status: whoever asks from now on, asks the successor.
+func (g *Gateway) leave(status *http.Server) error {
+	moment, cancel := context.WithTimeout(context.Background(), time.Second)
+	defer cancel()
+	if status.Shutdown(moment) != nil {
+		status.Close()
+	}
+	return nil
+}
+
+// drain stops accepting and waits for what is in flight, here and in the gateways before this one. A gateway that was
+// dismissed also waits until it may end.
 func (g *Gateway) drain() {
 	deadline, cancel := context.WithTimeout(context.Background(), g.cfg.DrainTimeout)
 	defer cancel()
@@ -161,6 +228,13 @@ func (g *Gateway) drain() {
 	g.fleet.concludeStreams()
 	if err := g.http2.server.Shutdown(deadline); err != nil || !g.clients.wait(deadline) {
 		g.log.Warn("requests are cut", "connections", g.clients.count())
+	}
+	g.fleet.predecessors.wait(deadline)
+	if g.succession.isDismissed() {
+		select {
+		case <-deadline.Done():
+		case <-g.succession.released:
+		}
 	}
 }
 

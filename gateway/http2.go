@@ -252,6 +252,11 @@ func (s *clientStream) write(buf []byte, n int) error {
 	return err
 }
 
+// A stream has no connection of its own.
+
+func (s *clientStream) splices() bool                         { return false }
+func (s *clientStream) splice(net.Conn, int64) (int64, error) { return 0, errors.ErrUnsupported }
+
 // flush implements client.
 func (s *clientStream) flush() error { return s.control.Flush() }
 

@@ -45,6 +45,7 @@ type instance struct {
 
 	state        state
 	inFlight     int
+	elsewhere    int // in flight for predecessors
 	leases       map[*lease]struct{}
 	streams      map[*exchange]struct{} // what may be concluded
 	heard        time.Time              // when it was last seen to read
@@ -52,7 +53,8 @@ type instance struct {
 	suspect      bool          // it closed a connection since it became ready
 	proofs       int           // how often it became ready: a strike counts only against the proof it refutes
 	provingSince time.Time     // when the prover began
-	backoff      time.Duration // between two attempts of the prover; 0 if the last one did not fail
+	backoff      time.Duration // between two attempts of the prover; 0 if none has failed
+	pausing      bool          // the prover waits for so long; else it is asking
 	stopProver   context.CancelFunc
 }
 
@@ -61,3 +63,6 @@ type instance struct {
 func (i *instance) stale(now time.Time) bool {
 	return i.state == ready && i.inFlight == 0 && now.Sub(i.idleSince) > upstreamIdleTimeout
 }
+
+// load is what the instance has in flight from all gateways.
+func (i *instance) load() int { return i.inFlight + i.elsewhere }

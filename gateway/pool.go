@@ -33,6 +33,8 @@ type pool struct {
 	probe    probeFunc
 	log      *slog.Logger
 	recent   *recent
+	// predecessors are the gateways that finish what they have.
+	predecessors *predecessors
 
 	mu          sync.Mutex
 	instances   []*instance
@@ -43,6 +45,10 @@ type pool struct {
 	spreadUntil time.Time
 	touched     time.Time // when it was active last
 	listed      bool      // among the recent ones
+	remainders  []*remainder
+	elsewhere   map[int]int // what runs for predecessors, by instance
+	governor    *successor  // nil unless this gateway is a predecessor
+	grants      uint64      // how many it has given
 	counts
 }
 
@@ -99,7 +105,10 @@ func newPool(id platform.RevisionID, fn *function, f *fleet) *pool {
 		log:      f.log.With("function", id.Function, "revision", id.String()),
 		recent:   f.recent,
 		retired:  true,
+		governor: f.governor,
 		counts:   newCounts(),
+
+		predecessors: &f.predecessors,
 	}
 }
 
@@ -128,7 +137,7 @@ func (p *pool) enter(first byte, size int64) (*waiter, *lease, error) {
 	defer p.mu.Unlock()
 	now := time.Now()
 	p.doubt(now)
-	if p.waiters.Len() == 0 {
+	if !p.wanted() {
 		if inst := p.pick(now, 1); inst != nil {
 			p.wake(now)
 			return nil, p.lend(inst, nil, now), nil
@@ -146,6 +155,7 @@ func (p *pool) enter(first byte, size int64) (*waiter, *lease, error) {
 	}
 	w := &waiter{first: first, since: now, cold: p.count(ready) == 0, granted: make(chan grant, 1)}
 	w.place = p.waiters.PushBack(w)
+	p.stir()
 	p.dispatch(now)
 	return w, nil, nil
 }
@@ -154,6 +164,7 @@ func (p *pool) enter(first byte, size int64) (*waiter, *lease, error) {
 func (p *pool) leave(w *waiter) {
 	p.mu.Lock()
 	p.waiters.Remove(w.place) // does nothing if it is out already
+	p.stir()
 	p.mu.Unlock()
 	select {
 	case g := <-w.granted:
@@ -184,6 +195,7 @@ func (l *lease) release() {
 	inst.inFlight--
 	inst.idleSince = now
 	delete(inst.leases, l)
+	p.stir()
 	switch {
 	case inst.state == draining:
 		p.forget(inst)
@@ -219,20 +231,29 @@ func (p *pool) connectionLost(inst *instance) {
 
 // dispatch serves the waiters that can be served, and has the unproven instances asked if some are left.
 func (p *pool) dispatch(now time.Time) {
-	for p.waiters.Len() > 0 {
+	for p.wanted() {
 		inst := p.pick(now, 0)
 		if inst == nil {
 			break
 		}
-		w := p.waiters.Remove(p.waiters.Front()).(*waiter)
-		w.granted <- grant{lease: p.lend(inst, w, now)}
+		if r := p.asking(); r != nil { // it has held its requests for longer
+			p.grant(r, inst.id.Index)
+			continue
+		}
+		p.serve(inst, now)
 	}
 	if p.retired && p.count(ready) == 0 {
 		p.refuse(errRerouted)
 	}
-	if p.waiters.Len() > 0 {
+	if p.wanted() {
 		p.wake(now)
 	}
+}
+
+// serve lends an instance to who has waited for longest.
+func (p *pool) serve(inst *instance, now time.Time) {
+	w := p.waiters.Remove(p.waiters.Front()).(*waiter)
+	w.granted <- grant{lease: p.lend(inst, w, now)}
 }
 
 // refuse answers all waiters with an error.
@@ -252,7 +273,7 @@ func (p *pool) appear(index int) {
 	inst.upstream = newUpstream(p.paths.InstanceSocket(inst.id), p.hangups, func() { p.connectionLost(inst) })
 	p.instances = append(p.instances, inst)
 	p.touch(time.Now())
-	if p.waiters.Len() > 0 {
+	if p.wanted() {
 		p.wake(time.Now())
 	}
 }
@@ -276,6 +297,8 @@ func (p *pool) drain(inst *instance) {
 		inst.stopProver()
 	}
 	p.concludeStreams(inst)
+	p.departed(inst)
+	inst.elsewhere = 0 // it counts for the index
 	p.forget(inst)
 }
 
@@ -308,7 +331,7 @@ func (p *pool) retire() {
 func (p *pool) empty() bool {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	return p.retired && len(p.instances) == 0 && p.inFlight.n == 0
+	return p.retired && len(p.instances) == 0 && len(p.remainders) == 0 && p.inFlight.n == 0 && p.governor == nil
 }
 
 // indexes lists the instances that are not draining.

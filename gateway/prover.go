@@ -83,7 +83,7 @@ func (p *pool) stillNeeded(ctx context.Context, inst *instance) (first byte, nee
 	if inst.state != proving {
 		return 0, false
 	}
-	if ctx.Err() != nil || p.waiters.Len() == 0 {
+	if ctx.Err() != nil || !p.wanted() {
 		inst.state = unproven
 		return 0, false
 	}
@@ -107,10 +107,13 @@ func (p *pool) backOff(ctx context.Context, inst *instance, err error) {
 	if pause > loudBackoff && inst.backoff <= loudBackoff && inst.state != draining {
 		p.log.Warn("the instance cannot be reached, it is asked again while requests wait", "instance", inst.id.String(), "err", err)
 	}
-	inst.backoff = pause
-	p.dispatch(time.Now()) // it is not one of those that are about to be ready any more
+	inst.backoff, inst.pausing = pause, true
+	p.dispatch(time.Now()) // it may not be one of those that are about to be ready any more
 	p.mu.Unlock()
 	sleep(ctx, pause)
+	p.mu.Lock()
+	inst.pausing = false
+	p.mu.Unlock()
 }
 
 // proved makes the instance ready and serves who waits. The connection is put aside for the next request.

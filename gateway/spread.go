@@ -24,16 +24,19 @@ func spreadFor(firstNeeded time.Duration) time.Duration {
 // pick chooses the ready instance with the least in flight that may have one more, ties at random; nil if there is none.
 // arriving is how many requests come besides those that are queued or in flight.
 func (p *pool) pick(now time.Time, arriving int) *instance {
+	if p.isGoverned() {
+		return nil
+	}
 	var (
 		best *instance
 		ties int
 		most = p.most(now, arriving)
 	)
 	for _, inst := range p.instances {
-		if inst.state != ready || inst.inFlight >= most || best != nil && inst.inFlight > best.inFlight {
+		if inst.state != ready || inst.load() >= most || best != nil && inst.load() > best.load() {
 			continue
 		}
-		if best == nil || inst.inFlight < best.inFlight {
+		if best == nil || inst.load() < best.load() {
 			best, ties = inst, 1
 			continue
 		}
@@ -56,6 +59,9 @@ func (p *pool) most(now time.Time, arriving int) int {
 	return most
 }
 
+// failing tells whether the instance cannot be asked at all, for longer than a new socket that has not its final mode yet.
+func (i *instance) failing() bool { return i.pausing && i.backoff > loudBackoff/2 }
+
 // share is the part of the demand that falls to each instance once all that are starting have started.
 func (p *pool) share(arriving int) int {
 	demand, up, starting := arriving+p.waiters.Len(), 0, 0
@@ -64,7 +70,7 @@ func (p *pool) share(arriving int) int {
 		case inst.state == ready:
 			up++
 			demand += inst.inFlight
-		case inst.state == proving && inst.backoff <= loudBackoff: // what a new socket fails at first is no failure
+		case inst.state == proving && !inst.failing():
 			starting++
 		}
 	}

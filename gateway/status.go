@@ -1,22 +1,17 @@
 package gateway
 
-import (
-	"net/http"
+import "net/http"
 
-	"golang.org/x/sync/errgroup"
-)
-
-// serveStatus serves the metrics and the health of the gateway. The caller closes the server.
-func (g *Gateway) serveStatus(group *errgroup.Group) *http.Server {
+// newStatus makes the server of the metrics and the health of the gateway, which also is where another gateway asks to take
+// its place.
+func (g *Gateway) newStatus() *http.Server {
 	mux := http.NewServeMux()
 	mux.Handle("GET /metrics", g.serveMetrics())
 	mux.HandleFunc("GET /healthz", func(w http.ResponseWriter, _ *http.Request) {
 		w.Header().Set("Content-Type", "application/json")
 		w.Write([]byte(`{"status":"ok"}` + "\n"))
 	})
-	server := &http.Server{Handler: mux, ReadHeaderTimeout: g.cfg.ReadHeaderTimeout, ErrorLog: g.serverLog}
-	for _, listener := range g.cfg.Status {
-		group.Go(func() error { return serve(server, listener) })
-	}
-	return server
+	mux.HandleFunc("POST "+pathHandover, g.serveHandover)
+	mux.HandleFunc("POST "+pathPredecessor, g.servePredecessor)
+	return &http.Server{Handler: mux, ReadHeaderTimeout: g.cfg.ReadHeaderTimeout, ErrorLog: g.serverLog, ConnContext: withConn}
 }

@@ -73,6 +73,13 @@ func FuzzParseConfig(f *testing.F) {
 			config.Timeout < time.Second || config.DiskSize < 0 || config.Workers < 1 || config.Instance.Name == "" {
 			t.Errorf("got %+v", config)
 		}
+		if config.ResponseStartTimeout < 0 || config.ResponseStartTimeout > config.Timeout || config.IdleTimeout < 0 || config.IdleTimeout > config.Timeout ||
+			config.LivenessTimeout < time.Second || config.DrainGrace < time.Second || config.Protocol == platform.H2C && config.App != "" {
+			t.Errorf("got %+v", config)
+		}
+		if err := platform.RouteTo(platform.Revision{ID: shop, Config: config}).Check(); err != nil {
+			t.Errorf("its route: %v", err)
+		}
 		encoded, err := json.Marshal(config)
 		if err != nil {
 			t.Fatal(err)

@@ -10,6 +10,9 @@ import (
 func (s ServiceStatus) Ending() string {
 	switch s.Result {
 	case "", "success":
+		if s.Signaled {
+			return "was stopped by " + signalName(s.ExitStatus)
+		}
 		return fmt.Sprintf("exited with status %d", s.ExitStatus)
 	case "exit-code":
 		if name := setupSteps[s.ExitStatus]; name != "" {

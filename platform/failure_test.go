@@ -99,4 +99,8 @@ func TestHowAServiceEnded(t *testing.T) {
 			t.Errorf("%s %d: got %q, want %q", c.result, c.status, got, c.want)
 		}
 	}
+	stopped := platform.ServiceStatus{Result: "success", ExitStatus: 15, Signaled: true}
+	if got := stopped.Ending(); got != "was stopped by SIGTERM" {
+		t.Errorf("stopped by hand: got %q", got)
+	}
 }

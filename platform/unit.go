@@ -25,6 +25,8 @@ type ServiceStatus struct {
 	MainPID int
 	// Result is success, or how the last run ended: exit-code, signal, oom-kill, timeout, …
 	Result string
+	// Ended tells that systemd remembers a run that has ended, Signaled that a signal has ended it.
+	Ended, Signaled bool
 	// ExitStatus is the exit code or the signal of the last run's main process.
 	ExitStatus int
 }

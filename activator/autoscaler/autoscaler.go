@@ -2,8 +2,8 @@
 // I/O and no clock, now is always a parameter.
 //
 // The algorithm is that of Knative Serving's request-driven autoscaler (pkg/autoscaler/scaling).
-// With Config.Reference it gives the same numbers; without, it also reacts outside panic, tolerates
-// noise at the target, counts instances on the way, and goes to zero by the absence of requests
+// With Config.Reference it gives the same numbers; without, it panics as soon as the load is above
+// the capacity by more than noise, tolerates noise at the target, counts instances on the way, and goes to zero by the absence of requests
 // whatever the metric.
 package autoscaler
 
@@ -19,6 +19,9 @@ type Sample struct {
 	// Stable and Panic are the metric's means over the two windows, for the whole function: for CPU
 	// and Memory the sum over ready instances. A starting instance's own work is not load.
 	Stable, Panic float64
+	// Burst is the metric at this moment, as far as it is known: for RPS the mean of a burst above the capacity
+	// (Meter.Burst), for Concurrency the lower of what is in flight now and was since the last reading, else 0.
+	Burst float64
 	// Valid is false if the metric couldn't be read; values that aren't finite numbers mean the
 	// same. CPU and Memory without a ready instance to measure are valid.
 	Valid bool
@@ -34,6 +37,10 @@ type Autoscaler struct {
 
 	panicAt  time.Time // when panic was entered or last extended; zero outside panic
 	panicMax int       // the most wanted during this panic
+
+	surgeAt  time.Time // when the last surge began
+	surgedOn float64   // the capacity at that time
+	noise    noise
 
 	last        int // the last decision
 	lastAt      time.Time
@@ -102,11 +109,11 @@ func (a *Autoscaler) Decide(now time.Time, s Sample) Decision {
 
 func (s Sample) sane() Sample {
 	s.Ready, s.Starting = count(s.Ready), count(s.Starting)
-	s.Valid = s.Valid && finite(s.Stable) && finite(s.Panic)
+	s.Valid = s.Valid && finite(s.Stable) && finite(s.Panic) && finite(s.Burst)
 	if !s.Valid {
-		s.Stable, s.Panic = 0, 0
+		s.Stable, s.Panic, s.Burst = 0, 0, 0
 	}
-	s.Stable, s.Panic = max(0, s.Stable), max(0, s.Panic)
+	s.Stable, s.Panic, s.Burst = max(0, s.Stable), max(0, s.Panic), max(0, s.Burst)
 	return s
 }
 
@@ -125,6 +132,7 @@ func (a *Autoscaler) describe(s Sample) Decision {
 		Metric:       a.cfg.Metric,
 		Stable:       s.Stable,
 		Panic:        s.Panic,
+		Burst:        s.Burst,
 		Target:       a.cfg.Target,
 		StableWindow: a.cfg.StableWindow,
 		PanicWindow:  a.cfg.PanicWindow,
@@ -133,18 +141,19 @@ func (a *Autoscaler) describe(s Sample) Decision {
 
 // size is the core: what the two values ask for, within the rates, and never less in panic.
 //
-// Source: Knative Serving, pkg/autoscaler/scaling/autoscaler.go, Scale.
+// Source: Knative Serving, pkg/autoscaler/scaling/autoscaler.go, Scale. Knative panics at PanicThreshold times the
+// capacity; outside of Reference each surge is one, which is above it by half an instance already.
 func (a *Autoscaler) size(now time.Time, s Sample, d *Decision) {
 	c := &a.cfg
-	stableNeed, panicNeed := a.need(now, s.Stable/c.Target), a.need(now, s.Panic/c.Target)
+	stableNeed, panicNeed := a.need(now, s.Stable/c.Target), a.need(now, max(s.Panic, s.Burst)/c.Target)
 	stable, stableReason := a.limit(stableNeed, s.Ready, ReasonStable)
 	urgent, urgentReason := a.limit(panicNeed, s.Ready, ReasonSurge)
 
-	a.alarm(now, a.over(s, panicNeed))
+	a.alarm(now, s, a.over(s, panicNeed))
 	panicking := !a.panicAt.IsZero()
 
 	d.Wanted, d.Reason = stable, stableReason
-	if (panicking || a.surge(s)) && urgent > stable {
+	if panicking && urgent > stable {
 		d.Wanted, d.Reason, d.ByPanicValue = urgent, urgentReason, true
 	}
 	if panicking {
@@ -197,39 +206,6 @@ func (a *Autoscaler) limit(need float64, ready int, reason Reason) (int, Reason)
 	return int(min(n, maxInstances)), reason
 }
 
-// over reports whether the panic value asks for PanicThreshold times the capacity.
-//
-// Knative rounds the need up first, so that at one instance anything above the target is panic;
-// rounding to the nearest makes it half an instance more. And the capacity includes what is on the
-// way: a remedy that has begun is no reason to go on panicking.
-func (a *Autoscaler) over(s Sample, panicNeed float64) bool {
-	if a.cfg.Reference {
-		return panicNeed/max(1, float64(s.Ready)) >= a.cfg.PanicThreshold
-	}
-	return math.Floor(s.Panic/a.cfg.Target+0.5)/capacity(s) >= a.cfg.PanicThreshold
-}
-
-// surge reports whether the panic value, outside panic too, is so far above the capacity that the
-// stable window should not be waited for: by half an instance, and by half as much again as the
-// tolerance, since the short window averages less of the noise away.
-func (a *Autoscaler) surge(s Sample) bool {
-	c := capacity(s)
-	return !a.cfg.Reference && s.Panic/a.cfg.Target >= c+max(0.5, c*a.cfg.Tolerance*1.5)
-}
-
-func capacity(s Sample) float64 { return max(1, float64(s.Ready+s.Starting)) }
-
-// alarm enters, extends or leaves panic. It lasts until the surge has made its way into the stable
-// window.
-func (a *Autoscaler) alarm(now time.Time, over bool) {
-	switch {
-	case over:
-		a.panicAt = now
-	case !a.panicAt.IsZero() && a.panicAt.Add(a.cfg.StableWindow).Before(now):
-		a.panicAt, a.panicMax = time.Time{}, 0
-	}
-}
-
 // hold keeps the largest wish of the scale-down delay.
 func (a *Autoscaler) hold(now time.Time, d *Decision) {
 	if a.delay == nil || a.cfg.Unreachable {
@@ -258,6 +234,7 @@ func (a *Autoscaler) zero(now time.Time, d *Decision) {
 		d.Wanted, d.Reason = 0, ReasonIdle
 		// The next request begins from nothing: what was before the pause must not come back with it.
 		a.panicAt, a.panicMax = time.Time{}, 0
+		a.surgeAt, a.noise = time.Time{}, noise{}
 		a.delay.reset()
 	}
 }

@@ -52,7 +52,8 @@ func TestStepsOfExactMultiples(t *testing.T) {
 }
 
 // A step in load begins anywhere between two ticks; until the last instance it needs is wanted, it
-// takes at most half a second at the median.
+// takes at most half a second at the median, and never more than 1.2 s. A step of few requests a
+// second is told from chance by counting for longer.
 func TestReactionTime(t *testing.T) {
 	for _, m := range []autoscaler.Metric{autoscaler.Concurrency, autoscaler.RPS} {
 		for _, step := range []struct{ from, to float64 }{{0, 2}, {2, 4}, {0, 17}, {2, 3}, {4, 12}} {
@@ -63,7 +64,8 @@ func TestReactionTime(t *testing.T) {
 			slices.Sort(times)
 			median, slowest := times[len(times)/2], times[len(times)-1]
 			t.Logf("%-11s %2v to %2v instances' worth: median %v, slowest %v", m, step.from, step.to, median, slowest)
-			if m == autoscaler.Concurrency && median > 500*time.Millisecond || slowest > 1200*time.Millisecond {
+			few := m == autoscaler.RPS && (step.to == 2 || step.to == 3)
+			if !few && median > 450*time.Millisecond || slowest > 1200*time.Millisecond {
 				t.Errorf("%s, %v to %v: median %v, slowest %v", m, step.from, step.to, median, slowest)
 			}
 		}
@@ -74,7 +76,7 @@ func TestReactionTime(t *testing.T) {
 // worth; what is wanted is on the way from then on.
 func reaction(cfg autoscaler.Config, from, to float64, phase time.Duration) time.Duration {
 	a := autoscaler.New(cfg, int(from), start)
-	m := autoscaler.NewMeter(cfg.StableWindow, cfg.PanicWindow)
+	m := cfg.NewMeter()
 	s := autoscaler.Sample{Ready: int(from)}
 	step, total := start.Add(10*time.Minute+phase), 0.0
 	for now := start; now.Before(step.Add(time.Hour)); now = now.Add(cfg.Tick) {
@@ -83,8 +85,7 @@ func reaction(cfg autoscaler.Config, from, to float64, phase time.Duration) time
 		total += load * cfg.Target * cfg.Tick.Seconds()
 		m.Count(now, total)
 		s.Active = load > 0
-		s.Stable, s.Panic, s.Valid = m.Values(now)
-		d := a.Decide(now, s)
+		d := a.Decide(now, a.Measure(now, s, m, load*cfg.Target))
 		if part > 0 && d.Desired >= int(to) {
 			return now.Sub(step)
 		}
@@ -93,16 +94,33 @@ func reaction(cfg autoscaler.Config, from, to float64, phase time.Duration) time
 	return time.Hour
 }
 
-func TestGrowthOutsidePanicDoesNotWaitForTheStableWindow(t *testing.T) {
+func TestOneInstanceMoreDoesNotWaitForTheStableWindow(t *testing.T) {
 	a := autoscaler.New(ours(autoscaler.Concurrency, 6), 0, start)
 	a.Decide(start, busy(4, 24)) // 4 of 4
 	s := busy(4, 24)
 	s.Panic = 30
 	d := a.Decide(start, s)
 	want(t, d, 5, autoscaler.ReasonSurge)
-	if d.Panicking {
-		t.Error("panics for one instance more")
+	// Nor is it taken away before that has seen it.
+	s.Panic, s.Ready = 24, 5
+	want(t, a.Decide(start.Add(time.Second), s), 5, autoscaler.ReasonPanic)
+}
+
+// What goes up and down by itself is no surge until it is higher than it ever is.
+func TestNoiseIsNoSurge(t *testing.T) {
+	a := autoscaler.New(ours(autoscaler.Concurrency, 10), 1, start)
+	at := start
+	for n := range 100 {
+		at = at.Add(400 * time.Millisecond)
+		s := busy(1, 10)
+		s.Panic = 10 + 4*float64(n%2*2-1)
+		want(t, a.Decide(at, s), 1, autoscaler.ReasonStable)
 	}
+	s := busy(1, 10)
+	s.Panic = 19 // 15 would be one without noise
+	want(t, a.Decide(at.Add(200*time.Millisecond), s), 1, autoscaler.ReasonStable)
+	s.Panic = 40
+	want(t, a.Decide(at.Add(400*time.Millisecond), s), 4, autoscaler.ReasonSurge)
 }
 
 func TestToleranceKeepsASizeButDoesNotCutANeed(t *testing.T) {
@@ -301,7 +319,9 @@ func TestSettled(t *testing.T) {
 	if a.Decide(start, active).Settled {
 		t.Error("settled with activity")
 	}
-	if a.Decide(start, busy(1, 20)); a.Decide(start, idle(1)).Settled {
+	burst := busy(1, 20)
+	burst.Burst = 20
+	if a.Decide(start, burst); a.Decide(start, idle(1)).Settled {
 		t.Error("settled in panic")
 	}
 	cfg.Min = 2

@@ -33,7 +33,8 @@ type Config struct {
 	// the calculation off, as in Knative.
 	TargetBurstCapacity float64
 
-	// PanicThreshold is how many times the present capacity the panic value must ask for; 0 means 2.
+	// PanicThreshold is how many times the present capacity the panic value must ask for; 0 means 2. Only Reference
+	// follows it.
 	PanicThreshold float64
 	// MaxScaleUpRate bounds one decision to this multiple of the ready instances; 0 means 1000.
 	MaxScaleUpRate float64
@@ -64,9 +65,8 @@ type Config struct {
 	// Tolerance is the fraction by which the load may exceed the target before another instance is
 	// added. It damps noise only where growth begins; a growth goes to the full need.
 	Tolerance float64
-	// Reference makes Decide reproduce Knative's Scale() to the number: no tolerance, no growth on
-	// the panic value outside panic, instances on the way don't count, and the metric alone
-	// decides about zero.
+	// Reference makes Decide reproduce Knative's Scale() to the number: no tolerance, no bursts, panic
+	// by PanicThreshold, instances on the way don't count, and the metric alone decides about zero.
 	Reference bool
 }
 
@@ -97,8 +97,9 @@ func DefaultConfig(m Metric, target float64) Config {
 }
 
 // defaultPanicWindow is as short as the metric's noise allows. In-flight requests are a level, which two
-// ticks establish. Arrivals are counts: twenty at the target keep their scatter below the
-// threshold. CPU comes in bursts (garbage collection, imports) that aren't load.
+// ticks establish. Arrivals are counts: twenty at the target tell twice the target from chance, and
+// higher ones tell themselves sooner (Meter.Burst). CPU comes in bursts (garbage collection, one
+// expensive request) that aren't load; memory and queries are slow by themselves.
 func defaultPanicWindow(m Metric, target float64) time.Duration {
 	switch m {
 	case Concurrency:
@@ -106,6 +107,8 @@ func defaultPanicWindow(m Metric, target float64) time.Duration {
 	case RPS:
 		seconds := min(max(20/target, 1), 6)
 		return time.Duration(seconds * float64(time.Second))
+	case CPU:
+		return 2 * time.Second
 	default:
 		return 3 * time.Second
 	}

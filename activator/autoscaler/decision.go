@@ -13,7 +13,7 @@ type Reason string
 // The reasons, in the order in which the rules apply: the last that changed the outcome is given.
 const (
 	ReasonStable     Reason = "stable"     // the stable window's average
-	ReasonSurge      Reason = "surge"      // the panic window's average, half an instance or more above capacity
+	ReasonSurge      Reason = "surge"      // the panic window's average, or a burst, is above capacity
 	ReasonUpRate     Reason = "up_rate"    // held down by MaxScaleUpRate
 	ReasonDownRate   Reason = "down_rate"  // held up by MaxScaleDownRate
 	ReasonActivation Reason = "activation" // held up by ActivationScale
@@ -42,14 +42,14 @@ type Decision struct {
 	// every further Decide gives the same: the caller may skip them.
 	Settled bool
 
-	Metric        Metric
-	Stable, Panic float64 // the sample's values
-	Target        float64 // per instance
-	StableWindow  time.Duration
-	PanicWindow   time.Duration
+	Metric               Metric
+	Stable, Panic, Burst float64 // the sample's values
+	Target               float64 // per instance
+	StableWindow         time.Duration
+	PanicWindow          time.Duration
 	// IdleFor is the time since the last activity; 0 if there never was any.
 	IdleFor time.Duration
-	// ByPanicValue says that Panic, not Stable, is behind Wanted.
+	// ByPanicValue says that Panic or Burst, not Stable, is behind Wanted.
 	ByPanicValue bool
 }
 
@@ -101,12 +101,15 @@ func (d Decision) cause() string {
 	case d.Reason == ReasonIdle:
 		return "no request for " + d.IdleFor.Truncate(time.Second).String()
 	}
-	value, window := d.Stable, d.StableWindow
+	value, when := d.Stable, "over "+seconds(d.StableWindow)
 	if d.ByPanicValue {
-		value, window = d.Panic, d.PanicWindow
+		value, when = d.Panic, "over "+seconds(d.PanicWindow)
+		if d.Burst > d.Panic {
+			value, when = d.Burst, "at this moment"
+		}
 	}
 	total, each := d.Metric.units()
-	return fmt.Sprintf("%s%s / %s%s per instance over %s", number(value), total, number(d.Target), each, seconds(window))
+	return fmt.Sprintf("%s%s / %s%s per instance %s", number(value), total, number(d.Target), each, when)
 }
 
 func (d Decision) limit() string {

@@ -3,6 +3,7 @@ package autoscaler_test
 import (
 	"math"
 	"math/rand"
+	"slices"
 	"testing"
 	"time"
 
@@ -82,4 +83,45 @@ func TestMeterSpansTheWholeWindow(t *testing.T) {
 		total += 6 + 12*float64(i/500)
 	}
 	values(t, m, start.Add(130*time.Second), 60, 90)
+}
+
+// arrivals makes a meter of rps that has counted so many requests a tick for a minute, and then these.
+func arrivals(before float64, counts ...float64) *autoscaler.Meter {
+	m := autoscaler.DefaultConfig(autoscaler.RPS, 10).NewMeter()
+	at, total := start, 0.0
+	note := func(n float64) {
+		at, total = at.Add(200*time.Millisecond), total+n
+		m.Count(at, total)
+	}
+	for range 300 {
+		note(before)
+	}
+	for _, n := range counts {
+		note(n)
+	}
+	return m
+}
+
+func TestBurst(t *testing.T) {
+	const capacity = 10 // a second, or 2 in a tick
+	for name, c := range map[string]struct {
+		before float64
+		counts []float64
+		want   float64
+	}{
+		"steady":                     {2, nil, 0},
+		"a step is told at once":     {2, []float64{10, 20}, 100},
+		"or with the tick after":     {2, []float64{1, 20, 20}, 100},
+		"whatever was before":        {0, []float64{10, 20}, 100},
+		"a page with its pictures":   {0, []float64{30}, 30},
+		"a page in two ticks":        {0, []float64{2, 28}, 30},
+		"a few requests are no rate": {0, []float64{5, 6}, 0},
+		"twice as much takes longer": {2, []float64{4, 4, 4}, 0},
+		"over more than a second":    {2, []float64{4, 4, 4, 4, 4, 4}, 20},
+		"what is past is over":       {2, append([]float64{20, 20}, slices.Repeat([]float64{2}, 40)...), 0},
+	} {
+		if got := arrivals(c.before, c.counts...).Burst(capacity); math.Abs(got-c.want) > 1 {
+			t.Errorf("%s: burst = %v, want %v", name, got, c.want)
+		}
+	}
 }

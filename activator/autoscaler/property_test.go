@@ -3,6 +3,7 @@ package autoscaler_test
 import (
 	"math"
 	"math/rand"
+	"slices"
 	"testing"
 	"time"
 
@@ -30,6 +31,7 @@ func randomSample(r *rand.Rand, c autoscaler.Config) autoscaler.Sample {
 		Starting: r.Intn(4),
 		Stable:   r.Float64() * c.Target * 20,
 		Panic:    r.Float64() * c.Target * 30,
+		Burst:    r.Float64() * c.Target * 40 * float64(r.Intn(2)),
 		Valid:    r.Intn(10) > 0,
 		Active:   r.Intn(2) == 0,
 	}
@@ -68,6 +70,7 @@ func TestDesiredIsMonotoneInLoad(t *testing.T) {
 		more := less
 		more.Stable += r.Float64() * c.Target * 5
 		more.Panic += r.Float64() * c.Target * 5
+		more.Burst += r.Float64() * c.Target * 5
 		if da, db := a.Decide(now, less), b.Decide(now, more); db.Desired < da.Desired {
 			t.Fatalf("more load, fewer instances:\n%s\n%s\n%+v", da.Explain(), db.Explain(), c)
 		}
@@ -77,15 +80,14 @@ func TestDesiredIsMonotoneInLoad(t *testing.T) {
 // play runs a function whose instances are ready at once through a load that is read every tick.
 // It returns the desired size of each tick.
 func play(a *autoscaler.Autoscaler, c autoscaler.Config, from time.Time, ticks, ready int, load func(i int) float64) []int {
-	m := autoscaler.NewMeter(c.StableWindow, c.PanicWindow)
+	m := c.NewMeter()
 	sizes := make([]int, ticks)
 	for i := range ticks {
 		now := from.Add(time.Duration(i) * c.Tick)
 		v := load(i)
 		m.Level(now, v)
 		s := autoscaler.Sample{Ready: ready, Active: v > 0}
-		s.Stable, s.Panic, s.Valid = m.Values(now)
-		sizes[i] = a.Decide(now, s).Desired
+		sizes[i] = a.Decide(now, a.Measure(now, s, m, v)).Desired
 		ready = sizes[i]
 	}
 	return sizes
@@ -124,6 +126,70 @@ func checkSteady(t *testing.T, r *rand.Rand, m autoscaler.Metric, load float64) 
 	if changes > 1 || float64(last)*(1+c.Tolerance) < load*0.99 || float64(last) > math.Ceil(load*1.02) {
 		t.Errorf("%s, load of %.3f instances: %d changes, at last %d", m, load, changes, last)
 	}
+}
+
+// Arrivals by chance at a constant rate may make a burst now and then, most of all at a load that is
+// just the capacity. But it doesn't swing: what was added stays for a stable window.
+func TestArrivalsByChanceDoNotOscillate(t *testing.T) {
+	r := rand.New(rand.NewSource(6))
+	for _, m := range []autoscaler.Metric{autoscaler.RPS, autoscaler.Concurrency} {
+		for _, target := range []float64{5, 10, 50} {
+			for _, load := range []float64{0.3, 0.8, 1, 1.5, 1.9, 5, 10} {
+				c := autoscaler.DefaultConfig(m, target)
+				c.Max, c.ScaleDownDelay = 100, 0
+				sizes := playChance(r, c, load)[300*5:]
+				changes, sum := 0, 0.0
+				for i, n := range sizes {
+					sum += float64(n)
+					if i > 0 && n != sizes[i-1] {
+						changes++
+					}
+				}
+				mean, hours := sum/float64(len(sizes)), float64(len(sizes))/5/3600
+				t.Logf("%-11s target %2v, load %4v: %3.0f changes an hour, %.1f instances", m, target, load, float64(changes)/hours, mean)
+				if float64(changes)/hours > 90 || mean > 1.6*math.Ceil(load)+1 || mean < load*0.95 {
+					t.Errorf("%s, target %v, load of %v instances: %.0f changes an hour, %.1f instances", m, target, load, float64(changes)/hours, mean)
+				}
+			}
+		}
+	}
+}
+
+// playChance runs a function for an hour. Requests arrive by chance and take a fifth of a second on average.
+func playChance(r *rand.Rand, c autoscaler.Config, load float64) []int {
+	const service = 0.2
+	rate := load * c.Target
+	if c.Metric == autoscaler.Concurrency {
+		rate /= service
+	}
+	a, m := autoscaler.New(c, 1, start), c.NewMeter()
+	type request struct{ start, end float64 } // in seconds
+	var inFlight []request
+	var started, ended float64 // ended in request-seconds
+	next, ready := r.ExpFloat64()/rate, 1
+	sizes := make([]int, 3600*5)
+	for i := range sizes {
+		tick := float64(i) / 5
+		for ; next < tick; next += r.ExpFloat64() / rate {
+			inFlight = append(inFlight, request{next, next + service*r.ExpFloat64()})
+			started++
+		}
+		running := 0.0
+		inFlight = slices.DeleteFunc(inFlight, func(q request) bool {
+			if q.end < tick {
+				ended += q.end - q.start
+				return true
+			}
+			running += tick - q.start
+			return false
+		})
+		at := start.Add(time.Duration(tick * float64(time.Second)))
+		m.Count(at, map[autoscaler.Metric]float64{autoscaler.RPS: started, autoscaler.Concurrency: ended + running}[c.Metric])
+		s := autoscaler.Sample{Ready: ready, Active: true}
+		ready = a.Decide(at, a.Measure(at, s, m, float64(len(inFlight)))).Desired
+		sizes[i] = ready
+	}
+	return sizes
 }
 
 func TestAfterLoadStopsItReachesMin(t *testing.T) {

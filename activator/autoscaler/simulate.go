@@ -7,11 +7,14 @@ import (
 
 // Simulation describes the function and the autoscaler that a trace is replayed through.
 type Simulation struct {
-	Config      Config
+	Config Config
+	// Others are the configurations of further metrics: the largest wish wins. The tick is that of Config.
+	Others      []Config
 	ColdStart   time.Duration // from the start of an instance until it is ready
 	ServiceTime time.Duration // of one request that an instance has taken
 	// Slots is how many requests one instance serves at once; 0 means what the target amounts to:
-	// the target itself for Concurrency, target × ServiceTime for RPS, else 1.
+	// the target itself for Concurrency, target × ServiceTime for RPS, the least of them for several,
+	// else 1.
 	Slots int
 	// Ready is the number of ready instances at the beginning; Config.Min is the usual choice.
 	Ready int
@@ -35,6 +38,7 @@ type Point struct {
 // the very same Decide as the activator, every Config.Tick and at once for a request that finds no
 // instance. With Config.Reference the metric is collected as Knative does it, once a second; its
 // grace period and its proxy's drain, which delay the last stop by up to a minute, are left out.
+// Without, the history is forgotten while nothing happens, as by the activator.
 //
 // Requests queue in order for any instance. CPU is taken to be 100 % when all slots are busy;
 // Memory and Prometheus don't follow from a trace, so there only requests and bounds decide.
@@ -72,8 +76,7 @@ type simulator struct {
 	Simulation
 	trace  []int
 	points []Point
-	scaler *Autoscaler
-	meter  simMeter
+	gauges []*simGauge
 	now    time.Duration
 
 	second  int // of the next arrival
@@ -100,25 +103,34 @@ func newSimulator(trace []int, p Simulation) *simulator {
 	if p.Slots <= 0 {
 		p.Slots = slots(&p)
 	}
-	return &simulator{
+	s := &simulator{
 		Simulation: p,
 		trace:      trace,
 		points:     make([]Point, 0, len(trace)),
-		scaler:     New(p.Config, p.Ready, simEpoch),
-		meter:      newSimMeter(&p.Config),
 		ready:      p.Ready,
 	}
+	for _, c := range p.configs() {
+		s.gauges = append(s.gauges, newSimGauge(c.sane(), p.Ready))
+	}
+	return s
 }
 
+func (p *Simulation) configs() []Config { return append([]Config{p.Config}, p.Others...) }
+
 func slots(p *Simulation) int {
-	switch p.Config.Metric {
-	case Concurrency:
-		return max(1, int(min(p.Config.Total, maxInstances)))
-	case RPS:
-		return max(1, int(math.Ceil(min(p.Config.Total*p.ServiceTime.Seconds(), maxInstances))))
-	default:
+	least := math.Inf(1)
+	for _, c := range p.configs() {
+		switch c = c.sane(); c.Metric {
+		case Concurrency:
+			least = min(least, c.Total)
+		case RPS:
+			least = min(least, math.Ceil(c.Total*p.ServiceTime.Seconds()))
+		}
+	}
+	if math.IsInf(least, 1) {
 		return 1
 	}
+	return max(1, int(min(least, maxInstances)))
 }
 
 // next is the time of the next event; the end of each second is one.
@@ -173,7 +185,9 @@ func (s *simulator) finish() {
 	if s.now%time.Second != 0 || s.now == 0 {
 		return
 	}
-	s.meter.secondPassed(simEpoch.Add(s.now), s.total())
+	for _, g := range s.gauges {
+		g.meter.secondPassed(simEpoch.Add(s.now), s.total(g.metric))
+	}
 	if second := int(s.now/time.Second) - 1; second == len(s.points) {
 		s.current.Second, s.current.Arrivals = second, max(0, s.trace[second])
 		s.current.Ready, s.current.Starting, s.current.Queued = s.ready, len(s.starting), s.queued
@@ -210,7 +224,9 @@ func (s *simulator) tick() {
 	}
 	stranded := s.queued > 0 && s.ready+len(s.starting) == 0
 	if stranded {
-		s.meter.firstRequest(simEpoch.Add(s.now))
+		for _, g := range s.gauges {
+			g.meter.firstRequest(simEpoch.Add(s.now))
+		}
 		s.starting = append(s.starting, s.now+s.ColdStart) // the connection itself starts one
 	}
 	if due || stranded {
@@ -221,9 +237,12 @@ func (s *simulator) tick() {
 func (s *simulator) decide() {
 	now := simEpoch.Add(s.now)
 	sample := Sample{Ready: s.ready, Starting: len(s.starting), Active: s.inFlight() > 0 || s.started > s.seen}
-	sample.Stable, sample.Panic, sample.Valid = s.meter.read(now, s.total())
 	s.seen = s.started
-	s.current.Desired = s.scaler.Decide(now, sample).Desired
+	decisions := make([]Decision, len(s.gauges))
+	for i, g := range s.gauges {
+		decisions[i] = g.decide(now, sample, s.total(g.metric), float64(s.inFlight()))
+	}
+	s.current.Desired = Combine(decisions...).Desired
 	s.resize(s.current.Desired)
 }
 
@@ -241,9 +260,9 @@ func (s *simulator) resize(desired int) {
 	s.ready -= surplus - cancelled
 }
 
-// total is the counter behind the metric.
-func (s *simulator) total() float64 {
-	switch s.Config.Metric {
+// total is the counter behind a metric.
+func (s *simulator) total(m Metric) float64 {
+	switch m {
 	case RPS:
 		return float64(s.started)
 	case CPU:
@@ -253,55 +272,4 @@ func (s *simulator) total() float64 {
 	default:
 		return 0
 	}
-}
-
-// simMeter collects the metric, given the running total of its counter.
-type simMeter interface {
-	secondPassed(now time.Time, total float64)
-	firstRequest(now time.Time)
-	read(now time.Time, total float64) (stable, panicValue float64, ok bool)
-}
-
-func newSimMeter(c *Config) simMeter {
-	if c.Reference {
-		return &knativeMeter{
-			stable: NewLinearWindow(c.StableWindow, time.Second),
-			urgent: NewLinearWindow(c.PanicWindow, time.Second),
-		}
-	}
-	return &ourMeter{NewMeter(c.StableWindow, c.PanicWindow)}
-}
-
-// ourMeter reads the counter at each decision.
-type ourMeter struct{ *Meter }
-
-func (m *ourMeter) secondPassed(time.Time, float64) {}
-func (m *ourMeter) firstRequest(time.Time)          {}
-
-func (m *ourMeter) read(now time.Time, total float64) (stable, panicValue float64, ok bool) {
-	m.Count(now, total)
-	return m.Values(now)
-}
-
-// knativeMeter is fed with each second's increase, as by a scrape once a second.
-type knativeMeter struct {
-	stable, urgent *LinearWindow
-	last           float64
-}
-
-func (m *knativeMeter) secondPassed(now time.Time, total float64) {
-	m.stable.Record(now, total-m.last)
-	m.urgent.Record(now, total-m.last)
-	m.last = total
-}
-
-// firstRequest reports the request that found nothing at once; the next report leaves it out.
-func (m *knativeMeter) firstRequest(now time.Time) {
-	m.stable.Record(now, 1)
-	m.urgent.Record(now, 1)
-	m.last++
-}
-
-func (m *knativeMeter) read(now time.Time, _ float64) (stable, panicValue float64, ok bool) {
-	return m.stable.Average(now), m.urgent.Average(now), !m.stable.NoData(now)
 }

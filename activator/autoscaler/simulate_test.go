@@ -124,6 +124,22 @@ func TestOursAgainstKnative(t *testing.T) {
 	}
 }
 
+func TestSimulateSeveralMetrics(t *testing.T) {
+	counts := trace(600, func(int) int { return 40 }) // what waited for the first instance is forgotten by then
+	for _, c := range []struct {
+		target float64
+		want   int
+	}{{40, 4}, {4, 10}, {1000, 4}} { // of rps, beside 0.5 in flight where there are 2
+		s := simulation(autoscaler.DefaultConfig(autoscaler.RPS, c.target))
+		s.Slots = 4
+		s.Others = []autoscaler.Config{autoscaler.DefaultConfig(autoscaler.Concurrency, 0.5), autoscaler.DefaultConfig(autoscaler.Memory, 100)}
+		s.Others[0].Max, s.Others[1].Max = 100, 100
+		if last := autoscaler.Simulate(counts, s)[599]; last.Ready != c.want {
+			t.Errorf("target %v: %d instances, want %d", c.target, last.Ready, c.want)
+		}
+	}
+}
+
 func TestSimulateOddInputs(t *testing.T) {
 	autoscaler.Simulate(nil, autoscaler.Simulation{})
 	autoscaler.Simulate([]int{-1, 0, 5}, autoscaler.Simulation{ColdStart: -1, ServiceTime: -1, Ready: -1, Slots: -1})

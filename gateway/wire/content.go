@@ -134,6 +134,22 @@ func (c *Content) Ready() bool {
 	return c.err != nil || c.state == atEnd || c.state == inData && len(c.reader.Buffered()) > 0
 }
 
+// Direct is how much of content with a length is left at the source, with nothing of it in the reader: it may be taken from
+// there without Read, and Took told.
+func (c *Content) Direct() int64 {
+	if _, known := c.framing.Length(); !known || c.state != inData || len(c.reader.Buffered()) > 0 {
+		return 0
+	}
+	return c.left
+}
+
+// Took notes that n bytes were taken directly, which are at most those that Direct said.
+func (c *Content) Took(n int64) {
+	if n > 0 {
+		c.took(int(n))
+	}
+}
+
 // Done says whether the message was read to its end, with its trailer.
 func (c *Content) Done() bool { return c.state == atEnd }
 

@@ -1,0 +1,273 @@
+package activator
+
+import (
+	"fmt"
+	"testing"
+	"time"
+
+	"golang.org/x/sys/unix"
+
+	"github.com/fnctl/fnctl/platform"
+)
+
+// armed is an instance whose socket listens.
+func armed(index int) *instance {
+	i := &instance{id: platform.InstanceID{Revision: ping1.Revision, Index: index}}
+	i.update("socket", unit("active", "listening"), epoch)
+	return i
+}
+
+func (i *instance) starts(now time.Time) *instance {
+	i.update("service", unit("active", "running"), now)
+	return i
+}
+
+// ends is what systemd tells of a service that ends by itself.
+func (i *instance) ends(now time.Time) *instance {
+	i.update("service", unit("deactivating", "stop-post"), now)
+	i.update("service", unit("inactive", "dead"), now.Add(time.Second))
+	return i
+}
+
+func (i *instance) accepts() *instance {
+	i.accepted()
+	return i
+}
+
+func fleetOf(instances ...*instance) fleet {
+	f := fleet{}
+	for _, i := range instances {
+		f[i.id.Index] = i
+	}
+	return f
+}
+
+// A revision is stuck when its last start came to nothing and no other instance may still make it.
+func TestStuck(t *testing.T) {
+	later := epoch.Add(time.Minute)
+	failed := func(index int) *instance { return armed(index).starts(epoch).ends(later) }
+	drained := failed(3)
+	drained.update("service", unit("active", "running"), later)
+	drained.update("socket", unit("inactive", "dead"), later)
+	deaf := armed(4).starts(epoch).accepts()
+	deaf.load = &InstanceLoad{Deaf: true}
+	masked := &instance{id: platform.InstanceID{Revision: ping1.Revision, Index: 5}}
+	masked.failed(epoch)
+	for name, c := range map[string]struct {
+		fleet fleet
+		want  int // index, 0 for none
+	}{
+		"nothing there":              {fleetOf(), 0},
+		"armed":                      {fleetOf(armed(1)), 0},
+		"its first start":            {fleetOf(armed(1).starts(epoch)), 0},
+		"it ended at once":           {fleetOf(failed(1)), 1},
+		"it is started again":        {fleetOf(failed(1).starts(later)), 1},
+		"another is ready":           {fleetOf(failed(1), armed(2).starts(epoch).accepts()), 0},
+		"another starts":             {fleetOf(failed(1), armed(2).starts(epoch)), 0},
+		"another starts again":       {fleetOf(failed(1), failed(2).starts(later.Add(time.Hour))), -1},
+		"another drains":             {fleetOf(failed(1), drained), 1},
+		"another is deaf":            {fleetOf(failed(1), deaf), 1},
+		"there is no socket":         {fleetOf(masked), 5},
+		"killed when it was ready":   {fleetOf(armed(1).starts(epoch).accepts().ends(later)), 0},
+		"and then did not come back": {fleetOf(armed(1).starts(epoch).accepts().ends(later).starts(later.Add(time.Minute)).ends(later.Add(time.Hour))), 1},
+	} {
+		got := 0
+		if i := c.fleet.stuck(); i != nil {
+			got = i.id.Index
+		}
+		if got != c.want && !(c.want < 0 && got > 0) {
+			t.Errorf("%s: got instance %d, want %d", name, got, c.want)
+		}
+	}
+}
+
+// What a proof says may come after the end of the service, and before.
+func TestProofOfAnEndedInstance(t *testing.T) {
+	i := armed(1).starts(epoch).ends(epoch.Add(time.Second)).accepts()
+	if fleetOf(i).stuck() != nil {
+		t.Error("it accepted a connection, so it could start")
+	}
+	if i.starts(epoch.Add(time.Minute)); i.state() != platform.Starting {
+		t.Errorf("got %s: the proof is that of another process", i.state())
+	}
+}
+
+// An instance that ran before the activator may have been ready. Only its next start can fail.
+func TestInheritedInstance(t *testing.T) {
+	i := armed(1).starts(epoch)
+	i.inherit()
+	if i.ends(epoch.Add(time.Second)); fleetOf(i).stuck() != nil {
+		t.Error("it may have been ready")
+	}
+	if i.starts(epoch.Add(time.Minute)).ends(epoch.Add(time.Minute)); fleetOf(i).stuck() == nil {
+		t.Error("it ended at once")
+	}
+}
+
+// What is told of an earlier life of the index is no failure of this one.
+func TestFailureOfAnEarlierLife(t *testing.T) {
+	i := armed(1)
+	i.update("service", unit("failed", "failed"), epoch)
+	if i.failures != 0 || fleetOf(i).stuck() != nil {
+		t.Errorf("got %d failures", i.failures)
+	}
+	if i.starts(epoch).ends(epoch); i.failures != 1 {
+		t.Errorf("got %d failures, want that of this one", i.failures)
+	}
+}
+
+// systemd tells of a failure, and so does the end of the action.
+func TestFailuresCountOnce(t *testing.T) {
+	i := armed(1).starts(epoch)
+	i.ends(epoch)
+	i.failed(epoch.Add(100 * time.Millisecond))
+	if i.failures != 1 {
+		t.Errorf("got %d failures, want 1", i.failures)
+	}
+	i.starts(epoch.Add(1100 * time.Millisecond)).ends(epoch.Add(1150 * time.Millisecond))
+	if i.failures != 2 {
+		t.Errorf("got %d failures, want 2: an app that ends at once does so once a second", i.failures)
+	}
+}
+
+func TestArmingBacksOff(t *testing.T) {
+	var a arming
+	now := epoch
+	for _, want := range []time.Duration{0, 1, 2, 4, 8, 16, 30, 30} {
+		a.failed(now)
+		if pause := want * time.Second; !a.allowed(now.Add(pause)) || pause > 0 && a.allowed(now.Add(pause-1)) {
+			t.Errorf("after %d failures: want a pause of %v", a.failures, pause)
+		}
+		now = now.Add(want * time.Second)
+	}
+	a.succeeded()
+	if !a.allowed(epoch) {
+		t.Error("after a success there is a pause")
+	}
+}
+
+// An index that cannot be armed is passed over for a while, and forgotten then.
+func TestFailedIndexIsPassedOver(t *testing.T) {
+	f := fleetOf(&instance{id: ping1})
+	f[1].failed(epoch)
+	busy := map[platform.InstanceID]bool{}
+	f.prune(busy, epoch)
+	if got := f.free(epoch); got != 2 {
+		t.Errorf("got %d, want 2", got)
+	}
+	now := epoch.Add(minBackoff)
+	f.prune(map[platform.InstanceID]bool{ping1: true}, now)
+	if len(f) != 1 {
+		t.Error("an instance that something is done to was forgotten")
+	}
+	f.prune(busy, now)
+	if got := f.free(now); got != 1 || len(f) > 0 {
+		t.Errorf("got %d, %d remembered, want 1 and none", got, len(f))
+	}
+}
+
+func TestDespair(t *testing.T) {
+	config := platform.Config{Timeout: time.Minute, LivenessTimeout: 10 * time.Second}
+	now := epoch.Add(20 * time.Second)
+	deaf := armed(1).starts(epoch).accepts()
+	deaf.load = &InstanceLoad{Deaf: true, InFlight: 3}
+	lost := armed(1)
+	lost.lost = true
+	refusing := armed(1).starts(epoch)
+	for range maxRefusals {
+		refusing.refused(fmt.Errorf("dial: %w", unix.ECONNREFUSED), epoch)
+	}
+	interrupted := armed(1).starts(epoch)
+	for range 2 * maxRefusals {
+		interrupted.refused(unix.ECONNRESET, epoch)
+	}
+	relapsed := armed(1).starts(epoch).accepts()
+	relapsed.load = &InstanceLoad{}
+	relapsed.doubt(true, epoch)
+	relapsed.doubt(true, epoch.Add(doubtAfter))
+	broken := armed(1)
+	for n := range minPatience {
+		at := epoch.Add(time.Duration(n) * time.Minute)
+		broken.starts(at)
+		broken.update("service", unit("deactivating", "stop-post"), at)
+	}
+	for name, c := range map[string]struct {
+		instance *instance
+		now      time.Time
+		want     string
+		unread   bool
+	}{
+		"ready":               {armed(1).starts(epoch).accepts(), now, "", false},
+		"starting":            {armed(1).starts(epoch), now, "", false},
+		"starting for long":   {armed(1).starts(epoch), now.Add(time.Minute), "it has accepted nothing for 1m5s", true},
+		"deaf":                {deaf, now, "it has not read for 10s", true},
+		"lost":                {lost, now, "the file of its socket is gone", false},
+		"refusing":            {refusing, now, "it has closed its socket", false},
+		"interrupted":         {interrupted, now, "", false},
+		"ready once":          {relapsed, now, "it has accepted nothing for 10s", false},
+		"broken":              {broken, now, "it came to nothing 2 times in a row", false},
+		"what took its place": {broken.successor(2), now, "", false},
+	} {
+		news := c.instance.despair(config, c.now)
+		if c.instance.hopeless != c.want || c.instance.unread != c.unread || news != (c.want != "") {
+			t.Errorf("%s: got %q, unread %v, news %v, want %q, %v", name, c.instance.hopeless, c.instance.unread, news, c.want, c.unread)
+		}
+		if c.instance.despair(config, c.now) {
+			t.Errorf("%s: it is news again", name)
+		}
+	}
+}
+
+// The gateway's word against ours: only if requests wait, and only after a while.
+func TestDoubt(t *testing.T) {
+	ready := func(load *InstanceLoad) *instance {
+		i := armed(1).starts(epoch).accepts()
+		i.load = load
+		return i
+	}
+	for name, c := range map[string]struct {
+		load    *InstanceLoad
+		waiting bool
+		want    platform.InstanceState
+	}{
+		"nobody waits":             {&InstanceLoad{}, false, platform.Ready},
+		"the gateway uses it":      {&InstanceLoad{Ready: true}, true, platform.Ready},
+		"the gateway has not seen": {nil, true, platform.Ready},
+		"the gateway waits for it": {&InstanceLoad{}, true, platform.Starting},
+	} {
+		i := ready(c.load)
+		i.doubt(c.waiting, epoch)
+		if i.state() != platform.Ready {
+			t.Errorf("%s: doubted at once", name)
+		}
+		i.doubt(c.waiting, epoch.Add(doubtAfter))
+		if i.state() != c.want {
+			t.Errorf("%s: got %s, want %s", name, i.state(), c.want)
+		}
+	}
+	i := ready(&InstanceLoad{})
+	i.doubt(true, epoch)
+	i.doubt(false, epoch.Add(doubtAfter))
+	i.doubt(true, epoch.Add(2*doubtAfter))
+	if i.state() != platform.Ready {
+		t.Error("two short waits are not one long one")
+	}
+}
+
+// A deaf instance is no capacity.
+func TestDeafInstance(t *testing.T) {
+	i := armed(1).starts(epoch).accepts()
+	i.load = &InstanceLoad{Deaf: true}
+	f := fleetOf(i)
+	if f.count(platform.Ready) != 0 || f.count(platform.Deaf) != 1 {
+		t.Errorf("got state %s", i.state())
+	}
+	i.hopeless = "deaf"
+	if f.hasOther(nil, (*instance).listens) {
+		t.Error("it can take the place of another")
+	}
+	i.update("socket", unit("inactive", "dead"), epoch)
+	if i.state() != platform.Draining {
+		t.Errorf("without a socket: got %s", i.state())
+	}
+}
