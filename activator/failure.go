@@ -28,6 +28,8 @@ type explanation struct {
 	row int
 	// unarmed tells that the socket could not be made, so that nothing was started.
 	unarmed bool
+	// damaged tells that the copy of the app is to blame.
+	damaged bool
 	reason  string
 }
 
@@ -73,6 +75,7 @@ func (a *Activator) explain(ctx context.Context, rev *revision, i *instance) {
 	a.running.Go(func() {
 		bounded, cancel := context.WithTimeout(ctx, explainTimeout)
 		defer cancel()
+		why.damaged = !why.unarmed && a.paths.WorkDamaged(why.id)
 		if listens {
 			why.reason = cmp.Or(a.whyService(bounded, why.id), problem)
 		} else {
@@ -91,14 +94,14 @@ func (a *Activator) whyService(ctx context.Context, id platform.InstanceID) stri
 	case service.Load != "loaded":
 		return fmt.Sprintf("the unit %s is %s", id.Service(), service.Load)
 	case !service.Ended:
-		return "" // replaced already, and forgotten
+		return "" // it was replaced, and systemd has forgotten it
 	}
 	return service.Ending()
 }
 
 // whySocket puts into words why a socket doesn't listen. problem is what the last action on it said.
 func (a *Activator) whySocket(ctx context.Context, why explanation, problem string) string {
-	service, err := a.ended(ctx, why.id.Service())
+	service, err := a.units.Service(ctx, why.id.Service())
 	if err == nil && service.Load != "loaded" {
 		return fmt.Sprintf("the unit %s is %s", why.id.Service(), service.Load)
 	}
@@ -121,7 +124,7 @@ func (a *Activator) whySocket(ctx context.Context, why explanation, problem stri
 func (a *Activator) ended(ctx context.Context, unit string) (service platform.ServiceStatus, err error) {
 	for range explainTries {
 		service, err = a.units.Service(ctx, unit)
-		if err != nil || !service.Running() {
+		if err != nil || service.Load != "loaded" || service.Ended && !service.Running() {
 			break
 		}
 		pause(ctx, explainPause)
@@ -133,7 +136,16 @@ func (a *Activator) ended(ctx context.Context, unit string) (service platform.Se
 func (a *Activator) explained(why explanation) {
 	id := why.id.Revision
 	rev := a.revisions[id]
-	if rev == nil || !a.routed(id) || rev.fleet.stuck() == nil || why.reason == "" && rev.failure != nil {
+	switch {
+	case rev == nil || !a.routed(id):
+		return
+	case why.damaged: // another copy may do
+		if i := rev.fleet[why.id.Index]; i != nil && i.hopeless == "" {
+			a.giveUp(i, "its copy of the app is damaged")
+			a.awake[id] = true
+		}
+		return
+	case rev.fleet.stuck() == nil || why.reason == "" && rev.failure != nil:
 		return
 	}
 	failure := platform.Failure{Revision: id, Since: time.Now().UTC(), Reason: why.text()}

@@ -14,25 +14,23 @@ const (
 	maxPatience = 256
 )
 
-// despair finds out whether the instance won't come to anything by itself, and says whether that is news.
-func (i *instance) despair(config platform.Config, now time.Time) bool {
-	if i.hopeless != "" {
-		return false
-	}
+// despair says why the instance won't come to anything by itself, if that is news.
+func (i *instance) despair(config platform.Config, now time.Time) (why string) {
 	silence := i.silence(config)
 	switch {
+	case i.hopeless != "":
 	case i.lost:
-		i.hopeless = "the file of its socket is gone"
+		why = "the file of its socket is gone"
 	case i.state() == platform.Deaf:
-		i.hopeless, i.unread = fmt.Sprintf("it has not read for %s", config.LivenessTimeout), true
+		why, i.unread = fmt.Sprintf("it has not read for %s", config.LivenessTimeout), true
 	case i.refusals == 0 && i.silent(now.Add(-silence)):
-		i.hopeless, i.unread = fmt.Sprintf("it has accepted nothing for %s", silence), !i.served
+		why, i.unread = fmt.Sprintf("it has accepted nothing for %s", silence), !i.served
 	case i.refusals >= maxRefusals:
-		i.hopeless = "it has closed its socket"
+		why = "it has closed its socket"
 	case i.broken():
-		i.hopeless = fmt.Sprintf("it came to nothing %d times in a row", i.failures)
+		why = fmt.Sprintf("it came to nothing %d times in a row", i.failures)
 	}
-	return i.hopeless != ""
+	return why
 }
 
 // silence is how long the instance may accept nothing: as long as its start may take, or once it was ready, as long as it

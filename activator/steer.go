@@ -100,14 +100,20 @@ func (a *Activator) replaceHopeless(ctx context.Context, rev *revision, now time
 		if a.busy[i.id] {
 			continue
 		}
-		if i.despair(rev.config, now) {
-			a.log.Warn("instance: replace", "event", "replace", "function", rev.id.Function, "revision", rev.id.String(),
-				"instance", i.id.String(), "why", i.hopeless)
+		if why := i.despair(rev.config, now); why != "" {
+			a.giveUp(i, why)
 		}
 		if i.hopeless != "" {
 			a.replace(ctx, rev, i, now)
 		}
 	}
+}
+
+// giveUp takes note that an instance is to be replaced.
+func (a *Activator) giveUp(i *instance, why string) {
+	i.hopeless = why
+	id := i.id.Revision
+	a.log.Warn("instance: replace", "event", "replace", "function", id.Function, "revision", id.String(), "instance", i.id.String(), "why", why)
 }
 
 func (a *Activator) replace(ctx context.Context, rev *revision, i *instance, now time.Time) {

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"slices"
 	"time"
 
 	"github.com/urfave/cli/v2"
@@ -19,8 +20,8 @@ func simulateCommand() *cli.Command {
 		Usage:     "replay a trace of requests, and show how a function would scale",
 		UsageText: "simulate --trace FILE [--config FILE] [--cold-start TIME] [--service-time TIME] [--compare] [-o json]",
 		Description: "The trace is a CSV file whose lines are a second and the requests that arrive in it: 0,12. The decisions are those of\n" +
-			"the activator. An instance is taken to work on as many requests at once as its target amounts to, or on concurrency\n" +
-			"of jcloud.yml.",
+			"the activator. Of several metrics the largest wish wins. An instance is taken to work on as many requests at once as\n" +
+			"its target amounts to, or on concurrency of jcloud.yml.",
 		Flags: []cli.Flag{
 			&cli.StringFlag{Name: "trace", Usage: "`FILE` with the trace"},
 			&cli.StringFlag{Name: "config", Usage: "configuration `FILE` (default: jcloud.yml or jcloud.yaml of this directory, else the defaults)"},
@@ -87,38 +88,55 @@ type namedSimulation struct {
 // simulations are fnctl's way, and Knative's if it is asked for.
 func simulations(c *cli.Context, config platform.Config) ([]namedSimulation, error) {
 	auto := config.Autoscale
-	target := auto.Metrics[0]
-	followed := target.Metric == platform.MetricRPS || target.Metric == platform.MetricConcurrency
-	if c.Bool("compare") && !followed {
-		return nil, withHint(fmt.Errorf("--compare: Knative does not scale by %s", target.Metric), "it does with metric: rps and metric: concurrency")
-	}
-	warnSimulated(c.App.ErrWriter, auto)
-	base := autoscaler.Simulation{
-		Config:    activator.ScalerConfig(target, auto),
-		ColdStart: c.Duration("cold-start"), ServiceTime: c.Duration("service-time"), Ready: auto.Min,
-	}
-	if followed {
+	base := autoscaler.Simulation{ColdStart: c.Duration("cold-start"), ServiceTime: c.Duration("service-time"), Ready: auto.Min}
+	followed := slices.DeleteFunc(slices.Clone(auto.Metrics), func(m platform.MetricTarget) bool { return !countsRequests(m.Metric) })
+	if len(followed) > 0 {
 		base.Slots = config.Concurrency
 	}
-	sims := []namedSimulation{{"fnctl", base}}
+	ours := base
+	for _, target := range auto.Metrics {
+		ours.Others = append(ours.Others, activator.ScalerConfig(target, auto))
+	}
+	ours.Config, ours.Others = ours.Others[0], ours.Others[1:]
+	sims := []namedSimulation{{"fnctl", ours}}
 	if c.Bool("compare") {
+		if len(followed) == 0 {
+			return nil, noComparison(auto.Metrics[0].Metric)
+		}
+		target := followed[0]
 		base.Config = autoscaler.KnativeConfig(autoscaler.Metric(target.Metric), target.Target)
 		base.Config.Min, base.Config.Max = auto.Min, auto.Max
-		sims = append(sims, namedSimulation{"Knative", base})
+		name := "Knative"
+		if len(auto.Metrics) > 1 {
+			name += ", " + string(target.Metric)
+		}
+		sims = append(sims, namedSimulation{name, base})
 	}
+	warnSimulated(c.App.ErrWriter, auto)
 	return sims, nil
+}
+
+// countsRequests tells whether a metric follows from a trace.
+func countsRequests(metric platform.Metric) bool {
+	return metric == platform.MetricRPS || metric == platform.MetricConcurrency
+}
+
+func noComparison(metric platform.Metric) error {
+	err := fmt.Errorf("--compare: Knative itself scales by rps and concurrency only; %s it leaves to Kubernetes, which knows neither panic nor zero", metric)
+	return withHint(err, "give the file metric: rps or metric: concurrency, also beside %s in a list of metrics", metric)
 }
 
 // warnSimulated says what of a configuration does not follow from a trace.
 func warnSimulated(stderr io.Writer, auto platform.Autoscale) {
-	switch first := auto.Metrics[0].Metric; first {
-	case platform.MetricRPS, platform.MetricConcurrency:
-	case platform.MetricCPU:
-		printWarning(stderr, errors.New("a trace says nothing of processors: a request is taken to use a whole instance while it is worked on"))
-	default:
-		printWarning(stderr, fmt.Errorf("a trace says nothing of %s: only requests and bounds decide", first))
-	}
-	if len(auto.Metrics) > 1 {
-		printWarning(stderr, fmt.Errorf("only the first of the metrics, %s, is simulated", auto.Metrics[0].Metric))
+	for _, target := range auto.Metrics {
+		switch {
+		case countsRequests(target.Metric):
+		case target.Metric == platform.MetricCPU:
+			printWarning(stderr, errors.New("a trace says nothing of processors: a request is taken to use a whole instance while it is worked on"))
+		case len(auto.Metrics) > 1:
+			printWarning(stderr, fmt.Errorf("a trace says nothing of %s: it asks for nothing here", target.Metric))
+		default:
+			printWarning(stderr, fmt.Errorf("a trace says nothing of %s: only requests and bounds decide", target.Metric))
+		}
 	}
 }

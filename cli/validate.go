@@ -40,6 +40,7 @@ func validate(c *cli.Context) error {
 	if file == "" {
 		return withHint(fmt.Errorf("no jcloud.yml or jcloud.yaml in this directory"), "an app without one gets the defaults")
 	}
+	warnConfig(c.App.ErrWriter, config)
 	if wantsJSON(c) {
 		return printJSON(c.App.Writer, config)
 	}

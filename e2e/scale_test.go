@@ -38,13 +38,18 @@ type load struct {
 
 func (m *testMachine) startLoad(t *testing.T, n int) *load {
 	t.Helper()
+	return m.startLoadOf(t, echoURL+"/sleep?seconds=0.5", n)
+}
+
+func (m *testMachine) startLoadOf(t *testing.T, url string, n int) *load {
+	t.Helper()
 	ctx, cancel := context.WithCancel(context.WithoutCancel(t.Context()))
 	l := &load{cancel: cancel}
 	client := m.Client()
 	for range n {
 		l.wg.Go(func() {
 			for ctx.Err() == nil {
-				a, err := fetch(context.WithoutCancel(ctx), client, echoURL+"/sleep?seconds=0.5")
+				a, err := fetch(context.WithoutCancel(ctx), client, url)
 				l.sent.Add(1)
 				if err != nil || a.code != http.StatusOK {
 					l.failed.Add(1)

@@ -48,16 +48,11 @@ type clientConn struct {
 	admitted bool   // it counts
 
 	reader  wire.Reader
-	req     wire.Request
-	content wire.Content
-	x       exchange
+	*turn               // nil between two requests
 	used    atomic.Bool // a request has come already
-	out     []byte      // of the response, not sent yet
-	chunked bool        // how the content of the response is sent
 	closing bool        // no request follows
-	ragged  bool        // the end of the connection is the end of the response
 
-	mu          sync.Mutex
+	mu          sync.Mutex // others read the turn and the phase
 	phase       phase
 	gone        bool
 	interrupted bool // nothing more is read
@@ -66,7 +61,6 @@ type clientConn struct {
 func newClientConn(g *Gateway, conn net.Conn) *clientConn {
 	c := &clientConn{Conn: conn, gateway: g, accepted: time.Now(), origin: newOrigin(conn, g.cfg.TrustedProxies)}
 	c.reader.Reset(conn)
-	c.x.gateway, c.x.client, c.x.origin = g, c, &c.origin
 	if of, ok := conn.(syscall.Conn); ok {
 		if raw, err := of.SyscallConn(); err == nil {
 			c.patient = newPatient(g.buffers, raw, headRoom)
@@ -101,11 +95,8 @@ func (c *clientConn) serve() (served bool) {
 func (c *clientConn) hungUp() {
 	c.mu.Lock()
 	c.gone = true
-	running := c.phase == serving
 	c.mu.Unlock()
-	if running {
-		c.x.interrupt(errClientGone)
-	}
+	c.interrupt(errClientGone)
 }
 
 // errHTTP2 says that a connection begins as one of HTTP/2 does.
@@ -116,6 +107,7 @@ func (c *clientConn) receive() error {
 	if err := c.await(); err != nil {
 		return err
 	}
+	c.takeTurn()
 	c.enter(reading)
 	r := &c.reader
 	r.Discard(wire.SkipEmptyLine(r.Buffered()))
@@ -168,6 +160,7 @@ func (c *clientConn) await() error {
 		return nil // pipelined
 	}
 	c.reader.Release()
+	c.giveTurn()
 	patience := c.gateway.cfg.IdleTimeout
 	if !c.used.Load() {
 		patience = c.gateway.cfg.ReadHeaderTimeout
@@ -227,6 +220,7 @@ func (c *clientConn) reject(err error) {
 		return
 	}
 	c.gateway.metrics.refused(r.code)
+	c.takeTurn()
 	c.req = wire.Request{Minor: 1, Method: []byte(http.MethodGet), ContentLength: -1}
 	c.x.begin(&c.req)
 	_ = c.SetWriteDeadline(time.Now().Add(lingerTime))
@@ -238,8 +232,9 @@ func (c *clientConn) reject(err error) {
 func (c *clientConn) close() {
 	defer c.Conn.Close()
 	defer c.reader.Release()
+	defer c.giveTurn()
 	c.gateway.hangups.unwatch(c.token)
-	if c.content.Done() || c.wentAway() {
+	if c.turn == nil || c.content.Done() || c.wentAway() {
 		return
 	}
 	half, ok := c.Conn.(interface{ CloseWrite() error })

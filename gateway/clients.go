@@ -171,7 +171,7 @@ func (k *clients) cut() {
 	k.mu.Lock()
 	defer k.mu.Unlock()
 	for c := range k.conns {
-		c.x.interrupt(errShutdown)
+		c.interrupt(errShutdown)
 		c.interruptRead()
 	}
 }

@@ -196,17 +196,15 @@ func (g *Gateway) serve(ctx, work context.Context, group *errgroup.Group, status
 	}
 }
 
-// announce says that the gateway serves, and lets its predecessor go when that is known.
+// announce says that the gateway serves, and lets its predecessor go when that is known, or this gateway ends with it.
 func (g *Gateway) announce(from *predecessor) error {
-	if g.cfg.Serving != nil {
-		if err := g.cfg.Serving(); err != nil {
-			return err
-		}
-	}
 	if from != nil {
-		from.tell(func(m *fromSuccessor) { m.Release = true })
+		defer from.tell(func(m *fromSuccessor) { m.Release = true })
 	}
-	return nil
+	if g.cfg.Serving == nil {
+		return nil
+	}
+	return g.cfg.Serving()
 }
 
 // leave ends the status: whoever asks from now on, asks the successor.

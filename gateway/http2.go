@@ -54,6 +54,7 @@ type originKey struct{}
 
 // serve hands a connection over and returns when that is closed.
 func (h *http2) serve(c *clientConn) {
+	c.giveTurn()
 	c.enter(serving)
 	_ = c.SetDeadline(time.Time{}) // from now on they are the server's
 	conn := &handedConn{Conn: c.Conn, read: c.reader.Buffered(), origin: c.origin, closed: make(chan struct{})}

@@ -337,6 +337,28 @@ func TestFailingInstanceHasNoShare(t *testing.T) {
 	})
 }
 
+// A new socket refuses until it has its final mode. It has its share all the same.
+func TestNewSocketHasItsShare(t *testing.T) {
+	inBubble(t, func(t *testing.T, r *rig) {
+		r.arm(1, 100*time.Millisecond)
+		r.armBroken(2)
+		r.hold(t.Context(), 10)
+		time.Sleep(10 * time.Millisecond)
+		r.starts.Store(r.socket(2), time.Now().Add(200*time.Millisecond))
+		time.Sleep(91 * time.Millisecond)
+		synctest.Wait()
+		if loads, waiting := r.loads(); loads[1] != 5 || waiting != 5 {
+			t.Errorf("before the second is ready: got %v and %d waiting", loads, waiting)
+		}
+		time.Sleep(200 * time.Millisecond)
+		synctest.Wait()
+		if loads, waiting := r.loads(); loads[2] != 5 || waiting != 0 {
+			t.Errorf("when it is: got %v and %d waiting", loads, waiting)
+		}
+		r.finishAll()
+	})
+}
+
 func TestStrikeAsksAgain(t *testing.T) {
 	inBubble(t, func(t *testing.T, r *rig) {
 		r.arm(1, 0)

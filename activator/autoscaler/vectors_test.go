@@ -6,6 +6,7 @@ import (
 	"maps"
 	"math"
 	"os"
+	"path/filepath"
 	"slices"
 	"testing"
 	"time"
@@ -75,6 +76,9 @@ func TestVectors(t *testing.T) {
 func readVectors(t *testing.T, file string) []vector {
 	t.Helper()
 	data, err := os.ReadFile(file)
+	if os.IsNotExist(err) && !filepath.IsAbs(file) { // perhaps as seen from where go test was called
+		data, err = os.ReadFile(filepath.Join("../..", file))
+	}
 	if err != nil {
 		t.Fatal(err)
 	}

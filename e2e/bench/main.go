@@ -2,7 +2,7 @@
 
 // Command bench compares fnctl with what people would use in its place, on disposable machines and in the same run: a
 // cold start with a bare start of the same server, the gateway with nginx, armed functions with bare socket units, and
-// the last of many deploys with the first.
+// the last of many deploys with the first. And it measures how soon, and at what cost, the activator reacts.
 //
 //	go run -tags e2e ./e2e/bench
 //
@@ -25,7 +25,16 @@ import (
 	"github.com/fnctl/fnctl/e2e/machine"
 )
 
-func main() { os.Exit(run()) }
+func main() {
+	if len(os.Args) == 3 && os.Args[1] == gatewayArgument {
+		if err := runGateway(context.Background(), os.Args[2]); err != nil {
+			fmt.Fprintln(os.Stderr, "bench: error: gateway:", err)
+			os.Exit(1)
+		}
+		return
+	}
+	os.Exit(run())
+}
 
 // options are what the user asks for.
 type options struct {
@@ -43,6 +52,16 @@ var benchmarks = []struct {
 	{[]string{"cold"}, benchCold},
 	{[]string{"proxy"}, benchProxy},
 	{[]string{"memory", "deploy"}, benchMany},
+	{[]string{"reaction"}, benchReaction},
+}
+
+// bare are the benchmarks that take no machine.
+var bare = []struct {
+	name string
+	run  func(context.Context, *lab) ([]result, error)
+}{
+	{"tick", benchTick},
+	{"traces", benchTraces},
 }
 
 func run() int {
@@ -72,11 +91,11 @@ func parseOptions() (options, error) {
 	flag.StringVar(&o.suite, "suite", machine.Bookworm, "Debian `SUITE` of the machines")
 	flag.IntVar(&o.rounds, "rounds", 7, "`NUMBER` of rounds of cold and proxy")
 	flag.IntVar(&o.functions, "functions", 1000, "`NUMBER` of functions of memory and deploy")
-	names := flag.String("run", "cold,proxy,memory,deploy", "`NAMES` of what to measure")
+	known := []string{"cold", "proxy", "memory", "deploy", "reaction", "tick", "traces"}
+	names := flag.String("run", strings.Join(known, ","), "`NAMES` of what to measure")
 	output := flag.String("o", "table", "`FORMAT` of the output: table or json")
 	flag.Parse()
 	o.run, o.json = strings.Split(*names, ","), *output == "json"
-	known := []string{"cold", "proxy", "memory", "deploy"}
 	for _, name := range o.run {
 		if !slices.Contains(known, name) {
 			return o, fmt.Errorf("-run: %q is none of %s", name, strings.Join(known, ", "))
@@ -108,6 +127,16 @@ func measure(ctx context.Context, o options) ([]result, error) {
 		found, err := b.run(ctx, l)
 		if err := errors.Join(err, l.machine.Close()); err != nil {
 			return results, fmt.Errorf("%s: %w", strings.Join(b.names, ", "), err)
+		}
+		results = append(results, found...)
+	}
+	for _, b := range bare {
+		if !slices.Contains(o.run, b.name) {
+			continue
+		}
+		found, err := b.run(ctx, &lab{options: o, began: began})
+		if err != nil {
+			return results, fmt.Errorf("%s: %w", b.name, err)
 		}
 		results = append(results, found...)
 	}

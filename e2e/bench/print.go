@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
+	"math"
 
 	"github.com/jedib0t/go-pretty/v6/table"
 	"github.com/jedib0t/go-pretty/v6/text"
@@ -32,23 +33,44 @@ func printResults(w io.Writer, results []result, asJSON bool) error {
 // in writes the median with its unit, and the extremes if there were several rounds.
 func (s spread) in(unit string) string {
 	if len(s.Rounds) == 1 {
-		return fmt.Sprintf("%.1f %s", s.Median, unit)
+		return digits(s.Median) + " " + unit
 	}
-	return fmt.Sprintf("%.1f %s (%.1f..%.1f)", s.Median, unit, s.Min, s.Max)
+	return fmt.Sprintf("%s %s (%s..%s)", digits(s.Median), unit, digits(s.Min), digits(s.Max))
+}
+
+// digits writes a number as precisely as it is worth.
+func digits(v float64) string {
+	switch {
+	case math.Abs(v) < 1:
+		return fmt.Sprintf("%.3f", v)
+	case math.Abs(v) < 10:
+		return fmt.Sprintf("%.2f", v)
+	case math.Abs(v) < 1000:
+		return fmt.Sprintf("%.1f", v)
+	}
+	return fmt.Sprintf("%.0f", v)
 }
 
 func (r result) peer() string {
 	if r.Peer == nil {
 		return ""
 	}
-	return r.PeerName + ": " + r.Peer.in(r.Unit)
+	cell := r.PeerName + ": " + r.Peer.in(r.Unit)
+	for _, o := range r.Others {
+		cell += "\n" + o.Name + ": " + o.Spread.in(r.Unit)
+	}
+	return cell
 }
 
 func (r result) ratio() string {
 	if r.Ratio == 0 {
 		return ""
 	}
-	return fmt.Sprintf("%.2f", r.Ratio)
+	cell := fmt.Sprintf("%.2f", r.Ratio)
+	for _, o := range r.Others {
+		cell += fmt.Sprintf("\n%.2f", o.Ratio)
+	}
+	return cell
 }
 
 func (r result) verdict() string {

@@ -16,8 +16,16 @@ type result struct {
 	Peer      *spread `json:"peer,omitempty"`
 	PeerName  string  `json:"peer_name,omitempty"`
 	Ratio     float64 `json:"ratio,omitempty"` // ours to the peer's, of the medians
+	Others    []other `json:"others,omitempty"`
 	Target    string  `json:"target,omitempty"`
 	OK        *bool   `json:"ok,omitempty"` // nothing where there is no target
+}
+
+// other is one more peer.
+type other struct {
+	Name   string  `json:"name"`
+	Spread spread  `json:"spread"`
+	Ratio  float64 `json:"ratio"` // ours to its, of the medians
 }
 
 // spread is the median and the extremes of several rounds.
@@ -47,6 +55,15 @@ func (r result) against(name string, peer spread) result {
 	if peer.Median > 0 {
 		r.Ratio = r.Ours.Median / peer.Median
 	}
+	return r
+}
+
+// besides compares with one more peer; targets are about the first.
+func (r result) besides(name string, peer spread) result {
+	if r.Peer == nil {
+		return r.against(name, peer)
+	}
+	r.Others = append(r.Others, other{name, peer, r.Ours.Median / peer.Median})
 	return r
 }
 

@@ -1,7 +1,8 @@
 //go:build e2e
 
 // Command driver is the part of the benchmark that runs on the machine itself, so that entering the machine costs
-// nothing that is measured. It prints one JSON object of named seconds for each round.
+// nothing that is measured. It prints one JSON object of named numbers for each round: seconds, and
+// rates of proxies per second.
 package main
 
 import (
@@ -13,7 +14,7 @@ import (
 
 func main() {
 	var (
-		rounds = flag.Int("rounds", 1, "cold: `NUMBER` of rounds")
+		rounds = flag.Int("rounds", 1, "cold, proxy: `NUMBER` of rounds")
 		from   = flag.Int("from", 1, "deploy: first `NUMBER` of the functions to deploy")
 		to     = flag.Int("to", 1, "deploy: last `NUMBER`")
 	)
@@ -24,6 +25,8 @@ func main() {
 		err = cold(*rounds)
 	case "deploy":
 		err = deploy(*from, *to)
+	case "proxy":
+		err = proxyRounds(*rounds)
 	default:
 		err = fmt.Errorf("there is no measurement %q", flag.Arg(0))
 	}
@@ -33,5 +36,5 @@ func main() {
 	}
 }
 
-// report prints the times of one round, in seconds.
-func report(times map[string]float64) error { return json.NewEncoder(os.Stdout).Encode(times) }
+// report prints the numbers of one round.
+func report(numbers map[string]float64) error { return json.NewEncoder(os.Stdout).Encode(numbers) }

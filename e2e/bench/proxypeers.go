@@ -1,0 +1,154 @@
+//go:build e2e
+
+package main
+
+import (
+	"context"
+	"encoding/json"
+
+	"github.com/fnctl/fnctl/platform"
+)
+
+// backendRevision is what all proxies stand before: an instance that is nginx itself, the leanest that there is, so that it
+// is never what is slow.
+var backendRevision = platform.RevisionID{Function: "backend", Number: 1}
+
+// backendConfig answers without a file, or with one that the kernel has in memory.
+const backendConfig = `user root;
+worker_processes auto;
+pid /run/bench-backend.pid;
+error_log stderr;
+events { worker_connections 4096; }
+http {
+	access_log off;
+	sendfile on;
+	open_file_cache max=10;
+	keepalive_requests 1000000000;
+	keepalive_timeout 1h;
+	server {
+		listen unix:/run/fnctl/instances/backend-00001@1.sock backlog=4096;
+		root /srv/bench;
+		location = /small { return 200 "Hello from the backend\n"; }
+	}
+}
+`
+
+// The peers as a careful administrator would set them up for the same job on the same cores: kept connections on both
+// sides, buffers for large answers, the headers that the gateway sets, no access log.
+const (
+	nginxConfig = `user root;
+worker_processes auto;
+pid /run/bench-nginx.pid;
+error_log stderr;
+events { worker_connections 4096; }
+http {
+	access_log off;
+	keepalive_requests 1000000000;
+	upstream backend {
+		server unix:/run/fnctl/instances/backend-00001@1.sock;
+		keepalive 1024;
+		keepalive_requests 1000000000;
+	}
+	server {
+		listen 127.0.0.1:8081 reuseport backlog=4096;
+		location / {
+			proxy_pass http://backend;
+			proxy_http_version 1.1;
+			proxy_buffers 16 32k;
+			proxy_busy_buffers_size 64k;
+			proxy_max_temp_file_size 0;
+			proxy_set_header Connection "";
+			proxy_set_header Host $http_host;
+			proxy_set_header X-Forwarded-For $remote_addr;
+			proxy_set_header X-Forwarded-Host $http_host;
+			proxy_set_header X-Forwarded-Proto $scheme;
+			proxy_set_header X-Request-ID $request_id;
+			add_header X-Request-ID $request_id;
+		}
+	}
+}
+`
+	haproxyConfig = `global
+	nbthread 2
+	maxconn 8192
+defaults
+	mode http
+	timeout connect 5s
+	timeout client 1h
+	timeout server 1h
+	option http-keep-alive
+	http-reuse always
+	unique-id-format %[uuid()]
+frontend front
+	bind 127.0.0.1:8082 backlog 4096
+	unique-id-header X-Request-ID
+	http-request set-header X-Forwarded-For %[src]
+	http-request set-header X-Forwarded-Host %[req.hdr(Host)]
+	http-request set-header X-Forwarded-Proto http
+	http-response set-header X-Request-ID %[unique-id]
+	default_backend back
+backend back
+	server instance unix@/run/fnctl/instances/backend-00001@1.sock pool-max-conn 1024
+`
+	caddyConfig = `{
+	admin off
+	auto_https off
+}
+http://:8083 {
+	bind 127.0.0.1
+	header X-Request-ID {http.request.uuid}
+	reverse_proxy unix//run/fnctl/instances/backend-00001@1.sock {
+		header_up X-Request-ID {http.request.uuid}
+		transport http {
+			keepalive_idle_conns 1024
+			keepalive_idle_conns_per_host 1024
+		}
+	}
+}
+`
+)
+
+// prepareProxies starts the backend, the peers before it, and routes the gateway to it. The activator is not there: it would
+// put an instance of its own in the place of the backend.
+func (l *lab) prepareProxies(ctx context.Context) error {
+	route, err := json.Marshal(platform.Route{Function: backendRevision.Function, Traffic: []platform.TrafficShare{
+		{Revision: backendRevision, Percent: 100, TimeoutSeconds: 60},
+	}})
+	if err != nil {
+		return err
+	}
+	for path, text := range map[string]string{
+		"/etc/bench-backend.conf":                               backendConfig,
+		"/etc/bench-nginx.conf":                                 nginxConfig,
+		"/etc/bench-haproxy.conf":                               haproxyConfig,
+		"/etc/bench-caddy.conf":                                 caddyConfig,
+		platform.DefaultPaths().Route(backendRevision.Function): string(route),
+	} {
+		if err := l.machine.WriteFile(ctx, path, []byte(text), 0o644); err != nil {
+			return err
+		}
+	}
+	_, err = l.machine.Shell(ctx, `systemctl stop fnctl-activator
+mkdir /srv/bench && head --bytes=1M /dev/zero >/srv/bench/large
+for name in backend nginx; do
+	systemd-run --quiet --unit=bench-"$name" --property=LimitNOFILE=65536 nginx -c /etc/bench-"$name".conf -g 'daemon off;'
+done
+systemd-run --quiet --unit=bench-haproxy --property=LimitNOFILE=65536 haproxy -db -f /etc/bench-haproxy.conf
+systemd-run --quiet --unit=bench-caddy --property=LimitNOFILE=65536 --setenv=HOME=/var/tmp caddy run --adapter caddyfile --config /etc/bench-caddy.conf
+for port in 8080 8081 8082 8083; do
+	curl --silent --show-error --fail --retry 10 --retry-all-errors --retry-delay 1 --output /dev/null \
+		--header 'Host: backend.localhost:8080' http://127.0.0.1:"$port"/small
+done`)
+	return err
+}
+
+// startNginx runs nginx as a unit, so that its processes can be told from others.
+func (l *lab) startNginx(ctx context.Context) error {
+	_, err := l.run(ctx, "systemd-run", "--quiet", "--unit=bench-nginx", "nginx", "-c", "/etc/bench-nginx.conf", "-g", "daemon off;")
+	return err
+}
+
+// cpu is the CPU time that a unit has used, in microseconds.
+func (l *lab) cpu(ctx context.Context, unit string) (float64, error) {
+	return l.number(ctx, "awk", "/^usage_usec/ { print $2 }", "/sys/fs/cgroup/system.slice/"+unit+"/cpu.stat")
+}

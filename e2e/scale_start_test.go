@@ -1,0 +1,214 @@
+//go:build e2e
+
+package e2e
+
+import (
+	"net/http"
+	"slices"
+	"strconv"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"golang.org/x/sys/unix"
+
+	"github.com/fnctl/fnctl/e2e/machine"
+)
+
+// slowApp says after half a second which instance it is. It takes ten seconds to start while the file slow is there, and
+// ends at once while the file broken is.
+const slowApp = `import asyncio, os, sys, time
+
+def told(name):
+    return os.path.exists(os.path.join(os.environ["JCLOUD_WORKSPACE"], name))
+
+if told("broken"):
+    sys.exit(1)
+if told("slow"):
+    time.sleep(10)
+
+async def app(scope, receive, send):
+    if scope["type"] != "http":
+        return
+    await asyncio.sleep(0.5)
+    await send({"type": "http.response.start", "status": 200, "headers": []})
+    await send({"type": "http.response.body", "body": os.environ["HOSTNAME"].encode()})
+`
+
+const slowURL = "http://slow.localhost:8080/"
+
+// What happens between a request and the instance that it needs.
+func TestScaleStarts(t *testing.T) {
+	t.Parallel()
+	m := bootInstalled(t, machine.Bookworm)
+	m.MustRun(t, "mkdir", "/srv/slow")
+	m.WriteFile(t, "/srv/slow/main.py", slowApp)
+	m.deploySlow(t, "concurrency, target: 20")
+	t.Run("hundred at zero, concurrency", func(t *testing.T) { testHundredAtZero(t, m) })
+	m.deploySlow(t, "rps, target: 20")
+	t.Run("hundred at zero, rps", func(t *testing.T) { testHundredAtZero(t, m) })
+	m.deploySlow(t, "concurrency, target: 6")
+	t.Run("slow to start", func(t *testing.T) { testSlowStart(t, m) })
+	t.Run("failing", func(t *testing.T) { testFailingIsNoCapacity(t, m) })
+	t.Run("host budget", func(t *testing.T) { testHostBudget(t, m) })
+}
+
+func (m *testMachine) deploySlow(t *testing.T, metric string) {
+	t.Helper()
+	m.WriteFile(t, "/srv/slow/jcloud.yml", "autoscale: {min: 0, max: 10, metric: "+metric+", stable_window: 6s, scale_down_delay: 0s}\n")
+	m.MustRunIn(t, "/srv/slow", "fnctl", "deploy", "main:app")
+	m.waitZero(t, "slow", 60*time.Second)
+}
+
+// tell makes or removes a file in the workspace of the app.
+func (m *testMachine) tell(t *testing.T, command, file string) {
+	t.Helper()
+	m.MustRun(t, command, "/var/lib/private/fnctl-data/slow/"+file)
+}
+
+// A hundred requests that find nothing: five instances are on the way within a second, and all of them get their share.
+func testHundredAtZero(t *testing.T, m *testMachine) {
+	const needed = 5
+	client := m.Client()
+	served := map[string]int{}
+	var mu sync.Mutex
+	var wg sync.WaitGroup
+	began := monotonic(t)
+	for range 100 {
+		wg.Go(func() {
+			a, err := fetch(t.Context(), client, slowURL)
+			if err != nil || a.code != http.StatusOK {
+				t.Errorf("%d %s %v", a.code, a.body, err)
+			}
+			mu.Lock()
+			defer mu.Unlock()
+			served[a.body]++
+		})
+	}
+	wg.Wait()
+	starts := m.serviceStarts(t, "slow", began)
+	if len(starts) < needed {
+		t.Fatalf("%d instances were started, want %d", len(starts), needed)
+	}
+	last := starts[needed-1] - began
+	t.Logf("instance %d was started after %v; served %v", needed, last.Round(time.Millisecond), served)
+	if last > time.Second {
+		t.Errorf("instance %d was started after %v, want a second at most", needed, last)
+	}
+	if len(served) < needed {
+		t.Errorf("the requests that were held went to %v, want %d instances", served, needed)
+	}
+	m.waitZero(t, "slow", 60*time.Second)
+}
+
+// serviceStarts is when instances of a function were started after some time, in order, by systemd's clock.
+func (m *testMachine) serviceStarts(t *testing.T, name string, since time.Duration) []time.Duration {
+	t.Helper()
+	out := m.MustRun(t, "systemctl", "show", "--property=InactiveExitTimestampMonotonic", "--value", "fn-"+name+"-*@*.service")
+	var starts []time.Duration
+	for _, field := range strings.Fields(out) {
+		usec, err := strconv.ParseInt(field, 10, 64)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if at := time.Duration(usec) * time.Microsecond; at > since {
+			starts = append(starts, at)
+		}
+	}
+	slices.Sort(starts)
+	return starts
+}
+
+// monotonic is the kernel's clock, which the machine shares.
+func monotonic(t *testing.T) time.Duration {
+	t.Helper()
+	var now unix.Timespec
+	if err := unix.ClockGettime(unix.CLOCK_MONOTONIC, &now); err != nil {
+		t.Fatal(err)
+	}
+	return time.Duration(now.Nano())
+}
+
+// Instances that take ten seconds to start count as capacity on the way: no more are started meanwhile.
+func testSlowStart(t *testing.T, m *testMachine) {
+	m.tell(t, "touch", "slow")
+	defer m.tell(t, "rm", "slow")
+	l := m.startLoadOf(t, slowURL, 24)
+	most := 0
+	eventually(t, 60*time.Second, "four instances are ready", func() bool {
+		s := m.status(t, "slow")
+		most = max(most, s.Scale.Desired, strings.Count(s.states(), "starting")+s.Scale.Ready)
+		return s.Scale.Ready >= 4
+	})
+	for end := time.Now().Add(3 * time.Second); time.Now().Before(end); time.Sleep(100 * time.Millisecond) {
+		most = max(most, m.status(t, "slow").Scale.Desired)
+	}
+	l.stop(t)
+	if most != 4 {
+		t.Errorf("there were up to %d instances, want 4", most)
+	}
+	m.waitZero(t, "slow", 60*time.Second)
+}
+
+// What fails is tried again ever more seldom, and is no capacity: others are wanted in its place.
+func testFailingIsNoCapacity(t *testing.T, m *testMachine) {
+	first := m.startLoadOf(t, slowURL, 6)
+	m.waitReady(t, "slow", 1, 20*time.Second)
+	m.tell(t, "touch", "broken")
+	second := m.startLoadOf(t, slowURL, 18)
+	eventually(t, 20*time.Second, "instances fail", func() bool { return strings.Contains(m.status(t, "slow").states(), "failed") })
+	began := monotonic(t)
+	for end := time.Now().Add(10 * time.Second); time.Now().Before(end); time.Sleep(200 * time.Millisecond) {
+		if s := m.status(t, "slow"); s.Scale.Ready != 1 || s.Scale.Desired < 4 {
+			t.Fatalf("with instances that fail: %s, desired %d", s.states(), s.Scale.Desired)
+		}
+	}
+	// Three places, each tried after 1, 2, 4, … seconds, by one instance or by those that replace it.
+	starts := m.MustRun(t, "sh", "-c", "journalctl --output=cat --unit=fnctl-activator --since=-10s | grep -c 'instance: start' || true")
+	if n, _ := strconv.Atoi(strings.TrimSpace(starts)); n > 24 {
+		t.Errorf("%d starts in ten seconds", n)
+	}
+	t.Logf("in %v: %s starts", (monotonic(t) - began).Round(time.Second), strings.TrimSpace(starts))
+	m.tell(t, "rm", "broken")
+	m.waitReady(t, "slow", 4, 60*time.Second)
+	first.stop(t)
+	second.stop(t)
+	m.waitZero(t, "slow", 60*time.Second)
+}
+
+// What the host has no memory for is held back, and said in status, metrics, log and events; requests are answered by what
+// there is.
+func testHostBudget(t *testing.T, m *testMachine) {
+	m.WriteFile(t, "/srv/meminfo", "MemTotal: 4000000 kB\nMemFree: 1 kB\nMemAvailable: 300000 kB\n")
+	m.MustRun(t, "mkdir", "-p", "/run/systemd/system/fnctl-activator.service.d")
+	m.WriteFile(t, "/run/systemd/system/fnctl-activator.service.d/meminfo.conf", "[Service]\nBindReadOnlyPaths=/srv/meminfo:/proc/meminfo\n")
+	m.restartActivator(t)
+	l := m.startLoadOf(t, slowURL, 24)
+	eventually(t, 20*time.Second, "status says that instances are held back", func() bool {
+		return strings.Contains(m.MustRun(t, "fnctl", "status", "slow"), "3 held back: the host is short of memory")
+	})
+	page := m.MustRun(t, "curl", "-sf", "--unix-socket", "/run/fnctl/activator.sock", "http://localhost/metrics")
+	if want := `fnctl_activator_refused_instances{function="slow",revision="slow-00003"} 3`; !strings.Contains(page, want) {
+		t.Errorf("no %s in the metrics", want)
+	}
+	m.MustRun(t, "sh", "-c", "journalctl --output=cat --unit=fnctl-activator | grep -q 'instances are held back'")
+	if events := m.MustRun(t, "fnctl", "events", "slow"); !strings.Contains(events, "3 of 4: the host is short of memory") {
+		t.Errorf("events don't say so:\n%s", events)
+	}
+	if s := m.status(t, "slow"); s.Scale.Ready != 1 || s.Scale.Desired != 4 {
+		t.Errorf("short of memory: %s, desired %d", s.states(), s.Scale.Desired)
+	}
+	m.MustRun(t, "rm", "/run/systemd/system/fnctl-activator.service.d/meminfo.conf")
+	m.restartActivator(t)
+	m.waitReady(t, "slow", 4, 30*time.Second)
+	l.stop(t)
+	m.waitZero(t, "slow", 60*time.Second)
+}
+
+// restartActivator restarts the activator with drop-ins that have changed.
+func (m *testMachine) restartActivator(t *testing.T) {
+	t.Helper()
+	m.MustRun(t, "systemctl", "daemon-reload")
+	m.MustRun(t, "systemctl", "restart", "fnctl-activator")
+}
