@@ -23,6 +23,9 @@ type status struct {
 		Name      string     `json:"name"`
 		Traffic   int        `json:"traffic"`
 		Instances []instance `json:"instances"`
+		Failure   *struct {
+			Reason string `json:"reason"`
+		} `json:"failure"`
 	} `json:"revisions"`
 	Scale struct {
 		Metric  string  `json:"metric"`

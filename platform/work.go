@@ -6,6 +6,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"slices"
 )
 
 // RemoveWork removes a stopped instance's copy of the app, with the link that systemd made to it.
@@ -18,6 +19,24 @@ func (p Paths) RemoveWork(id InstanceID) error {
 		return fmt.Errorf("remove the directory of %s: %w", id, err)
 	}
 	return nil
+}
+
+// WorkDamaged tells whether something of the app is missing in an instance's copy, as far as one look shows: it may be the
+// copy that keeps the app from starting.
+func (p Paths) WorkDamaged(id InstanceID) bool {
+	app, err := os.ReadDir(p.Snapshot(id.Revision))
+	if err != nil {
+		return false
+	}
+	work, err := os.ReadDir(p.Work(id))
+	if err != nil {
+		return true
+	}
+	there := make(map[string]bool, len(work))
+	for _, entry := range work {
+		there[entry.Name()] = true
+	}
+	return slices.ContainsFunc(app, func(entry fs.DirEntry) bool { return !there[entry.Name()] })
 }
 
 // RemoveWorks removes all copies of a function's app, of instances that nobody remembers, too.

@@ -29,6 +29,7 @@ func (m *Manager) Service(ctx context.Context, unit string) (platform.ServiceSta
 		return status, fmt.Errorf("inspect %s: %w", unit, err)
 	}
 	status.Name = unit
+	status.Load, _ = common["LoadState"].(string)
 	status.Active, _ = common["ActiveState"].(string)
 	status.Sub, _ = common["SubState"].(string)
 	status.Result, _ = own["Result"].(string)
@@ -38,8 +39,34 @@ func (m *Manager) Service(ctx context.Context, unit string) (platform.ServiceSta
 	if code, ok := own["ExecMainStatus"].(int32); ok {
 		status.ExitStatus = int(code)
 	}
+	ended, _ := own["ExecMainExitTimestamp"].(uint64)
+	code, _ := own["ExecMainCode"].(int32)
+	status.Ended = ended > 0 || status.Result != "success"
+	status.Signaled = code == cldKilled || code == cldDumped
 	return status, nil
 }
+
+// SocketResult is success, or how a socket unit has failed: exit-code, resources, trigger-limit-hit, …
+func (m *Manager) SocketResult(ctx context.Context, unit string) (string, error) {
+	conn, err := m.connection()
+	if err != nil {
+		return "", err
+	}
+	ctx, cancel := context.WithTimeout(ctx, callTimeout)
+	defer cancel()
+	property, err := conn.GetUnitTypePropertyContext(ctx, unit, "Socket", "Result")
+	if err != nil {
+		return "", fmt.Errorf("inspect %s: %w", unit, err)
+	}
+	result, _ := property.Value.Value().(string)
+	return result, nil
+}
+
+// How a process ended, as waitid(2) has it.
+const (
+	cldKilled = 2
+	cldDumped = 3
+)
 
 // InactiveSince is when a unit last became inactive; the zero time if it never did.
 func (m *Manager) InactiveSince(ctx context.Context, unit string) (time.Time, error) {
