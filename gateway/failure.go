@@ -7,9 +7,7 @@ import "github.com/fnctl/fnctl/platform"
 func (f *fleet) failed(id platform.RevisionID, reason string) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	if p := f.pools[id]; p != nil {
-		p.fail(cannotStart(id.Function, reason))
-	}
+	f.pool(id).fail(cannotStart(id.Function, reason)) // it may be told before the route is
 }
 
 // recovered takes note that the instances of a revision can start again, or may.
