@@ -77,7 +77,7 @@ SCRIPTS := .ci/run packaging/version testdata/machine/build testdata/machine/dep
 check: deps ## format, vet, lint
 	@unformatted=$$(gofmt -l $(wildcard *.go */)); \
 		[ -z "$$unformatted" ] || { echo "not formatted by gofmt:" $$unformatted; exit 1; }
-	go vet ./... ./testdata/functions/hello-go
+	go vet ./... ./testdata/functions/{hello-go,wire,grpc} ./gateway/testdata/smuggling
 	go vet -tags e2e ./e2e/...
 	$(LINT) run
 	shellcheck $(SCRIPTS)

@@ -20,10 +20,13 @@ const (
 
 // clients are the open connections of clients. When the gateway stops, none of their requests may be lost: each connection
 // is served until it is known that it brings no request any more. Of one that waits for a request the direction from the
-// client is closed, so that what has arrived by then is still read and answered.
+// client is closed, so that what has arrived by then is still read and answered. A request that is on its way in that moment
+// is lost nevertheless. So a gateway that has handed over, for which nobody waits, closes no connection that it would not have
+// closed otherwise: the answer to the next request says that it was the last one.
 type clients struct {
 	gateway  *Gateway
 	stopping atomic.Bool
+	lasting  atomic.Bool // connections that are idle stay until they bring a request or their time is over
 	// accepting are the loops that accept. Only after them is it known which connections there are.
 	accepting sync.WaitGroup
 	serving   sync.WaitGroup
@@ -139,6 +142,12 @@ func (k *clients) stop(ctx context.Context) {
 	}
 }
 
+// hurry ends the connections that are idle.
+func (k *clients) hurry() {
+	k.lasting.Store(false)
+	k.dismiss()
+}
+
 // dismiss ends the connections over which no request comes, and says whether there are some left that may bring one.
 func (k *clients) dismiss() (left bool) {
 	k.mu.Lock()
@@ -153,7 +162,11 @@ func (k *clients) dismiss() (left bool) {
 func (c *clientConn) dismiss() bool {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	if c.phase == waiting && (c.used.Load() || time.Since(c.accepted) >= silence) {
+	switch {
+	case c.phase != waiting:
+	case c.used.Load() && c.gateway.clients.lasting.Load():
+		return false
+	case c.used.Load() || time.Since(c.accepted) >= silence:
 		c.closeRead()
 	}
 	return c.phase == waiting || c.phase == reading

@@ -59,7 +59,7 @@ func (a *grpcApp) StreamingInputCall(stream pb.TestService_StreamingInputCallSer
 	total := 0
 	for {
 		in, err := stream.Recv()
-		if err == io.EOF {
+		if errors.Is(err, io.EOF) {
 			return stream.SendAndClose(&pb.StreamingInputCallResponse{AggregatedPayloadSize: int32(total)})
 		}
 		if err != nil {
@@ -72,7 +72,7 @@ func (a *grpcApp) StreamingInputCall(stream pb.TestService_StreamingInputCallSer
 func (a *grpcApp) FullDuplexCall(stream pb.TestService_FullDuplexCallServer) error {
 	for {
 		in, err := stream.Recv()
-		if err == io.EOF {
+		if errors.Is(err, io.EOF) {
 			return grpcstatus.Error(codes.DataLoss, "the end") // after messages: only a trailer can say it
 		}
 		if err != nil {
@@ -198,7 +198,7 @@ func TestGRPCStreams(t *testing.T) {
 			t.Fatalf("server stream: got %d bytes, %v, want %d", len(out.GetPayload().GetBody()), err, want)
 		}
 	}
-	if _, err := down.Recv(); err != io.EOF {
+	if _, err := down.Recv(); !errors.Is(err, io.EOF) {
 		t.Errorf("server stream: got %v at the end", err)
 	}
 	up, err := client.StreamingInputCall(t.Context())

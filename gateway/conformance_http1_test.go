@@ -478,8 +478,8 @@ func TestNothingIsTakenForTheNextResponse(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			var requests atomic.Int32
-			w := withScript(t, func(c net.Conn, r *bufio.Reader, req *http.Request) {
-				for err := error(nil); err == nil; req, err = http.ReadRequest(r) {
+			w := withScript(t, func(c net.Conn, r *bufio.Reader, _ *http.Request) {
+				for err := error(nil); err == nil; _, err = http.ReadRequest(r) {
 					if requests.Add(1) == 1 {
 						io.WriteString(c, first)
 					} else {

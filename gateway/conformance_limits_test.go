@@ -62,6 +62,7 @@ func TestSlowHead(t *testing.T) {
 
 // The preface of HTTP/2 has the same time.
 func TestSlowHeadOfHTTP2(t *testing.T) {
+	t.Parallel()
 	w := limited(t, func(http.ResponseWriter, *http.Request) {}, func(cfg *gateway.Config) {
 		cfg.ReadHeaderTimeout, cfg.IdleTimeout = 300*time.Millisecond, 300*time.Millisecond
 	})
@@ -127,6 +128,7 @@ func TestSlowContent(t *testing.T) {
 
 // A client that does not read its response is cut off when the time of its request is over.
 func TestClientThatReadsNothing(t *testing.T) {
+	t.Parallel()
 	for name, request := range map[string]string{"GET": "", "while it sends": "POST"} {
 		t.Run(name, func(t *testing.T) {
 			ended := make(chan error, 1)
@@ -198,6 +200,7 @@ func TestContentTooLarge(t *testing.T) {
 }
 
 func TestHeadTooLarge(t *testing.T) {
+	t.Parallel()
 	var app ledger
 	w := limited(t, app.ServeHTTP, func(cfg *gateway.Config) { cfg.MaxHeaderBytes = 4 << 10 })
 	field := func(size int) string {
@@ -333,6 +336,7 @@ func TestAppThatFallsSilent(t *testing.T) {
 // Of a long upload something lies in the app's socket all the time: an app that reads it, however slowly, is not deaf. One that
 // stops in the middle of it is.
 func TestUploadIsNoSilence(t *testing.T) {
+	t.Parallel()
 	stop := make(chan bool)
 	w := limited(t, func(w http.ResponseWriter, r *http.Request) {
 		b := make([]byte, 4<<10)
@@ -349,7 +353,7 @@ func TestUploadIsNoSilence(t *testing.T) {
 	c, _ := w.dial(t)
 	fmt.Fprintf(c, "POST /x HTTP/1.1\r\nHost: ping.localhost\r\nContent-Length: %d\r\n\r\n", 1<<30)
 	go io.Copy(c, io.LimitReader(zeros{}, 1<<30))
-	for end := time.Now().Add(3 * time.Second); time.Now().Before(end); time.Sleep(20 * time.Millisecond) {
+	for end := time.Now().Add(2 * time.Second); time.Now().Before(end); time.Sleep(20 * time.Millisecond) {
 		if w.has(platform.MetricInstanceInFlight, "state=deaf") {
 			t.Fatal("it counts as deaf while it reads")
 		}

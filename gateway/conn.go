@@ -119,6 +119,9 @@ func (c *conn) unread() int64 {
 // request.
 func (c *conn) isQuiet() bool { return c.control(c.look) == nil && c.polled[0].Revents == 0 }
 
+// hasEnded says why a connection was not quiet: the instance has closed it.
+func (c *conn) hasEnded() bool { return c.polled[0].Revents&(unix.POLLHUP|unix.POLLERR) != 0 }
+
 // poll sees whether there is something to read, or the end.
 func (c *conn) poll(fd uintptr) {
 	c.polled[0] = unix.PollFd{Fd: int32(fd), Events: unix.POLLIN}

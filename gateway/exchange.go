@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"log/slog"
 	"net/http"
 	"os"
 	"sync"
@@ -20,9 +19,6 @@ const (
 	maxResends = 3
 	// maxResponseHead bounds what an instance may send before the content of a response.
 	maxResponseHead = 256 << 10
-	// promptContent is the length of a response whose head is not sent before its content: what is so short, and says how
-	// long it is, is no stream.
-	promptContent = 64 << 10
 )
 
 // exchange is one request and its response. A connection uses one for all its requests, one after the other.
@@ -195,107 +191,6 @@ func (x *exchange) prepare() attempt {
 	return a
 }
 
-// relay sends the client what the instance answers.
-func (x *exchange) relay(a attempt) error {
-	deadline := x.bounded(x.share.responseStart)
-	for {
-		if err := a.receive(&x.res, deadline); err != nil {
-			return x.explain(err, errNoAnswer)
-		}
-		x.lease.answered.Store(true)
-		if x.res.Status >= 200 || x.res.Status == http.StatusSwitchingProtocols {
-			break
-		}
-		if err := x.client.inform(&x.res); err != nil {
-			return errClientGone
-		}
-	}
-	x.code = x.res.Status
-	x.firstByte = time.Since(x.began)
-	if x.code == http.StatusSwitchingProtocols {
-		return x.tunnel(a)
-	}
-	framing := x.res.Framing([]byte(x.method))
-	x.respond(answer{status: x.code, reason: x.res.Reason, fields: x.res.Fields, framing: framing, length: x.res.ContentLength})
-	if framing.IsNone() {
-		return x.sentAll(x.client.finish(nil))
-	}
-	if isEventStream(x.res.Fields) {
-		defer x.lease.stream(x)()
-	}
-	return x.copy(a, framing)
-}
-
-func (x *exchange) respond(head answer) {
-	x.head = head
-	x.head.id, x.head.cold = x.id, x.cold
-	x.mu.Lock()
-	x.responded = true
-	x.mu.Unlock()
-	x.client.respond(&x.head)
-}
-
-// copy sends the content of the response as it comes.
-func (x *exchange) copy(a attempt, framing wire.Framing) error {
-	buf := x.gateway.buffers.get()
-	defer x.gateway.buffers.put(buf)
-	length, known := framing.Length()
-	prompt := known && length <= promptContent
-	for {
-		if !prompt && x.share.idle <= 0 && x.client.splices() {
-			if err := x.splice(a); err != nil {
-				return err
-			}
-		}
-		if !a.ready() && !prompt {
-			if err := x.client.flush(); err != nil {
-				return errClientGone
-			}
-		}
-		n, err := a.read(buf[wire.ChunkRoom:len(buf)-2], x.bounded(x.share.idle))
-		if n > 0 {
-			prompt = false
-			x.sent += int64(n)
-			if err := x.client.write(buf[:], n); err != nil {
-				return errClientGone
-			}
-		}
-		switch {
-		case errors.Is(err, io.EOF):
-			return x.sentAll(x.client.finish(a.trailer()))
-		case err != nil && x.wasConcluded():
-			return x.sentAll(x.client.finish(nil))
-		case err != nil:
-			return x.explain(err, errSilent)
-		}
-	}
-}
-
-// splice sends what is left of large content without looking at it. What ends it early is found out by what is read next.
-func (x *exchange) splice(a attempt) error {
-	from, n := a.direct(x.end)
-	if n <= promptContent {
-		return nil
-	}
-	sent, err := x.client.splice(from, n)
-	a.took(sent)
-	x.sent += sent
-	if err != nil && x.interruption() == nil && !errors.Is(err, os.ErrDeadlineExceeded) && !a.isOver() {
-		return errClientGone
-	}
-	if err != nil {
-		return x.explain(err, errSilent)
-	}
-	return nil
-}
-
-func (x *exchange) sentAll(err error) error {
-	if err != nil {
-		return errClientGone
-	}
-	return nil
-}
-
 // until is when the client must have taken the response. A moment is left to tell it that its time is over.
 func (x *exchange) until() time.Time {
 	if x.end.IsZero() {
@@ -313,87 +208,6 @@ func (x *exchange) bounded(limit time.Duration) time.Time {
 		return own
 	}
 	return x.end
-}
-
-// explain says why something ended with an error, which may be the result of an interruption, or of a time that is over.
-func (x *exchange) explain(err, slow error) error {
-	if cause := x.interruption(); cause != nil {
-		return cause
-	}
-	if errors.Is(err, os.ErrDeadlineExceeded) || errors.Is(err, context.DeadlineExceeded) {
-		if time.Now().Before(x.end) {
-			return slow
-		}
-		return errTimeout
-	}
-	return err
-}
-
-// failed judges an attempt that brought no response, and says whether to make another one.
-func (x *exchange) failed(a attempt, err error) (again bool) {
-	if x.hasResponded() || x.interruption() != nil || isClientsFault(err) || errors.Is(err, errTimeout) || errors.Is(err, errNoAnswer) {
-		return false // not the instance's fault, or seen by the client
-	}
-	if a.brokeOff(err) {
-		x.lease.strike()
-	}
-	if !a.unseen(err) {
-		return false
-	}
-	if !errors.Is(err, errDial) {
-		x.resends++
-	}
-	return x.resends <= maxResends
-}
-
-// settle sees to it that a request which ended with an error is answered or broken off, and says why it was.
-func (x *exchange) settle(err error) (why abortion) {
-	if err == nil {
-		return ""
-	}
-	if cause := x.interruption(); cause != nil {
-		err = cause
-	}
-	if errors.Is(err, errClientGone) {
-		x.code = statusClientGone
-		x.client.abort()
-		return abortedByClient
-	}
-	if x.hasResponded() {
-		x.client.abort()
-		return reasonOf(err)
-	}
-	x.refuse(err)
-	return ""
-}
-
-// refuse answers a request that got no response.
-func (x *exchange) refuse(err error) {
-	r := refusalOf(err, x.function.name)
-	x.code = r.code
-	level := slog.LevelDebug
-	if r.code == http.StatusBadGateway {
-		level = slog.LevelWarn
-	}
-	x.gateway.log.Log(context.Background(), level, "request refused", "function", x.function.name, "revision", x.pool.revision.String(),
-		"request_id", x.id, "code", r.code, "err", err)
-	x.tell(r)
-}
-
-// tell sends an answer of the gateway itself.
-func (x *exchange) tell(r *refusal) {
-	content := r.text + "\n"
-	x.code = r.code
-	x.respond(answer{status: r.code, reason: []byte(http.StatusText(r.code)), fields: r.fields(), framing: wire.Length(int64(len(content))), length: int64(len(content))})
-	if x.method != http.MethodHead {
-		buf := x.gateway.buffers.get()
-		defer x.gateway.buffers.put(buf)
-		x.sent = int64(copy(buf[wire.ChunkRoom:len(buf)-2], content))
-		if x.client.write(buf[:], int(x.sent)) != nil {
-			return
-		}
-	}
-	_ = x.client.finish(nil) // who does not read it has gone
 }
 
 // finish counts.

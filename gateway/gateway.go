@@ -151,6 +151,7 @@ func (g *Gateway) Run(ctx context.Context) error {
 	if g.succession.isDismissed() {
 		g.log.Info("another gateway has taken over: this one finishes what it has")
 		group.Go(func() error { return g.leave(status) })
+		defer context.AfterFunc(ctx, g.clients.hurry)()
 	}
 	g.drain()
 	g.cut()
@@ -222,6 +223,9 @@ func (g *Gateway) leave(status *http.Server) error {
 func (g *Gateway) drain() {
 	deadline, cancel := context.WithTimeout(context.Background(), g.cfg.DrainTimeout)
 	defer cancel()
+	if !g.succession.isDismissed() {
+		g.fleet.predecessors.hurry()
+	}
 	g.clients.stop(deadline)
 	g.fleet.concludeStreams()
 	if err := g.http2.server.Shutdown(deadline); err != nil || !g.clients.wait(deadline) {

@@ -21,6 +21,7 @@ import (
 //	gone, grants                                 →
 //	                                             ←     loads
 //	release: systemd knows the successor         →     may end
+//	hurry: this one has to end, too              →     closes idle connections
 //
 // A predecessor that loses its successor looks for the next gateway, and goes on there after POST /predecessor.
 
@@ -46,6 +47,7 @@ type fromSuccessor struct {
 	Gone    []departure `json:"gone,omitempty"`
 	Grants  []grantOf   `json:"grants,omitempty"`
 	Release bool        `json:"release,omitempty"`
+	Hurry   bool        `json:"hurry,omitempty"`
 }
 
 // offer says how many sockets come with it: first those for clients, then those for the status.

@@ -1,6 +1,7 @@
 package gateway_test
 
 import (
+	"bufio"
 	"context"
 	"errors"
 	"io"
@@ -80,7 +81,9 @@ func (w *world) ask(path string) <-chan answer {
 	return got
 }
 
-func (w *world) inFlight(labels ...string) float64 { return w.metric(platform.MetricInFlight, labels...) }
+func (w *world) inFlight(labels ...string) float64 {
+	return w.metric(platform.MetricInFlight, labels...)
+}
 
 func (w *world) onInstance(labels ...string) float64 {
 	return w.metric(platform.MetricInstanceInFlight, labels...)
@@ -284,5 +287,140 @@ func TestHandoverThenStop(t *testing.T) {
 	}
 	if err := <-stopped; err != nil {
 		t.Error(err)
+	}
+}
+
+// A request that reaches the old gateway late waits until the new one has an instance for it.
+func TestHandoverLateRequest(t *testing.T) {
+	w := newDynasty(t)
+	w.route(ping, func(s *platform.TrafficShare) { s.Concurrency = 1 })
+	app := newHeld()
+	w.arm(ping, 1).serve(t, app)
+	w.get("ping", "/")
+	late, err := net.Dial("tcp", w.addr)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer late.Close()
+	io.WriteString(late, "GET / HTTP/1.1\r\n")
+	w.eventually("the old gateway has the connection", func() bool { return w.metric(gateway.MetricConnections) >= 1 })
+	w.succeed()
+	first := w.ask("/held")
+	w.eventually("a request runs through the new gateway", func() bool { return app.running.Load() == 1 })
+	io.WriteString(late, "Host: ping.localhost\r\n\r\n")
+	w.eventually("the late request waits", func() bool { return w.metric(platform.MetricQueued) == 1 })
+	second := w.ask("/")
+	w.eventually("another request waits", func() bool { return w.metric(platform.MetricQueued) == 2 })
+	close(app.release)
+	if res, err := http.ReadResponse(bufio.NewReader(late), nil); err != nil || res.StatusCode != http.StatusOK || !res.Close {
+		t.Errorf("late: got %+v, %v", res, err)
+	}
+	if a, b := <-first, <-second; a.body != "done" || b.body != "done" {
+		t.Errorf("got %+v and %+v", a, b)
+	}
+	if most := app.most.Load(); most != 1 {
+		t.Errorf("there were %d requests at once", most)
+	}
+}
+
+// A gateway that has lost its successor tells the next one what it has left, and looks for instances that are gone before
+// these count as idle. What the next one does not know, it skips.
+func TestPredecessorWithoutSuccessor(t *testing.T) {
+	w := newDynasty(t)
+	w.route(ping)
+	one := w.arm(ping, 1)
+	w.eventually("the instance is there", func() bool { return w.has(platform.MetricInstanceInFlight, "instance=1") })
+	conn, err := net.Dial("unix", w.paths.GatewaySocket())
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer conn.Close()
+	conn.SetDeadline(time.Now().Add(5 * time.Second))
+	io.WriteString(conn, "POST /predecessor HTTP/1.1\r\nHost: x\r\nContent-Length: 0\r\n\r\n")
+	in := bufio.NewReader(conn)
+	if res, err := http.ReadResponse(in, nil); err != nil || res.StatusCode != http.StatusSwitchingProtocols {
+		t.Fatal(res, err)
+	}
+	io.WriteString(conn, `{"loads":[{"revision":"ping-00001","in_flight":3,"queued":1,"instances":{"1":2},"later":true}]}`)
+	w.eventually("it counts", func() bool {
+		return w.inFlight() == 3 && w.onInstance("instance=1") == 2 && w.metric(platform.MetricQueued) == 1
+	})
+	one.drain(t)
+	if said, err := in.ReadString('\n'); err != nil || said != `{"gone":[{"revision":"ping-00001","instance":1,"number":1}]}`+"\n" {
+		t.Fatal(said, err)
+	}
+	io.WriteString(conn, `{"loads":[{"revision":"ping-00001","in_flight":0,"queued":0}]} {"loads":[{"revision":"nonsense","in_flight":9}]}`)
+	w.eventually("it has ended", func() bool { return w.inFlight() == 0 })
+	if n := w.onInstance("instance=1", "state=draining"); n != 1 {
+		t.Errorf("before it has seen that the instance is gone there are %v requests", n)
+	}
+	io.WriteString(conn, `{"seen":1}`)
+	w.eventually("it has seen it", func() bool { return !w.has(platform.MetricInstanceInFlight, "instance=1") })
+	io.WriteString(conn, `{"loads":[{"revision":"ping-00001","in_flight":2,"queued":2},{"revision":"gone-00001","in_flight":1}]}`)
+	w.eventually("it has more", func() bool { return w.inFlight() == 3 })
+	conn.Close()
+	w.eventually("it is gone", func() bool { return w.inFlight() == 0 && w.metric(platform.MetricQueued) == 0 })
+}
+
+// A connection that is idle when the gateway hands over brings one more request, whenever that is, unless the successor has
+// to stop, too.
+func TestHandoverKeepsIdleConnections(t *testing.T) {
+	w := newDynasty(t)
+	w.route(ping)
+	w.arm(ping, 1).serve(t, newHeld())
+	dial := func() func() (*http.Response, error) {
+		conn, err := net.Dial("tcp", w.addr)
+		if err != nil {
+			t.Fatal(err)
+		}
+		t.Cleanup(func() { conn.Close() })
+		conn.SetDeadline(time.Now().Add(5 * time.Second))
+		in := bufio.NewReader(conn)
+		return func() (*http.Response, error) {
+			io.WriteString(conn, "GET / HTTP/1.1\r\nHost: ping.localhost\r\n\r\n")
+			res, err := http.ReadResponse(in, nil)
+			if err == nil {
+				io.Copy(io.Discard, res.Body)
+			}
+			return res, err
+		}
+	}
+	used, idle := dial(), dial()
+	for _, ask := range []func() (*http.Response, error){used, idle} {
+		if res, err := ask(); err != nil || res.Close {
+			t.Fatal(res, err)
+		}
+	}
+	ended := w.succeed()
+	time.Sleep(700 * time.Millisecond) // longer than a new connection may be silent
+	if res, err := used(); err != nil || res.StatusCode != http.StatusOK || !res.Close {
+		t.Errorf("got %+v, %v", res, err)
+	}
+	w.succeed()
+	if err := w.stop(); err != nil {
+		t.Error(err)
+	}
+	if err := ended(); err != nil {
+		t.Error(err)
+	}
+	if res, err := idle(); err == nil {
+		t.Errorf("got %+v after the end", res)
+	}
+}
+
+// The status socket is open to more than the gateway's own user, and over the network to everybody.
+func TestHandoverIsNotForEverybody(t *testing.T) {
+	listener, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	newWorld(t, func(c *gateway.Config) { c.Status = []net.Listener{listener} })
+	for range 2 { // it is not busy after the first time
+		for _, path := range []string{"/handover", "/predecessor"} {
+			res, err := http.Post("http://"+listener.Addr().String()+path, "", nil)
+			if err != nil || res.StatusCode != http.StatusForbidden {
+				t.Errorf("%s: got %+v, %v", path, res, err)
+			}
+		}
 	}
 }

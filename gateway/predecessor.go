@@ -145,6 +145,13 @@ func (s *predecessors) wait(ctx context.Context) {
 	}
 }
 
+// hurry has them close what is idle.
+func (s *predecessors) hurry() {
+	for _, p := range s.list() {
+		p.tell(func(m *fromSuccessor) { m.Hurry = true })
+	}
+}
+
 func (s *predecessors) add(p *predecessor) {
 	s.mu.Lock()
 	defer s.mu.Unlock()

@@ -201,6 +201,10 @@ func (s *successor) hear(m *fromSuccessor) {
 	if m.Release {
 		s.release()
 	}
+	if m.Hurry {
+		s.gateway.clients.hurry()
+		fleet.predecessors.hurry()
+	}
 }
 
 // dismiss has this gateway accept nothing more. The last report before it says so is one of after that it lends nothing by
@@ -209,6 +213,7 @@ func (s *successor) dismiss() {
 	if s.gateway.succession.isDismissed() {
 		return
 	}
+	s.gateway.clients.lasting.Store(true)
 	s.gateway.fleet.govern(s)
 	close(s.gateway.succession.dismissed)
 	s.mu.Lock()

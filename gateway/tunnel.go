@@ -59,7 +59,7 @@ func (t *tunnel) run() error {
 	}
 	t.client.interruptRead()
 	t.instance.interrupt()
-	<-up
+	_ = <-up // what ended it was this
 	return t.exchange.ended(err)
 }
 

@@ -28,6 +28,10 @@ const (
 // errDial is wrapped by the error of a connection that could not be made: nothing was sent.
 var errDial = errors.New("connect to the instance")
 
+// errEnded is the same, because the instance has just closed a connection. Its process may be gone, and its socket takes
+// connections all the same: nobody would read from another one.
+var errEnded = fmt.Errorf("%w: it has closed one that was idle", errDial)
+
 // upstream is the connections to one instance.
 type upstream struct {
 	socket  string
@@ -61,6 +65,9 @@ func (u *upstream) take(ctx func() context.Context, first byte) (*conn, error) {
 		}
 		c.Close()
 		u.lost()
+		if c.hasEnded() {
+			return nil, errEnded
+		}
 	}
 	if s := u.takeSpare(); s != nil {
 		if s.first == first {
