@@ -3,7 +3,7 @@ package gateway
 import (
 	"errors"
 	"io"
-	"net"
+	"syscall"
 	"time"
 
 	"github.com/fnctl/fnctl/gateway/wire"
@@ -19,10 +19,8 @@ type attempt interface {
 	// Read reads the content of the response, which must go on before a deadline.
 	read(p []byte, deadline time.Time) (int, error)
 	// direct is the connection from which so much of the content may be taken without read, with took told; nil if none.
-	direct(deadline time.Time) (net.Conn, int64)
+	direct(deadline time.Time) (syscall.RawConn, int64)
 	took(n int64)
-	// isOver says whether the instance has closed the connection.
-	isOver() bool
 	// ready says whether read need not wait.
 	ready() bool
 	trailer() []wire.Field
@@ -160,16 +158,15 @@ func (a *http1Attempt) read(p []byte, deadline time.Time) (int, error) {
 	return a.content.Read(p)
 }
 
-func (a *http1Attempt) direct(deadline time.Time) (net.Conn, int64) {
+func (a *http1Attempt) direct(deadline time.Time) (syscall.RawConn, int64) {
 	n := a.content.Direct()
-	if n == 0 || a.conn.setReadDeadline(deadline) != nil {
+	if n == 0 || a.conn.raw == nil || a.conn.setReadDeadline(deadline) != nil {
 		return nil, 0
 	}
-	return a.conn.Conn, n
+	return a.conn.raw, n
 }
 
 func (a *http1Attempt) took(n int64) { a.content.Took(n) }
-func (a *http1Attempt) isOver() bool { return a.conn.over.Load() }
 
 func (a *http1Attempt) ready() bool { return a.content.Ready() }
 

@@ -1,7 +1,7 @@
 package gateway
 
 import (
-	"net"
+	"syscall"
 	"time"
 
 	"github.com/fnctl/fnctl/gateway/wire"
@@ -24,10 +24,10 @@ type client interface {
 	respond(a *answer)
 	// write sends buf[wire.ChunkRoom:wire.ChunkRoom+n] as content; buf has at least two bytes more.
 	write(buf []byte, n int) error
-	// splice sends n bytes right from a connection, if the client has a connection of its own. It takes less than n from
-	// there only with an error, or at its end.
-	splice(from net.Conn, n int64) (sent int64, err error)
-	// splices says whether it can.
+	// splice has the kernel send n bytes from a connection. It sends less only with an error, which wraps errClientGone if the
+	// client is the reason, or nothing at all if that cannot be done now.
+	splice(from syscall.RawConn, n int64) (sent int64, err error)
+	// splices says whether that may ever be done.
 	splices() bool
 	// flush sends what has been written.
 	flush() error

@@ -1,10 +1,10 @@
 package gateway
 
 import (
-	"io"
 	"net"
 	"net/http"
 	"strconv"
+	"syscall"
 
 	"github.com/fnctl/fnctl/gateway/wire"
 )
@@ -98,17 +98,19 @@ func (c *clientConn) flush() error {
 }
 
 // splices implements client.
-func (c *clientConn) splices() bool {
-	_, can := c.Conn.(*net.TCPConn)
-	return can && !c.chunked
-}
+func (c *clientConn) splices() bool { return c.patient != nil && !c.chunked }
 
-// splice implements client: the kernel moves the bytes from one socket to the other.
-func (c *clientConn) splice(from net.Conn, n int64) (sent int64, err error) {
-	if err := c.flush(); err != nil {
-		return 0, err
+// splice implements client.
+func (c *clientConn) splice(from syscall.RawConn, n int64) (sent int64, err error) {
+	p := c.gateway.pipes.get()
+	if p == nil {
+		return 0, nil
 	}
-	return io.Copy(c.Conn.(*net.TCPConn), &io.LimitedReader{R: from, N: n})
+	defer func() { c.gateway.pipes.put(p, err == nil) }()
+	if c.flush() != nil {
+		return 0, errClientGone
+	}
+	return p.move(c.patient.raw, from, n)
 }
 
 // finish implements client.

@@ -164,7 +164,7 @@ func (c *clientConn) dismiss() bool {
 	defer c.mu.Unlock()
 	switch {
 	case c.phase != waiting:
-	case c.used.Load() && c.gateway.clients.lasting.Load():
+	case c.gateway.clients.lasting.Load() && (c.used.Load() || time.Since(c.accepted) >= silence):
 		return false
 	case c.used.Load() || time.Since(c.accepted) >= silence:
 		c.closeRead()

@@ -56,6 +56,9 @@ func (f *fleet) find(host string) (*target, *refusal) {
 	if t == nil {
 		return nil, noFunction(host)
 	}
+	if t.paused {
+		return nil, paused(t.function.name)
+	}
 	if len(t.shares) == 0 {
 		return nil, badRoute(t.function.name)
 	}
@@ -85,7 +88,10 @@ func (f *fleet) install(routes map[string]platform.Route, owners map[string]stri
 }
 
 func (f *fleet) target(route platform.Route, reached map[*pool]bool) *target {
-	t := &target{function: f.function(route.Function)}
+	t := &target{function: f.function(route.Function), paused: route.Paused}
+	if t.paused {
+		return t // its pools are retired: they finish what they have
+	}
 	for _, s := range route.Traffic {
 		if s.Percent == 0 {
 			continue

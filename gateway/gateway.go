@@ -91,6 +91,7 @@ type Gateway struct {
 	clients   *clients
 	http2     *http2
 	buffers   *bufferPool
+	pipes     pipes
 	date      clock
 
 	succession *succession
@@ -152,6 +153,7 @@ func (g *Gateway) Run(ctx context.Context) error {
 		g.log.Info("another gateway has taken over: this one finishes what it has")
 		group.Go(func() error { return g.leave(status) })
 		defer context.AfterFunc(ctx, g.clients.hurry)()
+		defer time.AfterFunc(g.cfg.DrainTimeout-time.Second, g.clients.hurry).Stop()
 	}
 	g.drain()
 	g.cut()
@@ -253,6 +255,7 @@ func (g *Gateway) cut() {
 	g.clients.close()
 	g.clients.serving.Wait()
 	g.fleet.close()
+	g.pipes.close()
 }
 
 // dispatch sends a request where it belongs.

@@ -14,6 +14,8 @@ import (
 	"testing"
 	"time"
 
+	"golang.org/x/net/http2"
+
 	"github.com/fnctl/fnctl/gateway"
 	"github.com/fnctl/fnctl/platform"
 )
@@ -405,6 +407,38 @@ func TestHandoverKeepsIdleConnections(t *testing.T) {
 	}
 	if res, err := idle(); err == nil {
 		t.Errorf("got %+v after the end", res)
+	}
+}
+
+// A connection that was silent until the gateway had handed over, and then speaks HTTP/2, is told to go elsewhere.
+func TestHandoverLateHTTP2(t *testing.T) {
+	w := newDynasty(t)
+	w.route(ping)
+	conn, err := net.Dial("tcp", w.addr)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer conn.Close()
+	conn.SetDeadline(time.Now().Add(5 * time.Second))
+	w.eventually("the old gateway has the connection", func() bool { return w.metric(gateway.MetricConnections) == 1 })
+	w.succeed()
+	time.Sleep(time.Second) // longer than it waits for those who bring something soon
+	io.WriteString(conn, http2.ClientPreface)
+	frames := http2.NewFramer(conn, conn)
+	if err := frames.WriteSettings(); err != nil {
+		t.Fatal(err)
+	}
+	for {
+		frame, err := frames.ReadFrame()
+		if err != nil {
+			t.Fatal(err)
+		}
+		if away, ok := frame.(*http2.GoAwayFrame); ok {
+			if away.LastStreamID != 0 || away.ErrCode != http2.ErrCodeNo {
+				t.Errorf("got %v", away)
+			}
+			return
+		}
 	}
 }
 

@@ -3,11 +3,13 @@ package gateway
 import (
 	"context"
 	"errors"
+	"io"
 	"net"
 	"net/http"
 	"strconv"
 	"strings"
 	"sync"
+	"syscall"
 	"time"
 
 	"github.com/fnctl/fnctl/gateway/wire"
@@ -60,10 +62,25 @@ func (h *http2) serve(c *clientConn) {
 	conn := &handedConn{Conn: c.Conn, read: c.reader.Buffered(), origin: c.origin, closed: make(chan struct{})}
 	conn.origin.protocol = "HTTP/2.0"
 	if !h.conns.hand(conn) {
-		c.Conn.Close()
+		c.turnAway()
 		return
 	}
 	<-conn.closed
+}
+
+// goneAway is an empty SETTINGS frame and a GOAWAY frame: no request was taken, so each may be sent again elsewhere.
+const goneAway = "\x00\x00\x00\x04\x00\x00\x00\x00\x00" + "\x00\x00\x08\x07\x00\x00\x00\x00\x00" + "\x00\x00\x00\x00\x00\x00\x00\x00"
+
+// turnAway ends a connection that brings its first request when nobody serves HTTP/2 here any more.
+func (c *clientConn) turnAway() {
+	defer c.Conn.Close()
+	_ = c.SetDeadline(time.Now().Add(lingerTime))
+	if _, err := io.WriteString(c.Conn, goneAway); err != nil {
+		return
+	}
+	if half, ok := c.Conn.(interface{ CloseWrite() error }); ok && half.CloseWrite() == nil {
+		_, _ = io.CopyN(io.Discard, c.Conn, lingerContent)
+	}
 }
 
 // handedConn is a connection whose first bytes were read already.
@@ -255,8 +272,8 @@ func (s *clientStream) write(buf []byte, n int) error {
 
 // A stream has no connection of its own.
 
-func (s *clientStream) splices() bool                         { return false }
-func (s *clientStream) splice(net.Conn, int64) (int64, error) { return 0, errors.ErrUnsupported }
+func (s *clientStream) splices() bool                                { return false }
+func (s *clientStream) splice(syscall.RawConn, int64) (int64, error) { return 0, nil }
 
 // flush implements client.
 func (s *clientStream) flush() error { return s.control.Flush() }

@@ -13,6 +13,7 @@ import (
 	"strings"
 	"sync"
 	"sync/atomic"
+	"syscall"
 	"time"
 
 	"github.com/fnctl/fnctl/gateway/wire"
@@ -188,9 +189,8 @@ func (a *http2Attempt) read(p []byte, deadline time.Time) (int, error) {
 	return n, err
 }
 
-func (a *http2Attempt) direct(time.Time) (net.Conn, int64) { return nil, 0 }
-func (a *http2Attempt) took(int64)                         {}
-func (a *http2Attempt) isOver() bool                       { return false }
+func (a *http2Attempt) direct(time.Time) (syscall.RawConn, int64) { return nil, 0 }
+func (a *http2Attempt) took(int64)                                {}
 
 func (a *http2Attempt) ready() bool { return false }
 

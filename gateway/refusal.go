@@ -56,6 +56,10 @@ func badRoute(function string) *refusal {
 	return &refusal{http.StatusServiceUnavailable, fmt.Sprintf("the route of %s cannot be read: see journalctl -u fnctl-gateway", function)}
 }
 
+func paused(function string) *refusal {
+	return &refusal{http.StatusServiceUnavailable, fmt.Sprintf("%s is paused: try again later", function)}
+}
+
 func noTunnel() *refusal {
 	return &refusal{http.StatusMethodNotAllowed, "CONNECT is not allowed: this is not a forward proxy"}
 }

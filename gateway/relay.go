@@ -4,7 +4,6 @@ import (
 	"errors"
 	"io"
 	"net/http"
-	"os"
 	"time"
 
 	"github.com/fnctl/fnctl/gateway/wire"
@@ -90,7 +89,7 @@ func (x *exchange) copy(a attempt, framing wire.Framing) error {
 	}
 }
 
-// splice sends what is left of large content without looking at it. What ends it early is found out by what is read next.
+// splice sends what is left of large content without looking at it.
 func (x *exchange) splice(a attempt) error {
 	from, n := a.direct(x.end)
 	if n <= promptContent {
@@ -99,9 +98,6 @@ func (x *exchange) splice(a attempt) error {
 	sent, err := x.client.splice(from, n)
 	a.took(sent)
 	x.sent += sent
-	if err != nil && x.interruption() == nil && !errors.Is(err, os.ErrDeadlineExceeded) && !a.isOver() {
-		return errClientGone
-	}
 	if err != nil {
 		return x.explain(err, errSilent)
 	}

@@ -2,6 +2,7 @@ package gateway_test
 
 import (
 	"bytes"
+	"io"
 	"log/slog"
 	"net/http"
 	"os"
@@ -136,6 +137,40 @@ func TestRenamedDirectory(t *testing.T) {
 	w.eventually("it is there again", func() bool { return w.get("ping", "/").body == "1" })
 	w.claim("ping", "new.example.com")
 	w.eventually("it is watched, too", func() bool { return w.host("new.example.com").body == "1" })
+}
+
+// Whoever asks a paused function is told at once, and what runs is finished.
+func TestPausedRoute(t *testing.T) {
+	w := newWorld(t)
+	w.claim("ping")
+	begun, finish := make(chan bool), make(chan bool)
+	w.arm(ping, 1).serve(t, http.HandlerFunc(func(rw http.ResponseWriter, req *http.Request) {
+		if req.URL.Path == "/slow" {
+			begun <- true
+			<-finish
+		}
+		io.WriteString(rw, "1")
+	}))
+	slow := make(chan answer, 1)
+	go func() { slow <- w.get("ping", "/slow") }()
+	<-begun
+	route, err := w.store.Route("ping")
+	if err != nil {
+		t.Fatal(err)
+	}
+	route.Paused = true
+	w.put(route)
+	w.eventually("it is paused", func() bool { return w.get("ping", "/").status == http.StatusServiceUnavailable })
+	if got := w.get("ping", "/"); got.body != "ping is paused: try again later\n" || got.header.Get("Retry-After") == "" {
+		t.Errorf("got %+v", got)
+	}
+	finish <- true
+	if got := <-slow; got.body != "1" {
+		t.Errorf("what ran: got %+v", got)
+	}
+	route.Paused = false
+	w.put(route)
+	w.eventually("it serves again", func() bool { return w.get("ping", "/").body == "1" })
 }
 
 func TestCorruptRouteFromTheStart(t *testing.T) {

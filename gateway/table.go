@@ -13,9 +13,10 @@ import (
 // table says where requests go. It is never changed: a new one takes its place.
 type table struct{ hosts map[string]*target }
 
-// target is what a host leads to. It has no shares if the function's route cannot be read.
+// target is what a host leads to. It has no shares if the function is paused, or if its route cannot be read.
 type target struct {
 	function *function
+	paused   bool
 	shares   []share
 }
 

@@ -45,15 +45,13 @@ const pace = 0.7
 
 // proxyRounds compares the proxies, in rounds in which each has its turn at everything.
 func proxyRounds(rounds int) error {
-	for round := -1; round < rounds; round++ { // the first is to warm up
+	warmUp := load{request: get("small"), connections: 32, duration: smallTime}
+	if err := warmUp.compare(map[string]float64{}, proxies, "to warm up"); err != nil {
+		return err
+	}
+	for round := range rounds {
 		found := map[string]float64{}
-		if err := proxyRound(found, rotated(max(round, 0))); err != nil {
-			return err
-		}
-		if round < 0 {
-			continue
-		}
-		if err := report(found); err != nil {
+		if err := errors.Join(proxyRound(found, rotated(round)), report(found)); err != nil {
 			return err
 		}
 	}
