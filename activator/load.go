@@ -27,6 +27,15 @@ type Load struct {
 	Instances map[int]InstanceLoad
 }
 
+// startedSince tells whether a request has arrived since an earlier report, or ever if there is none. A counter that went
+// back is that of another gateway, which began at nothing.
+func (l *Load) startedSince(before *Load) bool {
+	if before == nil || l.Started < before.Started {
+		return l.Started > 0
+	}
+	return l.Started > before.Started
+}
+
 // InstanceLoad is what the gateway has seen of one instance.
 type InstanceLoad struct {
 	InFlight float64

@@ -208,12 +208,7 @@ func (a *Activator) routed(id platform.RevisionID) bool {
 	return a.damaged[id.Function] || a.inRoute(id)
 }
 
-// inRoute tells whether the last good route reaches a revision.
+// inRoute tells whether the last good route sends requests to a revision.
 func (a *Activator) inRoute(id platform.RevisionID) bool {
-	for _, share := range a.routes[id.Function].Traffic {
-		if share.Revision == id {
-			return true
-		}
-	}
-	return false
+	return a.routes[id.Function].Serves(id)
 }

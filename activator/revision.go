@@ -66,7 +66,7 @@ func (r *revision) rescale(scale platform.Scale) {
 
 // loaded takes over what the gateway says and tells whether there is any load.
 func (r *revision) loaded(load *Load) bool {
-	r.active = r.active || load.InFlight > 0 || r.load != nil && load.Started != r.load.Started || r.load == nil && load.Started > 0
+	r.active = r.active || load.InFlight > 0 || load.startedSince(r.load)
 	r.load = load
 	return r.active
 }

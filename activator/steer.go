@@ -205,7 +205,11 @@ func (a *Activator) candidates(rev *revision, standby []*instance, n int, now ti
 	return ids
 }
 
+// drainSome waits while a command changes the function: it may have started some that are to take the place of others.
 func (a *Activator) drainSome(ctx context.Context, instances []*instance) {
+	if len(instances) == 0 || a.locked(instances[0].id.Revision.Function) {
+		return
+	}
 	for _, i := range instances {
 		if !a.busy[i.id] {
 			a.drain(ctx, i.id)

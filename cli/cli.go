@@ -65,7 +65,7 @@ func newApp(stdout, stderr io.Writer) *cli.App {
 			os.Exit(2)
 		},
 		Commands: []*cli.Command{
-			deployCommand(), listCommand(), statusCommand(), logsCommand(), eventsCommand(), invokeCommand(), scaleCommand(),
+			deployCommand(), listCommand(), statusCommand(), revisionsCommand(), rollbackCommand(), trafficCommand(), gcCommand(), pauseCommand(), resumeCommand(), restartCommand(), envCommand(), secretCommand(), logsCommand(), eventsCommand(), invokeCommand(), scaleCommand(),
 			removeCommand(), validateCommand(), simulateCommand(), versionCommand(), completionCommand(), gatewayCommand(),
 			activatorCommand(),
 		},
@@ -87,11 +87,11 @@ func unknownCommand(c *cli.Context, name string) error {
 	return withHint(err, "\"fnctl help\" lists the commands")
 }
 
-// nearestCommand is the command that was probably meant: at most two slips away.
+// nearestCommand is the command that was probably meant: at most two slips away, and not another one altogether.
 func nearestCommand(commands []*cli.Command, name string) string {
 	nearest, least := "", 3
 	for _, command := range commands {
-		if slips := levenshtein.ComputeDistance(command.Name, name); slips < least {
+		if slips := levenshtein.ComputeDistance(command.Name, name); slips < min(least, len(command.Name)) {
 			nearest, least = command.Name, slips
 		}
 	}

@@ -31,7 +31,8 @@ func deployCommand() *cli.Command {
 			&cli.StringFlag{Name: "secret", Usage: "`FILE` with secret environment variables (default: those of the last deploy)"},
 			&cli.StringSliceFlag{Name: "host", Usage: "`HOST` name that reaches the function, besides hosts in jcloud.yml; may be repeated"},
 			&cli.BoolFlag{Name: "dry-run", Usage: "print the units that would be written, and change nothing"},
-			&cli.BoolFlag{Name: "verbose", Aliases: []string{"v"}, Usage: "say more about each step"},
+			&cli.BoolFlag{Name: "force", Usage: "make a revision also if nothing changed: neither the app nor its configuration and variables"},
+			verboseFlag(),
 			outputFlag(),
 		},
 		Action: deploy,
@@ -51,10 +52,7 @@ func deploy(c *cli.Context) error {
 	}
 	manager := &systemd.Manager{}
 	defer manager.Close()
-	d := &deployment{
-		request: request, paths: paths(), store: store(), units: manager,
-		progress: newProgress(c.App.ErrWriter), verbose: c.Bool("verbose"),
-	}
+	d := &deployment{launcher: newLauncher(c, manager), request: request, force: c.Bool("force"), verbose: c.Bool("verbose")}
 	if err := d.run(c.Context); err != nil {
 		return err
 	}
@@ -67,8 +65,9 @@ type request struct {
 	dir     string
 	config  platform.Config
 	app     app
-	env     map[string]string // nil: keep that of the last deploy
-	secrets map[string]string // nil: keep those of the last deploy
+	from    platform.RevisionID // whose files are taken instead of those in dir, unless it is empty
+	env     map[string]string   // nil: keep that of the last deploy
+	secrets map[string]string   // nil: keep those of the last deploy
 }
 
 func newRequest(c *cli.Context) (request, error) {
@@ -98,6 +97,9 @@ func newRequest(c *cli.Context) (request, error) {
 	}
 	if r.app, err = findApp(c.Args().First(), dir, r.config); err != nil {
 		return r, err
+	}
+	if err := r.config.Protocol.CheckFor(r.app.runtime); err != nil {
+		return r, fmt.Errorf("protocol: %w", err)
 	}
 	if r.env, err = readEnv(c.String("env")); err != nil {
 		return r, err

@@ -7,14 +7,10 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
-	"slices"
 	"time"
-
-	"golang.org/x/sync/errgroup"
 
 	"github.com/fnctl/fnctl/platform"
 	"github.com/fnctl/fnctl/units"
-	"github.com/fnctl/fnctl/units/systemd"
 )
 
 // cleanupTimeout bounds the way back from a deploy that failed or was interrupted.
@@ -23,27 +19,39 @@ const cleanupTimeout = 60 * time.Second
 // deployment takes a request to a revision that serves. Until the route is switched, which is the last thing that can
 // fail, the old revision serves; if anything fails before, nothing of the new one stays behind.
 type deployment struct {
-	request  request
-	paths    platform.Paths
-	store    platform.Store
-	units    *systemd.Manager
-	progress *progress
-	verbose  bool
+	launcher
+	request request
+	// revise, if not nil, makes the request of the revision that serves, under the function's lock.
+	revise  func() (request, error)
+	force   bool // a revision is made though nothing changed
+	verbose bool
 
 	revision platform.Revision
 	status   deployedStatus
 }
 
 func (d *deployment) run(ctx context.Context) (err error) {
-	unlock, err := d.store.Lock(ctx, d.request.name, func() {
-		d.progress.note("waiting for another command that is changing %s", d.request.name)
-	})
+	unlock, err := d.lock(ctx, d.request.name)
 	if err != nil {
 		return err
 	}
 	defer unlock()
-	if err := d.checkHosts(); err != nil {
+	if d.revise != nil {
+		if d.request, err = d.revise(); err != nil {
+			return err
+		}
+	}
+	if err := d.checkHosts(d.request.name, d.request.config.Hosts); err != nil {
 		return err
+	}
+	if current, same := d.unchanged(ctx); same && !d.force {
+		d.progress.note("nothing changed: %s is what is deployed already", current.ID)
+		if err := d.prune(ctx); err != nil {
+			d.progress.note("old revisions could not be removed: %v", err)
+		}
+		d.status = describeDeployed(ctx, current)
+		d.status.function.Unchanged = true
+		return nil
 	}
 	number, err := d.nextNumber(ctx)
 	if err != nil {
@@ -71,43 +79,6 @@ func (d *deployment) run(ctx context.Context) (err error) {
 	}
 	// Still under the lock, so that no other command changes what is described.
 	d.status = describeDeployed(ctx, d.revision)
-	return nil
-}
-
-// checkHosts refuses a host name that another function has.
-func (d *deployment) checkHosts() error {
-	if len(d.request.config.Hosts) == 0 {
-		return nil // the usual case costs nothing, however many functions there are
-	}
-	names, err := d.store.Functions()
-	if err != nil {
-		return err
-	}
-	settings, err := platform.LoadSettings(d.paths)
-	if err != nil {
-		return err
-	}
-	for _, host := range d.request.config.Hosts {
-		if owner, is := settings.FunctionOf(host); is && owner != d.request.name {
-			return withHint(fmt.Errorf("host %s is the address of the function %s", host, owner), "each function has the host of endpoint: in fnctl.yml anyway")
-		}
-	}
-	for _, name := range names {
-		if name == d.request.name {
-			continue
-		}
-		route, err := d.store.Route(name)
-		if err != nil {
-			continue // a damaged route has no host
-		}
-		for _, taken := range route.Hosts {
-			for _, host := range d.request.config.Hosts {
-				if host == taken {
-					return fmt.Errorf("host %s belongs to the function %s", host, name)
-				}
-			}
-		}
-	}
 	return nil
 }
 
@@ -166,7 +137,7 @@ func (d *deployment) copyApp(ctx context.Context) (string, error) {
 	if err := os.Mkdir(temporary, 0o755); err != nil {
 		return "", fmt.Errorf("make the revision's directory: %w", err)
 	}
-	files, bytes, err := platform.Snapshot(ctx, d.request.dir, filepath.Join(temporary, "app"))
+	files, bytes, err := d.snapshot(ctx, filepath.Join(temporary, "app"))
 	if err != nil {
 		return "", err
 	}
@@ -189,12 +160,35 @@ func (d *deployment) copyApp(ctx context.Context) (string, error) {
 	return fmt.Sprintf("copied the app: %s, %s", plural(files, "file"), byteSize(bytes)), nil
 }
 
+// snapshot takes the app from its directory, or shares the files of an earlier revision.
+func (d *deployment) snapshot(ctx context.Context, to string) (files int, bytes int64, err error) {
+	if d.request.from.Number > 0 {
+		return platform.ShareSnapshot(ctx, d.paths.Snapshot(d.request.from), to)
+	}
+	return platform.Snapshot(ctx, d.request.dir, to)
+}
+
 func (d *deployment) temporary() string {
 	return filepath.Join(d.paths.Revisions(d.revision.ID.Function), fmt.Sprintf(".%05d", d.revision.ID.Number))
 }
 
-// writeEnv writes the variables of jcloud.yml and of the two files. A file that is not given keeps its last content.
+// writeEnv writes the files of variables.
 func (d *deployment) writeEnv(dir string) error {
+	files, err := d.envFiles()
+	if err != nil {
+		return err
+	}
+	for name, data := range files {
+		if err := platform.WriteFile(filepath.Join(dir, name), data, 0o600); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// envFiles are the variables of jcloud.yml and of the two files. A file that is not given keeps its last content.
+func (d *deployment) envFiles() (map[string][]byte, error) {
+	files := map[string][]byte{}
 	for _, part := range []struct {
 		name  string
 		given map[string]string
@@ -205,18 +199,16 @@ func (d *deployment) writeEnv(dir string) error {
 	} {
 		data, err := units.EnvFile(part.given)
 		if err != nil {
-			return err
+			return nil, err
 		}
 		if part.given == nil && part.name != platform.ConfigEnvFile {
 			if data, err = d.lastEnv(part.name); err != nil {
-				return err
+				return nil, err
 			}
 		}
-		if err := platform.WriteFile(filepath.Join(dir, part.name), data, 0o600); err != nil {
-			return err
-		}
+		files[part.name] = data
 	}
-	return nil
+	return files, nil
 }
 
 func (d *deployment) lastEnv(name string) ([]byte, error) {
@@ -244,104 +236,52 @@ func (d *deployment) writeUnits(context.Context) (string, error) {
 	return fmt.Sprintf("wrote %s", plural(len(files), "unit")), nil
 }
 
-// start arms and starts the instances that the revision must have, and proves that each answers.
+// start makes the revision ready to serve.
 func (d *deployment) start(ctx context.Context) (string, error) {
 	started := time.Now()
-	scale, err := d.store.Scale(d.revision.ID.Function)
-	if err != nil {
+	if _, err := d.launch(ctx, d.revision); err != nil {
 		return "", err
 	}
-	// The old revision's instances go only after the switch, so that never fewer than minAvailable are ready.
-	count := max(1, scale.Apply(d.revision.Config.Autoscale).Min, d.revision.Config.MinAvailable)
-	group, ctx := errgroup.WithContext(ctx)
-	for index := 1; index <= count; index++ {
-		id := platform.InstanceID{Revision: d.revision.ID, Index: index}
-		group.Go(func() error { return d.startInstance(ctx, id) })
-	}
-	if err := group.Wait(); err != nil {
-		return "", err
-	}
-	return fmt.Sprintf("started %s: it answered after %d ms", d.revision.ID, time.Since(started).Milliseconds()), nil
+	return answered(d.revision.ID, started), nil
 }
 
 // switchRoute makes the new revision serve, after a reboot too.
 func (d *deployment) switchRoute(ctx context.Context) (string, error) {
-	link, target := units.BootLink(d.paths, d.revision.ID)
-	if err := os.MkdirAll(filepath.Dir(link), 0o755); err != nil {
-		return "", err
+	route := platform.RouteTo(d.revision)
+	if before, err := d.store.Route(route.Function); err == nil && before.Paused {
+		route.Paused = true
+		d.progress.note("%s stays paused: fnctl resume %s", route.Function, route.Function)
 	}
-	if err := os.Symlink(target, link); err != nil && !errors.Is(err, fs.ErrExist) {
-		return "", fmt.Errorf("arm the function at boot: %w", err)
-	}
-	if err := platform.SyncDir(filepath.Dir(link)); err != nil {
-		return "", err
-	}
-	if err := d.store.PutRoute(platform.RouteTo(d.revision)); err != nil {
+	if err := d.launcher.switchRoute(route); err != nil {
 		return "", err
 	}
 	// From here on the deploy has succeeded; what is left to do is the activator's, or harmless.
-	d.unlinkOthers()
 	if err := d.prune(ctx); err != nil {
 		d.progress.note("old revisions could not be removed: %v", err)
 	}
 	return fmt.Sprintf("switched the route of %s to %s", d.revision.ID.Function, d.revision.ID), nil
 }
 
-// unlinkOthers removes the boot links of the function's other revisions. One that stays arms a socket that no route
-// reaches.
-func (d *deployment) unlinkOthers() {
-	revisions, _ := d.store.Revisions(d.revision.ID.Function)
-	for _, id := range revisions {
-		if id != d.revision.ID {
-			link, _ := units.BootLink(d.paths, id)
-			os.Remove(link)
-		}
-	}
-}
-
-// keptRevisions is how many revisions without traffic are kept, to look at or to go back to.
-const keptRevisions = 10
-
-// prune removes the oldest revisions that have neither traffic nor instances, and what deploys that were killed left.
+// prune removes the oldest revisions, and what deploys that were killed left.
 func (d *deployment) prune(ctx context.Context) error {
-	r := remover{paths: d.paths, store: d.store, units: d.units}
-	ids, err := d.store.Revisions(d.request.name)
+	c := collector{remover: remover{paths: d.paths, store: d.store, units: d.units}, keep: keptRevisions}
+	left, err := findRemains(d.paths)
 	if err != nil {
 		return err
 	}
-	instances, err := r.instances(ctx, d.request.name)
+	found, err := c.find(ctx, d.request.name, left[d.request.name])
 	if err != nil {
 		return err
 	}
-	used := map[platform.RevisionID]bool{d.revision.ID: true}
-	for id := range instances {
-		used[id.Revision] = true
-	}
-	for _, id := range ids[:max(0, len(ids)-1-keptRevisions)] {
-		if used[id] {
-			continue
-		}
-		if err := r.revision(ctx, id); err != nil {
-			return err
-		}
-	}
-	unfinished, err := filepath.Glob(filepath.Join(d.paths.Revisions(d.request.name), ".[0-9]*"))
-	if err != nil {
-		return err
-	}
-	for _, dir := range unfinished {
-		if err := os.RemoveAll(dir); err != nil {
-			return err
-		}
-	}
-	return nil
+	_, err = c.collect(ctx, found)
+	return err
 }
 
 // undo removes everything of the new revision. It works also when the deploy was interrupted.
 func (d *deployment) undo(ctx context.Context) error {
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), cleanupTimeout)
 	defer cancel()
-	if route, err := d.store.Route(d.request.name); err == nil && reaches(route, d.revision.ID) {
+	if route, err := d.store.Route(d.request.name); err == nil && route.Reaches(d.revision.ID) {
 		return nil // the route was switched, though its durability could not be confirmed
 	}
 	r := remover{paths: d.paths, store: d.store, units: d.units, kill: true}
@@ -357,8 +297,4 @@ func (d *deployment) undo(ctx context.Context) error {
 	}
 	// What a deploy or a removal that was killed has left goes, too: nobody would find it without the registry.
 	return r.all(ctx, d.request.name)
-}
-
-func reaches(route platform.Route, id platform.RevisionID) bool {
-	return slices.ContainsFunc(route.Traffic, func(share platform.TrafficShare) bool { return share.Revision == id })
 }

@@ -1,8 +1,10 @@
 package cli
 
 import (
+	"context"
 	"errors"
 	"fmt"
+	"log/slog"
 	"net"
 
 	"github.com/coreos/go-systemd/v22/activation"
@@ -18,8 +20,17 @@ func gatewayCommand() *cli.Command {
 	return &cli.Command{
 		Name:      "gateway",
 		Usage:     "run the data path (fnctl-gateway.service does, with the sockets of fnctl-gateway.socket)",
-		UsageText: "gateway",
-		Action:    runGateway,
+		UsageText: "gateway [--hand-over]",
+		Flags: []cli.Flag{&cli.BoolFlag{
+			Name:  "hand-over",
+			Usage: "start a gateway in the place of the one that runs, and return when it serves (systemctl reload fnctl-gateway does)",
+		}},
+		Action: func(c *cli.Context) error {
+			if c.Bool("hand-over") {
+				return startSuccessor(c.Context)
+			}
+			return runGateway(c)
+		},
 	}
 }
 
@@ -28,23 +39,25 @@ func runGateway(c *cli.Context) error {
 	if err != nil {
 		return err
 	}
-	http, status, err := inheritedListeners()
+	place, err := findPlace(c.Context)
 	if err != nil {
 		return err
-	}
-	if len(http) == 0 {
-		return withHint(errors.New("there is no socket to serve"), "the gateway is started by systemd: systemctl start fnctl-gateway.socket")
 	}
 	log := newLogger(c.App.ErrWriter)
 	registry := prometheus.NewRegistry()
 	registry.MustRegister(collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
 	config := gateway.Config{
-		Paths: paths(), Host: settings.HostOf, Listeners: http, Status: status, Logger: log, Registry: registry,
+		Paths: paths(), Host: settings.HostOf, Listeners: place.listeners, Status: place.status, Logger: log, Registry: registry,
 		MaxQueue: settings.Gateway.MaxQueue, MaxBuffered: settings.Gateway.MaxBuffered,
 		MaxConnections: settings.Gateway.MaxConnections, MaxConnectionsPerAddress: settings.Gateway.MaxConnectionsPerAddress,
 		ReadHeaderTimeout: settings.Gateway.ReadHeaderTimeout, IdleTimeout: settings.Gateway.IdleTimeout,
 		MaxHeaderBytes: int(settings.Gateway.MaxHeader), DrainTimeout: settings.Gateway.DrainTimeout,
 		TrustedProxies: settings.Gateway.TrustedProxies,
+		Predecessor:    place.predecessor,
+		Serving: func() error {
+			log.Info("gateway started", "version", Version(), "endpoint", settings.Endpoint)
+			return place.taken(log)
+		},
 	}
 	during := func(run func() error) error { return run() }
 	if which := settings.Gateway.AccessLog; which != platform.AccessLogOff {
@@ -56,9 +69,39 @@ func runGateway(c *cli.Context) error {
 	if err != nil {
 		return err
 	}
-	notifyReady(log)
-	log.Info("gateway started", "version", Version(), "endpoint", settings.Endpoint)
 	return during(func() error { return g.Run(c.Context) })
+}
+
+// place is where a gateway serves.
+type place struct {
+	listeners, status []net.Listener
+	predecessor       *gateway.Predecessor         // that was there before and hands over, if there is one
+	taken             func(log *slog.Logger) error // to be called when the gateway serves
+}
+
+// findPlace takes the sockets from the gateway that runs if this one is to take its place, and from systemd otherwise.
+func findPlace(ctx context.Context) (place, error) {
+	if starter := findStarter(); starter != nil {
+		predecessor, err := gateway.Succeed(ctx, paths().GatewaySocket())
+		if err != nil {
+			return place{}, err
+		}
+		return place{
+			listeners: predecessor.Listeners, status: predecessor.Status, predecessor: predecessor,
+			taken: func(*slog.Logger) error { return starter.report() },
+		}, nil
+	}
+	http, status, err := inheritedListeners()
+	if err == nil && len(http) == 0 {
+		err = withHint(errors.New("there is no socket to serve"), "the gateway is started by systemd: systemctl start fnctl-gateway.socket")
+	}
+	return place{
+		listeners: http, status: status,
+		taken: func(log *slog.Logger) error {
+			notifyReady(log)
+			return nil
+		},
+	}, err
 }
 
 // inheritedListeners are the sockets that systemd listens on for a daemon: those named http are for clients, those named

@@ -30,6 +30,8 @@ type functionStatus struct {
 	BaseCredits float64          `json:"base_credits_per_hour"`
 	Revisions   []revisionStatus `json:"revisions"`
 	Scale       scaleStatus      `json:"scale"`
+	// Unchanged tells that a deploy had nothing to change.
+	Unchanged bool `json:"unchanged,omitempty"`
 }
 
 type labels map[string]string
@@ -38,7 +40,9 @@ type revisionStatus struct {
 	Name      string           `json:"name"`
 	Traffic   int              `json:"traffic"`
 	Instances []instanceStatus `json:"instances"`
-	Failure   *failureStatus   `json:"failure,omitempty"`
+	// Scale is how a revision with traffic is scaled: each by itself.
+	Scale   *scaleStatus   `json:"scale,omitempty"`
+	Failure *failureStatus `json:"failure,omitempty"`
 }
 
 // failureStatus is why no instance of a revision can start.
@@ -55,6 +59,8 @@ type instanceStatus struct {
 	InFlight int                    `json:"in_flight"`
 }
 
+// scaleStatus is how a revision is scaled. For a function with traffic on several revisions the numbers of instances are
+// sums, and the metric is that of the newest.
 type scaleStatus struct {
 	Metric  platform.Metric `json:"metric"`
 	Target  float64         `json:"target"`
@@ -74,6 +80,7 @@ const (
 	phaseServing  phase = "Serving"
 	phaseUpdating phase = "Updating"
 	phaseFailed   phase = "Failed"
+	phasePaused   phase = "Paused"
 )
 
 // inspector gathers what there is to know of functions: from the registry, systemd, the gateway and the activator.
@@ -217,11 +224,39 @@ func (in *inspector) function(name string) (functionStatus, error) {
 			status.Scale.Ready += count(r.Instances, platform.Ready)
 		}
 	}
+	if len(route.Traffic) > 1 {
+		in.addScales(&status, route, scale)
+	}
 	status.Phase = in.phaseOf(name, status)
-	if err != nil {
+	switch {
+	case route.Paused && status.Phase != phaseUpdating:
+		status.Phase = phasePaused
+	case err != nil:
 		status.Phase = phaseFailed
 	}
 	return status, nil
+}
+
+// addScales says of each revision with traffic how it is scaled, and sums that up for the function.
+func (in *inspector) addScales(status *functionStatus, route platform.Route, override platform.Scale) {
+	status.Scale.Desired, status.Scale.Min, status.Scale.Max = 0, 0, 0
+	for _, share := range route.Traffic {
+		rev, err := in.store.Revision(share.Revision)
+		if err != nil {
+			continue // nobody scales it
+		}
+		rev.Config.Autoscale = override.Apply(rev.Config.Autoscale)
+		scale := in.scaleOf(rev)
+		for i := range status.Revisions {
+			if r := &status.Revisions[i]; r.Name == rev.ID.String() {
+				scale.Ready = count(r.Instances, platform.Ready)
+				r.Scale = &scale
+			}
+		}
+		status.Scale.Desired += scale.Desired
+		status.Scale.Min += scale.Min
+		status.Scale.Max += scale.Max
+	}
 }
 
 // revisionsOf lists the revisions that have traffic or instances, by number.

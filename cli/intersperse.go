@@ -10,8 +10,8 @@ import (
 // intersperse moves the flags of a command before its arguments, so that "fnctl deploy main:app --name ping" means what it
 // says: the library stops looking for flags at the first argument.
 func intersperse(app *cli.App, args []string) []string {
-	if len(args) < 3 {
-		return args
+	if len(args) < 3 || args[len(args)-1] == "--generate-bash-completion" {
+		return args // a shell asks: the library looks for that at the end only
 	}
 	command := app.Command(args[1])
 	if command == nil {

@@ -127,6 +127,9 @@ func invokeClient(name string) (*http.Client, error) {
 	}
 	transport := &http.Transport{DialContext: dialGateway}
 	if route.Private {
+		if route.Paused {
+			return nil, pausedError(name)
+		}
 		id, err := anyInstance(route)
 		if err != nil {
 			return nil, err
@@ -156,7 +159,7 @@ func anyInstance(route platform.Route) (platform.InstanceID, error) {
 		return platform.InstanceID{}, err
 	}
 	for _, id := range ids {
-		if reaches(route, id.Revision) {
+		if route.Reaches(id.Revision) {
 			return id, nil
 		}
 	}

@@ -17,7 +17,7 @@ func listCommand() *cli.Command {
 		Usage:     "list the functions of this machine",
 		UsageText: "list [--phase PHASE,…] [--name NAME] [-o json]",
 		Flags: []cli.Flag{
-			&cli.StringSliceFlag{Name: "phase", Usage: "only functions in one of these `PHASE`s: Serving, Failed, Starting, Updating"},
+			&cli.StringSliceFlag{Name: "phase", Usage: "only functions in one of these `PHASE`s: Serving, Failed, Starting, Updating, Paused"},
 			&cli.StringFlag{Name: "name", Usage: "only functions whose name has `NAME` in it"},
 			outputFlag(),
 		},
@@ -43,12 +43,12 @@ func listCommand() *cli.Command {
 }
 
 func parsePhases(given []string) ([]phase, error) {
-	known := []phase{phaseServing, phaseFailed, phaseStarting, phaseUpdating}
+	known := []phase{phaseServing, phaseFailed, phaseStarting, phaseUpdating, phasePaused}
 	var phases []phase
 	for _, text := range given {
 		i := slices.IndexFunc(known, func(p phase) bool { return strings.EqualFold(string(p), text) })
 		if i < 0 {
-			return nil, usageError{fmt.Errorf("there is no phase %q: use Serving, Failed, Starting or Updating", text)}
+			return nil, usageError{fmt.Errorf("there is no phase %q: use Serving, Failed, Starting, Updating or Paused", text)}
 		}
 		phases = append(phases, known[i])
 	}

@@ -18,15 +18,22 @@ const watchInterval = 50 * time.Millisecond
 const appLines = 15
 
 // startInstance arms and starts one instance and waits until it answers HTTP. The error has the app's last lines.
-func (d *deployment) startInstance(ctx context.Context, id platform.InstanceID) error {
+func (l launcher) startInstance(ctx context.Context, rev platform.Revision, id platform.InstanceID) error {
 	since := time.Now()
-	if err := d.units.Start(ctx, id.Socket()); err != nil {
+	if err := l.units.Start(ctx, id.Socket()); err != nil {
 		return withHint(err, "journalctl -u %s", id.Socket())
 	}
+	return l.prove(ctx, rev, id, since, func(ctx context.Context) error {
+		return l.units.Start(ctx, id.Service())
+	})
+}
+
+// prove wakes an instance that is armed and waits until it answers HTTP. The error has what the app has printed since.
+func (l launcher) prove(ctx context.Context, rev platform.Revision, id platform.InstanceID, since time.Time, wake func(context.Context) error) error {
 	// Whatever ends the wait cancels the rest with its reason.
 	ctx, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
-	timeout := d.revision.Config.Timeout
+	timeout := rev.Config.Timeout
 	timer := time.AfterFunc(timeout, func() {
 		cancel(fmt.Errorf("it did not answer a request within %s (timeout)", timeout))
 	})
@@ -34,11 +41,11 @@ func (d *deployment) startInstance(ctx context.Context, id platform.InstanceID) 
 	watched := make(chan struct{})
 	go func() {
 		defer close(watched)
-		d.watch(ctx, id, cancel)
+		l.watch(ctx, id, cancel)
 	}()
-	err := d.units.Start(ctx, id.Service())
+	err := wake(ctx)
 	if err == nil {
-		err = answers(ctx, d.paths.InstanceSocket(id), d.revision.Config.Protocol)
+		err = answers(ctx, l.paths.InstanceSocket(id), rev.Config.Protocol)
 	}
 	reason := err
 	if cause := context.Cause(ctx); cause != nil {
@@ -49,11 +56,11 @@ func (d *deployment) startInstance(ctx context.Context, id platform.InstanceID) 
 	if err == nil {
 		return nil
 	}
-	return d.explain(id, since, reason)
+	return l.explain(id, since, reason)
 }
 
 // watch cancels when the instance's process ends by itself.
-func (d *deployment) watch(ctx context.Context, id platform.InstanceID, cancel context.CancelCauseFunc) {
+func (l launcher) watch(ctx context.Context, id platform.InstanceID, cancel context.CancelCauseFunc) {
 	ticker := time.NewTicker(watchInterval)
 	defer ticker.Stop()
 	ran := false
@@ -63,7 +70,7 @@ func (d *deployment) watch(ctx context.Context, id platform.InstanceID, cancel c
 			return
 		case <-ticker.C:
 		}
-		status, err := d.units.Service(ctx, id.Service())
+		status, err := l.units.Service(ctx, id.Service())
 		if err != nil {
 			continue
 		}
@@ -132,7 +139,7 @@ func protocolsOf(protocol platform.Protocol) *http.Protocols {
 }
 
 // explain says why an instance did not start, with what the app printed last.
-func (d *deployment) explain(id platform.InstanceID, since time.Time, reason error) error {
+func (l launcher) explain(id platform.InstanceID, since time.Time, reason error) error {
 	err := fmt.Errorf("start %s: %w", id.Revision, reason)
 	if errors.Is(reason, context.Canceled) {
 		return fmt.Errorf("start %s: interrupted", id.Revision)
@@ -141,9 +148,9 @@ func (d *deployment) explain(id platform.InstanceID, since time.Time, reason err
 	if len(lines) == 0 {
 		return withHint(err, "the app printed nothing; journalctl -u %s has what systemd says", id.Service())
 	}
-	d.progress.note("the app's last lines:")
+	l.progress.note("the app's last lines:")
 	for _, line := range lines {
-		d.progress.note("  %s", strings.ToValidUTF8(line, "�"))
+		l.progress.note("  %s", strings.ToValidUTF8(line, "�"))
 	}
 	return err
 }

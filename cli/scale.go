@@ -18,7 +18,7 @@ func scaleCommand() *cli.Command {
 		Usage:     "change how many instances a function has, without a new revision",
 		UsageText: "scale NAME [--min N] [--max N] | --replicas N | --reset [-o json]",
 		Description: "What is given overrides autoscale.min and autoscale.max of jcloud.yml within a second, and through all further\n" +
-			"deploys, until --reset.",
+			"deploys, until --reset. Where traffic is split, they hold for each revision with traffic by itself.",
 		Flags: []cli.Flag{
 			&cli.IntFlag{Name: "min", Usage: "at least `N` instances; 0 lets the function scale to zero"},
 			&cli.IntFlag{Name: "max", Usage: "at most `N` instances"},

@@ -65,7 +65,21 @@ func printStatus(w io.Writer, s functionStatus) {
 			fmt.Fprintf(w, "failure: %s\n", failureText(s.Name, r))
 		}
 	}
-	fmt.Fprintf(w, "scale: %s\n", scaleText(s.Scale))
+	printScale(w, s)
+}
+
+// printScale prints how the function is scaled, or each of its revisions where its traffic is split.
+func printScale(w io.Writer, s functionStatus) {
+	split := false
+	for _, r := range s.Revisions {
+		if r.Scale != nil {
+			split = true
+			fmt.Fprintf(w, "scale of %s: %s\n", r.Name, scaleText(*r.Scale))
+		}
+	}
+	if !split {
+		fmt.Fprintf(w, "scale: %s\n", scaleText(s.Scale))
+	}
 }
 
 // printSummary prints the table that a deploy ends with, as JCloud had it.

@@ -166,7 +166,7 @@ func testScaleCommand(t *testing.T, m *testMachine) {
 	}
 	m.MustRun(t, "fnctl", "scale", "ping", "--replicas", "2")
 	eventually(t, 10*time.Second, "two instances are ready", ready(2))
-	m.MustRunIn(t, "/srv/ping", "fnctl", "deploy", "main:app")
+	m.MustRunIn(t, "/srv/ping", "fnctl", "deploy", "main:app", "--force")
 	m.MustRun(t, "systemctl", "restart", "fnctl-activator.service")
 	eventually(t, 20*time.Second, "two instances of the new revision are ready", func() bool {
 		s := m.status(t, "ping")

@@ -67,14 +67,14 @@ func testPackageUpgrade(t *testing.T, m *testMachine) {
 	m.mustGet(t, pingURL)
 	instance := m.status(t, "ping").Revisions[0].Instances[0]
 	socket := m.property(t, "fnctl-gateway.socket", "InvocationID")
-	gateway := m.property(t, "fnctl-gateway.service", "InvocationID")
+	gateway := m.property(t, "fnctl-gateway.service", "MainPID") // a reload is no new invocation
 	activator := m.property(t, "fnctl-activator.service", "InvocationID")
 	m.MustRun(t, "sh", "-c", "apt-get install --yes --quiet --reinstall /var/tmp/fnctl_*.deb")
 	testPackageInstalled(t, m)
 	if m.property(t, "fnctl-gateway.socket", "InvocationID") != socket {
 		t.Error("the gateway's socket was restarted: connections were lost")
 	}
-	if m.property(t, "fnctl-gateway.service", "InvocationID") == gateway {
+	if m.property(t, "fnctl-gateway.service", "MainPID") == gateway {
 		t.Error("the old gateway runs on")
 	}
 	if m.property(t, "fnctl-activator.service", "InvocationID") == activator {

@@ -201,7 +201,7 @@ func testDirectories(t *testing.T, m *testMachine) {
 	m.mustGet(t, "http://echo.localhost:8080/write?file=main.py&text=%23")
 	m.mustGet(t, "http://echo.localhost:8080/write?file=$JCLOUD_WORKSPACE/kept&text=kept")
 	m.MustRun(t, "sh", "-c", "! grep -q '^#$' /var/lib/fnctl/functions/echo/revisions/00001/app/main.py")
-	m.MustRunIn(t, "/srv/echo", "fnctl", "deploy", "main:app")
+	m.MustRunIn(t, "/srv/echo", "fnctl", "deploy", "main:app", "--force")
 	if a := m.mustGet(t, "http://echo.localhost:8080/read?file=$JCLOUD_WORKSPACE/kept"); a.body != "kept" {
 		t.Errorf("the next revision reads %q in the workspace", a.body)
 	}

@@ -53,6 +53,9 @@ func (p Paths) Revision(id RevisionID) string {
 // Snapshot is the directory with a revision's copy of the app.
 func (p Paths) Snapshot(id RevisionID) string { return filepath.Join(p.Revision(id), "app") }
 
+// Served is the file that says that a revision has, or had, traffic.
+func (p Paths) Served(id RevisionID) string { return filepath.Join(p.Revision(id), "served") }
+
 // Venv is the directory of a revision's virtual environment.
 func (p Paths) Venv(id RevisionID) string { return filepath.Join(p.Revision(id), "venv") }
 

@@ -15,6 +15,8 @@ type Route struct {
 	Traffic []TrafficShare `json:"traffic"`
 	// Private functions are reached by their socket or `fnctl invoke` only.
 	Private bool `json:"private,omitempty"`
+	// Paused functions answer no request and have no instance.
+	Paused bool `json:"paused,omitempty"`
 }
 
 // TrafficShare is the part of a function's requests that a revision gets, with what the gateway must know of it.
@@ -118,24 +120,60 @@ func (s TrafficShare) check() error {
 	return nil
 }
 
+// Split is the part of a function's traffic that a revision is to get.
+type Split struct {
+	Revision Revision
+	Percent  int
+}
+
 // RouteTo sends all traffic of a function to one revision.
-func RouteTo(rev Revision) Route {
-	return Route{
-		Function: rev.ID.Function,
-		Hosts:    rev.Config.Hosts,
-		Private:  !rev.Config.Expose,
-		Traffic: []TrafficShare{{
-			Revision:                    rev.ID,
-			Percent:                     100,
-			TimeoutSeconds:              rev.Config.Timeout.Seconds(),
-			ResponseStartTimeoutSeconds: rev.Config.ResponseStartTimeout.Seconds(),
-			IdleTimeoutSeconds:          rev.Config.IdleTimeout.Seconds(),
-			LivenessTimeoutSeconds:      rev.Config.LivenessTimeout.Seconds(),
-			DrainGraceSeconds:           rev.Config.DrainGrace.Seconds(),
-			Concurrency:                 rev.Config.Concurrency,
-			MaxBodyBytes:                rev.Config.MaxBody,
-			MaxQueue:                    rev.Config.MaxQueue,
-			Protocol:                    rev.Config.Protocol,
-		}},
+func RouteTo(rev Revision) Route { return RouteOver([]Split{{Revision: rev, Percent: 100}}) }
+
+// RouteOver splits the traffic of a function over at least one revision. Those that get none are not in the route. The
+// newest of the others, which is the last of the route, says what the function's hosts are.
+func RouteOver(splits []Split) Route {
+	splits = slices.Clone(splits)
+	splits = slices.DeleteFunc(splits, func(s Split) bool { return s.Percent == 0 })
+	slices.SortFunc(splits, func(a, b Split) int { return a.Revision.ID.Number - b.Revision.ID.Number })
+	var route Route
+	for _, split := range splits {
+		rev := split.Revision
+		route.Function, route.Hosts, route.Private = rev.ID.Function, rev.Config.Hosts, !rev.Config.Expose
+		route.Traffic = append(route.Traffic, shareOf(rev, split.Percent))
+	}
+	return route
+}
+
+func shareOf(rev Revision, percent int) TrafficShare {
+	return TrafficShare{
+		Revision:                    rev.ID,
+		Percent:                     percent,
+		TimeoutSeconds:              rev.Config.Timeout.Seconds(),
+		ResponseStartTimeoutSeconds: rev.Config.ResponseStartTimeout.Seconds(),
+		IdleTimeoutSeconds:          rev.Config.IdleTimeout.Seconds(),
+		LivenessTimeoutSeconds:      rev.Config.LivenessTimeout.Seconds(),
+		DrainGraceSeconds:           rev.Config.DrainGrace.Seconds(),
+		Concurrency:                 rev.Config.Concurrency,
+		MaxBodyBytes:                rev.Config.MaxBody,
+		MaxQueue:                    rev.Config.MaxQueue,
+		Protocol:                    rev.Config.Protocol,
 	}
 }
+
+// PercentOf is the part of the function's requests that a revision gets.
+func (r Route) PercentOf(id RevisionID) int {
+	for _, share := range r.Traffic {
+		if share.Revision == id {
+			return share.Percent
+		}
+	}
+	return 0
+}
+
+// Reaches tells whether the route has a revision.
+func (r Route) Reaches(id RevisionID) bool {
+	return slices.ContainsFunc(r.Traffic, func(share TrafficShare) bool { return share.Revision == id })
+}
+
+// Serves tells whether requests reach a revision: none does while the function is paused.
+func (r Route) Serves(id RevisionID) bool { return !r.Paused && r.Reaches(id) }

@@ -86,3 +86,33 @@ func TestRouteCheckRefuses(t *testing.T) {
 		}
 	}
 }
+
+// A revision without traffic is not in the route, and the newest with traffic is the last and has the say.
+func TestRouteOver(t *testing.T) {
+	revision := func(n int, host string) platform.Revision {
+		config := platform.DefaultConfig()
+		config.Hosts = []string{host}
+		return platform.Revision{ID: platform.RevisionID{Function: "shop", Number: n}, Config: config}
+	}
+	splits := []platform.Split{
+		{Revision: revision(3, "three.example"), Percent: 0},
+		{Revision: revision(2, "two.example"), Percent: 10},
+		{Revision: revision(1, "one.example"), Percent: 90},
+	}
+	route := platform.RouteOver(splits)
+	if err := route.Check(); err != nil {
+		t.Fatal(err)
+	}
+	for n, want := range []int{0, 90, 10, 0} {
+		id := platform.RevisionID{Function: "shop", Number: n}
+		if got := route.PercentOf(id); got != want || route.Reaches(id) != (want > 0) {
+			t.Errorf("%s: got %d percent, reached %v, want %d", id, got, route.Reaches(id), want)
+		}
+	}
+	if last := route.Traffic[len(route.Traffic)-1].Revision.Number; last != 2 || route.Hosts[0] != "two.example" {
+		t.Errorf("the last is %d, the hosts are %q", last, route.Hosts)
+	}
+	if splits[0].Percent != 0 || splits[2].Revision.ID.Number != 1 {
+		t.Errorf("what was given has changed: %+v", splits)
+	}
+}

@@ -42,7 +42,7 @@ func Snapshot(ctx context.Context, from, to string) (files int, bytes int64, err
 		if err != nil {
 			return err
 		}
-		if name != "." && skipped[entry.Name()] || isVenv(path, entry) {
+		if name != "." && isSkipped(path, entry) {
 			return skip(entry)
 		}
 		info, err := entry.Info()
@@ -70,6 +70,11 @@ func Snapshot(ctx context.Context, from, to string) (files int, bytes int64, err
 		return 0, 0, fmt.Errorf("copy the app: %w", err)
 	}
 	return files, bytes, syncFileSystem(to)
+}
+
+// isSkipped tells whether a file or directory stays behind.
+func isSkipped(path string, entry fs.DirEntry) bool {
+	return skipped[entry.Name()] || isVenv(path, entry)
 }
 
 func skip(entry fs.DirEntry) error {
@@ -140,14 +145,17 @@ func copyFile(path, target string, info fs.FileInfo) error {
 // imitate gives a copy the mode and the times of its original, without set-user-id bits. The owner may always read and
 // write it: that is who runs the app.
 func imitate(target string, info fs.FileInfo) error {
-	mode := info.Mode().Perm() | 0o600
-	if info.IsDir() {
-		mode |= 0o700
-	}
-	if err := os.Chmod(target, mode); err != nil {
+	if err := os.Chmod(target, copiedMode(info)); err != nil {
 		return err
 	}
 	return os.Chtimes(target, info.ModTime(), info.ModTime())
+}
+
+func copiedMode(info fs.FileInfo) fs.FileMode {
+	if info.IsDir() {
+		return info.Mode().Perm() | 0o700
+	}
+	return info.Mode().Perm() | 0o600
 }
 
 // syncFileSystem makes everything written to a directory's file system durable: cheaper than one fsync per file.

@@ -76,6 +76,9 @@ func (s Store) PutRoute(route Route) error {
 	if err := route.Check(); err != nil {
 		return err
 	}
+	if err := s.markServed(route); err != nil {
+		return err
+	}
 	if err := writeJSON(s.Paths.Route(route.Function), route, 0o644); err != nil {
 		return err
 	}
@@ -84,6 +87,23 @@ func (s Store) PutRoute(route Route) error {
 	}
 	return nil
 }
+
+// markServed takes down that the revisions of a route have traffic, so that they can be told from what a deploy that was
+// killed has left.
+func (s Store) markServed(route Route) error {
+	for _, share := range route.Traffic {
+		if s.Served(share.Revision) || !exists(s.Paths.Revision(share.Revision)) {
+			continue
+		}
+		if err := WriteFile(s.Paths.Served(share.Revision), nil, 0o644); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// Served tells whether a revision has, or had, traffic.
+func (s Store) Served(id RevisionID) bool { return exists(s.Paths.Served(id)) }
 
 // RemoveRoute ends a function: no new request reaches it. It is no error if there is no route.
 func (s Store) RemoveRoute(name string) error {

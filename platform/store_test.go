@@ -148,3 +148,22 @@ func TestLockIsHeldByOne(t *testing.T) {
 		t.Errorf("past its bound: got %v, want ErrLocked", err)
 	}
 }
+
+// What has had traffic stays known as such.
+func TestStoreServed(t *testing.T) {
+	store := newStore(t)
+	first, second := platform.RevisionID{Function: "ping", Number: 1}, platform.RevisionID{Function: "ping", Number: 2}
+	for _, id := range []platform.RevisionID{first, second} {
+		if err := os.MkdirAll(store.Paths.Revision(id), 0o755); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for range 2 {
+		if err := store.PutRoute(route("ping")); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if !store.Served(first) || store.Served(second) {
+		t.Errorf("served: the first %v, the second %v", store.Served(first), store.Served(second))
+	}
+}

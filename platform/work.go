@@ -41,19 +41,35 @@ func (p Paths) WorkDamaged(id InstanceID) bool {
 
 // RemoveWorks removes all copies of a function's app, of instances that nobody remembers, too.
 func (p Paths) RemoveWorks(function string) error {
-	entries, err := os.ReadDir(p.join("var/cache/private", WorkName("")))
-	if errors.Is(err, fs.ErrNotExist) {
-		return nil
-	}
+	ids, err := p.ListWorks()
 	if err != nil {
 		return err
 	}
-	for _, entry := range entries {
-		if id, err := ParseInstanceID(entry.Name()); err == nil && id.Revision.Function == function {
-			if err := p.RemoveWork(id); err != nil {
-				return err
-			}
+	for _, id := range ids {
+		if id.Revision.Function != function {
+			continue
+		}
+		if err := p.RemoveWork(id); err != nil {
+			return err
 		}
 	}
 	return nil
+}
+
+// ListWorks lists the instances that have a copy of their app.
+func (p Paths) ListWorks() ([]InstanceID, error) {
+	entries, err := os.ReadDir(p.join("var/cache/private", WorkName("")))
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil, nil
+	}
+	if err != nil {
+		return nil, err
+	}
+	var ids []InstanceID
+	for _, entry := range entries {
+		if id, err := ParseInstanceID(entry.Name()); err == nil {
+			ids = append(ids, id)
+		}
+	}
+	return ids, nil
 }

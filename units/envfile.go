@@ -3,6 +3,7 @@ package units
 import (
 	"fmt"
 	"maps"
+	"regexp"
 	"slices"
 	"strings"
 )
@@ -33,4 +34,23 @@ func checkEnvValue(value string) error {
 		}
 	}
 	return nil
+}
+
+var envUnescaper = strings.NewReplacer(`\\`, `\`, `\"`, `"`, "\\`", "`", `\$`, `$`)
+
+// envEntry is a variable as EnvFile writes it; its value may have several lines.
+var envEntry = regexp.MustCompile(`(?s)\A([A-Za-z_][A-Za-z0-9_]*)="((?:[^"\\]|\\.)*)"\n`)
+
+// ParseEnvFile reads what EnvFile has written. The error never holds a value.
+func ParseEnvFile(data []byte) (map[string]string, error) {
+	env := map[string]string{}
+	for len(data) > 0 {
+		m := envEntry.FindSubmatch(data)
+		if m == nil {
+			return nil, fmt.Errorf("it is damaged after %d variables", len(env))
+		}
+		env[string(m[1])] = envUnescaper.Replace(string(m[2]))
+		data = data[len(m[0]):]
+	}
+	return env, nil
 }

@@ -2,6 +2,7 @@ package units_test
 
 import (
 	"errors"
+	"maps"
 	"strings"
 	"testing"
 
@@ -30,6 +31,24 @@ func TestEnvFileRefusesWithoutTheValue(t *testing.T) {
 		}
 		if text := err.Error(); !strings.Contains(text, "TOKEN") || strings.Contains(text, "hush") {
 			t.Errorf("the error must name the variable and keep its value: %s", text)
+		}
+	}
+}
+
+func TestParseEnvFileReadsWhatIsWritten(t *testing.T) {
+	want := map[string]string{
+		"PRICE": "$1234", "QUOTES": "a\"b'c`d", "BACK": `\n\\"`, "LINES": "a\nB=\"c\"\n\t", "EMPTY": "", "A": "ü", "END": `\`,
+	}
+	text, err := units.EnvFile(want)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if got, err := units.ParseEnvFile(text); err != nil || !maps.Equal(got, want) {
+		t.Errorf("got %q, %v, want %q", got, err, want)
+	}
+	for _, damaged := range []string{"TOKEN=hush\n", "TOKEN=\"hush", "A=\"a\"\nTOKEN=\"hush\" \n"} {
+		if _, err := units.ParseEnvFile([]byte(damaged)); err == nil || strings.Contains(err.Error(), "hush") {
+			t.Errorf("%q: got error %v", damaged, err)
 		}
 	}
 }

@@ -1,0 +1,190 @@
+package cli
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"slices"
+
+	"github.com/fnctl/fnctl/platform"
+	"github.com/fnctl/fnctl/units"
+)
+
+// collector removes what nobody needs any more.
+type collector struct {
+	remover
+	// keep is how many revisions without traffic stay.
+	keep int
+}
+
+// garbage is something of a function that nobody needs.
+type garbage struct {
+	Function string `json:"function"`
+	What     string `json:"what"`
+	// Bytes is what becomes free; what revisions share does when the last of them goes.
+	Bytes  int64 `json:"bytes"`
+	remove func(context.Context) error
+}
+
+// find lists what of a function nobody needs. Its lock is held; what is left may have been found before that.
+func (c collector) find(ctx context.Context, function string, left remains) ([]garbage, error) {
+	route, err := c.store.Route(function)
+	if errors.Is(err, platform.ErrNoFunction) {
+		return c.wholeFunction(function, left), nil
+	}
+	if err != nil {
+		return nil, err // it may reach any revision
+	}
+	instances, err := c.present(ctx, function)
+	if err != nil {
+		return nil, err
+	}
+	found, err := c.findRevisions(route, instances)
+	if err != nil {
+		return nil, err
+	}
+	found = append(found, c.findUnits(function, left)...)
+	for _, id := range left.works {
+		// What the route reaches is the activator's: it may be about to take the instance.
+		if !instances[id] && !route.Reaches(id.Revision) {
+			found = append(found, c.garbage(function, "copy of the app of "+id.String(), c.paths.Work(id), func(context.Context) error {
+				return c.paths.RemoveWork(id)
+			}))
+		}
+	}
+	unfinished, err := c.findUnfinished(function, left)
+	return append(found, unfinished...), err
+}
+
+// present lists the instances of a function that listen or run. systemd may know others: those that were armed at boot.
+func (c collector) present(ctx context.Context, function string) (map[platform.InstanceID]bool, error) {
+	list, err := c.remover.units.List(ctx, "fn-"+function+"-*")
+	if err != nil {
+		return nil, err
+	}
+	found := map[platform.InstanceID]bool{}
+	for _, unit := range list {
+		id, _, ok := platform.ParseUnit(unit.Name)
+		if ok && id.Revision.Function == function && !unit.Gone() {
+			found[id] = true
+		}
+	}
+	return found, nil
+}
+
+// wholeFunction takes a function without a route as a whole: its first deploy, or its removal, was killed.
+func (c collector) wholeFunction(function string, left remains) []garbage {
+	dir := c.paths.Function(function)
+	if !exists(dir) && len(left.units)+len(left.works)+len(left.unfinished) == 0 && !exists(units.SliceFile(c.paths, function)) {
+		return nil // it was removed meanwhile
+	}
+	return []garbage{c.garbage(function, "all of it: it has no route", dir, func(ctx context.Context) error {
+		errs := removeFiles(left.unfinished)
+		for id := range left.units {
+			errs = append(errs, c.revision(ctx, id))
+		}
+		return errors.Join(append(errs, c.all(ctx, function))...)
+	})}
+}
+
+func removeFiles(files []string) (errs []error) {
+	for _, file := range files {
+		errs = append(errs, remove(file))
+	}
+	return errs
+}
+
+// findRevisions lists the oldest revisions that have neither traffic nor instances, and those that never had traffic.
+func (c collector) findRevisions(route platform.Route, instances map[platform.InstanceID]bool) ([]garbage, error) {
+	ids, err := c.store.Revisions(route.Function)
+	if err != nil {
+		return nil, err
+	}
+	ids = slices.DeleteFunc(ids, route.Reaches)
+	served := 0
+	for _, id := range ids {
+		if c.store.Served(id) {
+			served++
+		}
+	}
+	var found []garbage
+	for _, id := range ids {
+		what := "revision " + id.String()
+		switch {
+		case !c.store.Served(id):
+			what += ", which never had traffic"
+		case served > c.keep:
+			served--
+		default:
+			continue
+		}
+		if !hasInstance(instances, id) {
+			found = append(found, c.garbage(route.Function, what, c.paths.Revision(id), func(ctx context.Context) error { return c.revision(ctx, id) }))
+		}
+	}
+	return found, nil
+}
+
+func hasInstance(instances map[platform.InstanceID]bool, id platform.RevisionID) bool {
+	for instance := range instances {
+		if instance.Revision == id {
+			return true
+		}
+	}
+	return false
+}
+
+// findUnits lists the revisions of which only units are left.
+func (c collector) findUnits(function string, left remains) []garbage {
+	var found []garbage
+	for id := range left.units {
+		if !exists(c.paths.Revision(id)) {
+			found = append(found, c.garbage(function, "units of "+id.String()+", which is gone", "", func(ctx context.Context) error {
+				return c.revision(ctx, id)
+			}))
+		}
+	}
+	return found
+}
+
+// findUnfinished lists what commands that were killed had begun to write.
+func (c collector) findUnfinished(function string, left remains) ([]garbage, error) {
+	files := slices.Clone(left.unfinished)
+	for _, dir := range []string{c.paths.Function(function), c.paths.Revisions(function)} {
+		more, err := filepath.Glob(filepath.Join(dir, ".*"))
+		if err != nil {
+			return nil, err
+		}
+		files = append(files, more...)
+	}
+	var found []garbage
+	for _, file := range files {
+		found = append(found, c.garbage(function, "unfinished "+file, file, func(context.Context) error { return os.RemoveAll(file) }))
+	}
+	return found, nil
+}
+
+// garbage describes something. How large it is matters less than that it goes, so that what cannot be read has no size.
+func (c collector) garbage(function, what, path string, remove func(context.Context) error) garbage {
+	one := garbage{Function: function, What: what, remove: remove}
+	if path != "" {
+		_, one.Bytes, _ = platform.DiskUse(path)
+	}
+	return one
+}
+
+// collect removes what was found, and returns what of it is gone.
+func (c collector) collect(ctx context.Context, found []garbage) ([]garbage, error) {
+	var gone []garbage
+	var errs []error
+	for _, one := range found {
+		if err := one.remove(ctx); err != nil {
+			errs = append(errs, fmt.Errorf("remove %s: %w", one.What, err))
+			continue
+		}
+		gone = append(gone, one)
+	}
+	return gone, errors.Join(errs...)
+}

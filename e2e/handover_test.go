@@ -1,0 +1,281 @@
+//go:build e2e
+
+package e2e
+
+import (
+	"slices"
+	"strconv"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/coder/websocket"
+	"github.com/prometheus/common/expfmt"
+	"github.com/prometheus/common/model"
+
+	"github.com/fnctl/fnctl/e2e/machine"
+	"github.com/fnctl/fnctl/platform"
+)
+
+const (
+	gatewayUnit  = "fnctl-gateway.service"
+	sleepyConfig = "timeout: 90\nautoscale: {min: 1, max: 2, metric: concurrency, target: 1000}\n"
+	// patience is how long a fast request may take while one gateway hands over to the next.
+	patience = time.Second
+)
+
+// A gateway hands over to its successor, and nobody notices: neither who has a request under way nor who comes next.
+func TestHandover(t *testing.T) {
+	for _, suite := range []string{machine.Bookworm, machine.Trixie} {
+		t.Run(suite, func(t *testing.T) {
+			t.Parallel()
+			m := bootLedgerOn(t, suite)
+			m.deploy(t, "echo", sleepyConfig, "main:app")
+			minute := m.startTraffic(t, echoURL+"/sleep?seconds=60", 10)
+			t.Run("reload", func(t *testing.T) {
+				testHandover(t, m, func() {
+					m.MustRun(t, "timeout", "20", "systemctl", "reload-or-restart", gatewayUnit)
+				})
+			})
+			t.Run("upgrade of the package", func(t *testing.T) {
+				testHandover(t, m, func() {
+					m.MustRun(t, "sh", "-c", "timeout 60 apt-get install --yes --quiet --reinstall /var/tmp/*.deb")
+				})
+			})
+			minute.stop(t)
+			t.Run("to nobody", func(t *testing.T) { testHandoverToNobody(t, m) })
+			t.Run("successor killed", func(t *testing.T) { testSuccessorKilled(t, m) })
+			t.Run("new limits", func(t *testing.T) { testHandoverTakesUnit(t, m) })
+			t.Run("connection not used yet", func(t *testing.T) { testHandoverUnused(t, m) })
+			t.Run("stop", func(t *testing.T) { testHandoverThenStop(t, m) })
+			t.Run("instances stay", func(t *testing.T) { testHandoverKeepsInstances(t, m) })
+		})
+	}
+}
+
+// testHandover replaces the gateway three times under 200 requests of seconds, some that outlast several gateways, steady
+// short ones, and open WebSockets.
+func testHandover(t *testing.T, m *testMachine, replace func()) {
+	sockets := m.openWebSockets(t, 10)
+	longest := m.startTraffic(t, echoURL+"/sleep?seconds=12", 10)
+	long := m.startTraffic(t, echoURL+"/sleep?seconds=3", 200)
+	fast := m.startSteady(t, "handover", 500, 0)
+	m.waitInFlight(t, "echo", 200)
+	for range 3 {
+		before := m.property(t, gatewayUnit, "MainPID")
+		replace()
+		m.checkSucceeded(t, before)
+		checkWebSockets(t, sockets)
+		// The old gateway's requests are known: nobody takes their instance for idle.
+		if got := m.inFlight(t, "echo"); got < len(sockets) {
+			t.Errorf("with %d open WebSockets there are %d requests in flight", len(sockets), got)
+		}
+		m.waitInFlight(t, "echo", 200)
+	}
+	longest.stop(t)
+	long.stop(t)
+	checkPatience(t, fast.stop(t))
+	for _, conn := range sockets {
+		conn.CloseNow()
+	}
+}
+
+// checkSucceeded expects another gateway than before, of which systemd knows that it is the one.
+func (m *testMachine) checkSucceeded(t *testing.T, before string) {
+	t.Helper()
+	m.waitActive(t, gatewayUnit)
+	if pid := m.property(t, gatewayUnit, "MainPID"); pid == before || pid == "0" || !slices.Contains(m.gateways(t), pid) {
+		t.Errorf("the main process was %s and is %s, gateways: %v", before, pid, m.gateways(t))
+	}
+	if n := m.property(t, gatewayUnit, "NRestarts"); n != "0" {
+		t.Errorf("systemd has restarted the gateway %s times", n)
+	}
+}
+
+// gateways are the process IDs of all gateways, those that drain too.
+func (m *testMachine) gateways(t *testing.T) []string {
+	t.Helper()
+	return strings.Fields(m.MustRun(t, "sh", "-c", "pgrep --exact --full '/usr/bin/fnctl gateway.*' || true"))
+}
+
+// checkPatience expects that no short request has waited for a long one.
+func checkPatience(t *testing.T, all []sent) {
+	t.Helper()
+	for _, one := range all {
+		if one.Took > patience {
+			t.Errorf("a short request at %s took %v", one.Began.Format("05.000"), one.Took)
+			return
+		}
+	}
+}
+
+func (m *testMachine) openWebSockets(t *testing.T, n int) []*websocket.Conn {
+	t.Helper()
+	var sockets []*websocket.Conn
+	for range n {
+		conn, _, err := websocket.Dial(t.Context(), echoURL+"/ws", &websocket.DialOptions{HTTPClient: m.Client()})
+		if err != nil {
+			t.Fatal(err)
+		}
+		t.Cleanup(func() { conn.CloseNow() })
+		sockets = append(sockets, conn)
+	}
+	return sockets
+}
+
+// checkWebSockets expects an answer on each.
+func checkWebSockets(t *testing.T, sockets []*websocket.Conn) {
+	t.Helper()
+	for n, conn := range sockets {
+		text := "message " + strconv.Itoa(n)
+		if err := conn.Write(t.Context(), websocket.MessageText, []byte(text)); err != nil {
+			t.Errorf("WebSocket %d: %v", n, err)
+			return
+		}
+		if _, got, err := conn.Read(t.Context()); err != nil || string(got) != text {
+			t.Errorf("WebSocket %d: got %q, %v", n, got, err)
+			return
+		}
+	}
+}
+
+// inFlight is what the gateway says of a function.
+func (m *testMachine) inFlight(t *testing.T, function string) int {
+	t.Helper()
+	parser := expfmt.NewTextParser(model.UTF8Validation)
+	page := m.MustRun(t, "curl", "--silent", "--show-error", "--fail", "--unix-socket", "/run/fnctl/gateway.sock", "http://localhost/metrics")
+	families, err := parser.TextToMetricFamilies(strings.NewReader(page))
+	if err != nil {
+		t.Fatal(err)
+	}
+	sum := 0.0
+	for _, metric := range families[platform.MetricInstanceInFlight].GetMetric() {
+		for _, label := range metric.GetLabel() {
+			if label.GetName() == "function" && label.GetValue() == function {
+				sum += metric.GetGauge().GetValue()
+			}
+		}
+	}
+	return int(sum)
+}
+
+func (m *testMachine) waitInFlight(t *testing.T, function string, n int) {
+	t.Helper()
+	eventually(t, 20*time.Second, strconv.Itoa(n)+" requests of "+function+" are in flight", func() bool { return m.inFlight(t, function) >= n })
+}
+
+// An instance that only the old gateway has a request on is not stopped, although no request arrives for longer than the
+// function's window.
+func testHandoverKeepsInstances(t *testing.T, m *testMachine) {
+	m.deploy(t, "echo", "timeout: 60\nautoscale: {min: 0, max: 2, metric: concurrency, target: 10, stable_window: 6s, scale_down_delay: 0s}\n", "main:app")
+	eventually(t, 20*time.Second, "the old instance has gone", func() bool { return m.status(t, "echo").states() == "ready" })
+	sockets := m.openWebSockets(t, 1)
+	m.MustRun(t, "timeout", "20", "systemctl", "reload-or-restart", gatewayUnit)
+	for deadline := time.Now().Add(12 * time.Second); time.Now().Before(deadline); time.Sleep(200 * time.Millisecond) {
+		if states := m.status(t, "echo").states(); !strings.Contains(states, "ready") {
+			t.Fatalf("with an open WebSocket the instances are %q", states)
+		}
+	}
+	checkWebSockets(t, sockets)
+	// Counted by the gateway that serves now.
+	m.MustRun(t, "curl", "--silent", "--show-error", "--fail", "--output", "/dev/null", echoURL+"/headers")
+	sockets[0].CloseNow()
+	m.waitZero(t, "echo", 30*time.Second)
+	// Nor does a function wake up because all counters begin again.
+	m.MustRun(t, "timeout", "20", "systemctl", "reload-or-restart", gatewayUnit)
+	for deadline := time.Now().Add(3 * time.Second); time.Now().Before(deadline); time.Sleep(100 * time.Millisecond) {
+		if states := m.status(t, "echo").states(); states != "armed" {
+			t.Fatalf("without a request the instances are %q", states)
+		}
+	}
+	eventually(t, 20*time.Second, "only the last gateway is left", func() bool {
+		return slices.Equal(m.gateways(t), []string{m.property(t, gatewayUnit, "MainPID")})
+	})
+}
+
+// A successor that cannot start changes nothing but that the reload fails and says so.
+func testHandoverToNobody(t *testing.T, m *testMachine) {
+	fast := m.startSteady(t, "nobody", 500, 0)
+	before := m.property(t, gatewayUnit, "MainPID")
+	fails := func(why, said string) {
+		t.Helper()
+		if out, _ := m.Run(t.Context(), "timeout", "40", "systemctl", "reload", gatewayUnit); out.Code == 0 {
+			t.Errorf("%s: the reload has worked", why)
+		}
+		if log := m.MustRun(t, "journalctl", "--unit="+gatewayUnit, "--since=-10s", "--output=cat"); !strings.Contains(log, said) {
+			t.Errorf("%s: the log doesn't say %q:\n%s", why, said, log)
+		}
+		if pid := m.property(t, gatewayUnit, "MainPID"); pid != before || m.property(t, gatewayUnit, "ActiveState") != "active" {
+			t.Errorf("%s: the main process was %s and is %s", why, before, pid)
+		}
+	}
+	m.WriteFile(t, "/etc/fnctl/fnctl.yml", "gateway: {max_queu: 1}\n")
+	fails("wrong settings", "did you mean gateway.max_queue?")
+	m.WriteFile(t, "/etc/fnctl/fnctl.yml", "")
+	m.MustRun(t, "sh", "-c", "mv /usr/bin/fnctl /usr/bin/fnctl.good; echo nonsense >/usr/bin/fnctl; chmod +x /usr/bin/fnctl")
+	fails("wrong program", "/usr/bin/fnctl")
+	m.MustRun(t, "sh", "-c", "printf '#!/bin/sh\nexit 1\n' >/usr/bin/fnctl")
+	fails("failing program", "exited")
+	m.MustRun(t, "mv", "/usr/bin/fnctl.good", "/usr/bin/fnctl")
+	out := m.MustFail(t, 22, "setpriv", "--reuid=nobody", "--regid=fnctl", "--clear-groups",
+		"curl", "--silent", "--show-error", "--fail", "--unix-socket", "/run/fnctl/gateway.sock", "--request", "POST", "http://x/handover")
+	if !strings.Contains(out.Stderr, "403") {
+		t.Errorf("another user: %s", out.Stderr)
+	}
+	m.MustRun(t, "timeout", "20", "systemctl", "reload", gatewayUnit)
+	m.checkSucceeded(t, before)
+	checkPatience(t, fast.stop(t))
+}
+
+// A gateway that is killed is back at once also while the one before it finishes what it has, and that is not lost.
+func testSuccessorKilled(t *testing.T, m *testMachine) {
+	sockets := m.openWebSockets(t, 3)
+	long := m.startTraffic(t, echoURL+"/sleep?seconds=5", 10)
+	m.waitInFlight(t, "echo", 13)
+	m.MustRun(t, "timeout", "20", "systemctl", "reload", gatewayUnit)
+	long.cancel()
+	fast := m.startSteady(t, "successor", 500, 0)
+	time.Sleep(300 * time.Millisecond)
+	killed := m.kill(t, gatewayUnit)
+	m.waitActive(t, gatewayUnit)
+	eventually(t, 2*time.Second, "the next gateway knows what the first one has", func() bool { return m.inFlight(t, "echo") >= len(sockets) })
+	checkWebSockets(t, sockets)
+	long.stop(t)
+	back := firstAfter(killed, fast.stop(t, killed))
+	t.Logf("a gateway answers again after %v", back.Round(time.Millisecond))
+	if back >= 3*time.Second { // it does not wait for those requests
+		t.Errorf("a gateway answers again after %v", back)
+	}
+	checkWebSockets(t, sockets)
+	for _, conn := range sockets {
+		conn.CloseNow()
+	}
+}
+
+// The successor runs with what its unit says by now, not with what it said when the first gateway was started.
+func testHandoverTakesUnit(t *testing.T, m *testMachine) {
+	m.WriteFile(t, "/etc/systemd/system/fnctl-gateway.service.d/limit.conf", "[Service]\nLimitNOFILE=12345\n")
+	m.MustRun(t, "systemctl", "daemon-reload")
+	m.MustRun(t, "timeout", "20", "systemctl", "reload", gatewayUnit)
+	pid := m.property(t, gatewayUnit, "MainPID")
+	if got := m.MustRun(t, "grep", "open files", "/proc/"+pid+"/limits"); !strings.Contains(got, "12345") {
+		t.Errorf("the gateway has %s", got)
+	}
+	m.MustRun(t, "rm", "-r", "/etc/systemd/system/fnctl-gateway.service.d")
+	m.MustRun(t, "systemctl", "daemon-reload")
+}
+
+// To stop the gateway is to wait for all of them.
+func testHandoverThenStop(t *testing.T, m *testMachine) {
+	long := m.startTraffic(t, echoURL+"/sleep?seconds=5", 10)
+	m.waitInFlight(t, "echo", 10)
+	m.MustRun(t, "timeout", "20", "systemctl", "reload", gatewayUnit)
+	long.cancel()
+	fast := m.startSteady(t, "stop", 500, 0)
+	m.MustRun(t, "timeout", "100", "systemctl", "restart", gatewayUnit)
+	if got := m.gateways(t); !slices.Equal(got, []string{m.property(t, gatewayUnit, "MainPID")}) {
+		t.Errorf("gateways %v", got)
+	}
+	long.stop(t)
+	fast.stop(t)
+}
