@@ -48,8 +48,11 @@ func (x *exchange) tunnel(a attempt) error {
 func (t *tunnel) run() error {
 	t.touch()
 	_ = t.instance.SetWriteDeadline(t.exchange.until())
-	up := make(chan error, 1)
-	go func() { up <- t.toInstance() }()
+	up := make(chan struct{})
+	go func() {
+		defer close(up)
+		_ = t.toInstance() // which of the two ends it makes no difference
+	}()
 	err := t.toClient()
 	if t.isOver(err) && t.frames != nil && t.frames.between() {
 		err = t.sayGoodbye()
@@ -59,12 +62,12 @@ func (t *tunnel) run() error {
 	}
 	t.client.interruptRead()
 	t.instance.interrupt()
-	_ = <-up // what ended it was this
+	<-up
 	return t.exchange.ended(err)
 }
 
 // awaitClient tells the client that nothing more comes, and leaves it a moment to do the same.
-func (t *tunnel) awaitClient(up chan error) {
+func (t *tunnel) awaitClient(up <-chan struct{}) {
 	half, ok := t.client.Conn.(interface{ CloseWrite() error })
 	if !ok || half.CloseWrite() != nil {
 		return
@@ -72,8 +75,7 @@ func (t *tunnel) awaitClient(up chan error) {
 	patience := time.NewTimer(farewell)
 	defer patience.Stop()
 	select {
-	case err := <-up:
-		up <- err
+	case <-up:
 	case <-patience.C:
 	}
 }
