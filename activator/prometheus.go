@@ -68,10 +68,15 @@ type limited struct{ http.RoundTripper }
 // RoundTrip implements http.RoundTripper.
 func (l limited) RoundTrip(req *http.Request) (*http.Response, error) {
 	resp, err := l.RoundTripper.RoundTrip(req)
-	if err == nil {
-		resp.Body = http.MaxBytesReader(nil, resp.Body, promLimit)
+	if err != nil {
+		return nil, err
 	}
-	return resp, err
+	if resp.ContentLength > promLimit { // it need not be read to know
+		resp.Body.Close()
+		return nil, errors.New("the answer is too large")
+	}
+	resp.Body = http.MaxBytesReader(nil, resp.Body, promLimit)
+	return resp, nil
 }
 
 // Load asks for the load that the last scrape of the gateway has seen.
