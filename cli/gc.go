@@ -1,6 +1,7 @@
 package cli
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"io"
@@ -48,7 +49,7 @@ func gc(c *cli.Context) error {
 	collector := collector{remover: remover{paths: paths(), store: store(), units: manager}, keep: c.Int("keep")}
 	done := collection{DryRun: c.Bool("dry-run"), Removed: []garbage{}, Skipped: []string{}}
 	err := newProgress(c.App.ErrWriter).run("looking for what nobody needs", func() (string, error) {
-		return "looked for what nobody needs", collectAll(c, collector, &done)
+		return "looked for what nobody needs", collectAll(c.Context, collector, &done)
 	})
 	if wantsJSON(c) {
 		return errors.Join(printJSON(c.App.Writer, done), err)
@@ -67,7 +68,7 @@ type collection struct {
 }
 
 // collectAll goes through all functions. One that cannot be looked at doesn't keep the others from it.
-func collectAll(c *cli.Context, collector collector, done *collection) error {
+func collectAll(ctx context.Context, collector collector, done *collection) error {
 	left, err := findRemains(collector.paths)
 	if err != nil {
 		return err
@@ -78,10 +79,10 @@ func collectAll(c *cli.Context, collector collector, done *collection) error {
 	}
 	var errs []error
 	for _, name := range names {
-		if c.Context.Err() != nil {
+		if ctx.Err() != nil {
 			return errors.Join(append(errs, errors.New("gc: interrupted"))...)
 		}
-		found, err := collectFunction(c, collector, name, left[name])
+		found, err := collectFunction(ctx, collector, name, left[name], done.DryRun)
 		if errors.Is(err, platform.ErrLocked) {
 			done.Skipped = append(done.Skipped, name)
 			continue
@@ -97,18 +98,18 @@ func collectAll(c *cli.Context, collector collector, done *collection) error {
 	return errors.Join(errs...)
 }
 
-// collectFunction removes what it finds, and returns what is gone.
-func collectFunction(c *cli.Context, collector collector, name string, left remains) ([]garbage, error) {
+// collectFunction removes what it finds, and returns what is gone, or what would go.
+func collectFunction(ctx context.Context, collector collector, name string, left remains, dryRun bool) ([]garbage, error) {
 	unlock, err := collector.store.TryLock(name)
 	if err != nil {
 		return nil, err
 	}
 	defer unlock()
-	found, err := collector.find(c.Context, name, left)
-	if err != nil || c.Bool("dry-run") {
+	found, err := collector.find(ctx, name, left)
+	if err != nil || dryRun {
 		return found, err
 	}
-	return collector.collect(c.Context, found)
+	return collector.collect(ctx, found)
 }
 
 func (done collection) print(w io.Writer) {

@@ -1,0 +1,79 @@
+package cli
+
+import (
+	"cmp"
+	"context"
+	"fmt"
+	"os"
+	"slices"
+	"strings"
+)
+
+// checkFunctions looks at every function, as fnctl list does, and says of each that doesn't work why.
+func (e *examination) checkFunctions(ctx context.Context) error {
+	names, err := e.store.Functions()
+	if err != nil {
+		return err
+	}
+	in, err := inspect(ctx, "")
+	if err != nil {
+		return err
+	}
+	phases := map[phase]int{}
+	for _, name := range names {
+		status, err := in.function(name)
+		if err != nil {
+			e.fail("fnctl deploy it again", "%s: %v", name, err)
+			continue
+		}
+		phases[status.Phase]++
+		e.checkFunction(status)
+	}
+	if len(names) == 0 {
+		e.ok("there is none yet: fnctl deploy")
+		return nil
+	}
+	e.ok("%s: %s", plural(len(names), "function"), phasesText(phases))
+	return nil
+}
+
+func (e *examination) checkFunction(status functionStatus) {
+	failed := status.Phase == phaseFailed
+	for _, rev := range status.Revisions {
+		if rev.Failure != nil {
+			failed = false // this says more
+			e.fail("fnctl logs "+status.Name, "%s: %s cannot start since %s: %s", status.Name, rev.Name, rev.Failure.Since.Local().Format("2006-01-02 15:04:05"), rev.Failure.Reason)
+		}
+	}
+	if failed {
+		e.fail("fnctl status "+status.Name+"; systemctl status fnctl-activator, which repairs it", "%s: nothing listens for its requests", status.Name)
+	}
+}
+
+func phasesText(phases map[phase]int) string {
+	var parts []string
+	for phase, n := range phases {
+		parts = append(parts, fmt.Sprintf("%d %s", n, phase))
+	}
+	slices.SortFunc(parts, func(a, b string) int { return cmp.Compare(b, a) })
+	return strings.Join(parts, ", ")
+}
+
+// checkLeftovers counts what fnctl gc would remove.
+func (e *examination) checkLeftovers(ctx context.Context) error {
+	if os.Geteuid() != 0 {
+		e.ok("only root can look for them")
+		return nil
+	}
+	done := collection{DryRun: true}
+	err := collectAll(ctx, collector{remover: remover{paths: e.paths, store: e.store, units: e.units}, keep: keptRevisions}, &done)
+	switch {
+	case err != nil:
+		return err
+	case len(done.Removed) > 0:
+		e.warn("fnctl gc; --dry-run lists it", "%s of %s in all", plural(len(done.Removed), "item"), byteSize(done.Bytes))
+	default:
+		e.ok("there are none")
+	}
+	return nil
+}

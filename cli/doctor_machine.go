@@ -1,0 +1,224 @@
+package cli
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"os/user"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"syscall"
+	"time"
+
+	"golang.org/x/sys/unix"
+)
+
+// A disk with less is full soon.
+const (
+	fewBytes  = 256 << 20
+	fewInodes = 5000
+	noBytes   = 8 << 20
+	noInodes  = 100
+)
+
+// checkDisks looks at the file systems that fnctl writes to, each once.
+func (e *examination) checkDisks(context.Context) error {
+	seen := map[uint64]bool{}
+	for _, dir := range []string{
+		e.paths.Functions(), filepath.Join(e.paths.Root, "var/cache"), filepath.Join(e.paths.Root, "var/lib/private"),
+		filepath.Join(e.paths.Root, "var/log"), e.paths.Units(), e.paths.Instances(), filepath.Join(e.paths.Root, "tmp"),
+	} {
+		var stat unix.Stat_t
+		if err := unix.Stat(dir, &stat); err != nil {
+			continue // checkPermissions says what is missing
+		}
+		if device := uint64(stat.Dev); !seen[device] { //nolint:unconvert // its type depends on the architecture
+			seen[device] = true
+			if err := e.checkDisk(dir); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}
+
+func (e *examination) checkDisk(dir string) error {
+	var fs unix.Statfs_t
+	if err := unix.Statfs(dir, &fs); err != nil {
+		return fmt.Errorf("%s: %w", dir, err)
+	}
+	const remedy = "fnctl gc removes what no function needs; df -h, df -i and du -xsh tell what else is there"
+	free := int64(fs.Bavail) * fs.Bsize                     //nolint:unconvert // its type depends on the architecture
+	inodes, counted := int64(fs.Ffree), int64(fs.Files) > 0 // some file systems don't count
+	switch text := fmt.Sprintf("%s has %s and %d files left", dir, byteSize(free), inodes); {
+	case free < noBytes || counted && inodes < noInodes:
+		e.fail(remedy, "%s", text)
+	case free < fewBytes || counted && inodes < fewInodes:
+		e.warn(remedy, "%s", text)
+	default:
+		e.ok("%s has %s left", dir, byteSize(free))
+	}
+	return nil
+}
+
+// checkPermissions looks at the directories that the package makes, and that nobody but root reads secrets.
+func (e *examination) checkPermissions(context.Context) error {
+	const remake = "systemd-sysusers && systemd-tmpfiles --create"
+	if _, err := user.Lookup("fnctl"); err != nil {
+		e.fail(remake, "the user fnctl is missing, as whom the gateway runs")
+		return nil
+	}
+	bad := 0
+	for _, dir := range []string{e.paths.Functions(), e.paths.Instances(), filepath.Join(e.paths.Root, "var/cache/fnctl")} {
+		if problem := directoryProblem(dir, 0o755); problem != "" {
+			bad++
+			e.fail(remake, "%s", problem)
+		}
+	}
+	readable, err := e.readableSecrets()
+	if err != nil {
+		return err
+	}
+	for _, file := range readable {
+		bad++
+		e.fail("chmod 600 "+file+", and change what it holds", "other users may read %s", file)
+	}
+	if bad == 0 {
+		e.ok("directories and secrets are as they should be")
+	}
+	return nil
+}
+
+// directoryProblem says what is wrong with a directory of root's.
+func directoryProblem(dir string, mode fs.FileMode) string {
+	info, err := os.Stat(dir)
+	switch {
+	case err != nil:
+		return err.Error()
+	case !info.IsDir():
+		return dir + " is not a directory"
+	case info.Sys().(*syscall.Stat_t).Uid != 0:
+		return dir + " doesn't belong to root"
+	case info.Mode().Perm() != mode:
+		return fmt.Sprintf("%s has the mode %04o, not %04o", dir, info.Mode().Perm(), mode)
+	}
+	return ""
+}
+
+// readableSecrets lists the files of variables that others than root may read.
+func (e *examination) readableSecrets() ([]string, error) {
+	names, err := e.store.Functions()
+	if err != nil {
+		return nil, err
+	}
+	var readable []string
+	for _, name := range names {
+		ids, err := e.store.Revisions(name)
+		if err != nil {
+			return nil, err
+		}
+		for _, id := range ids {
+			for _, file := range e.paths.EnvFiles(id) {
+				if info, err := os.Stat(file); err == nil && info.Mode().Perm()&0o077 != 0 {
+					readable = append(readable, file)
+				}
+			}
+		}
+	}
+	return readable, nil
+}
+
+// watched is how many inotify watches fnctl takes besides one for each function.
+const watched = 16
+
+// checkKernel looks at limits that a busy machine meets.
+func (e *examination) checkKernel(context.Context) error {
+	names, err := e.store.Functions()
+	if err != nil {
+		return err
+	}
+	small := 0
+	for _, limit := range []struct {
+		key   string
+		least int
+		what  string
+	}{
+		{"net/core/somaxconn", 4096, "requests that wait in a socket while an instance or the gateway starts; more are refused"},
+		{"fs/inotify/max_user_watches", 2*len(names) + watched, "directories that the gateway watches; it learns of changes later without"},
+		{"fs/inotify/max_user_instances", 16, "programs of one user that watch directories"},
+		{"fs/nr_open", 65536, "connections of the gateway, twice"},
+		{"fs/file-max", 65536, "open files of the whole machine"},
+	} {
+		value, err := e.sysctl(limit.key)
+		if errors.Is(err, fs.ErrNotExist) {
+			continue // not in this container
+		}
+		if err != nil {
+			return err
+		}
+		if value < limit.least {
+			small++
+			key := strings.ReplaceAll(limit.key, "/", ".")
+			e.warn(fmt.Sprintf("write %s = %d to /etc/sysctl.d/fnctl.conf, then sysctl --system", key, limit.least), "%s is %d: it bounds the %s", key, value, limit.what)
+		}
+	}
+	if small == 0 {
+		e.ok("they are large enough")
+	}
+	return nil
+}
+
+func (e *examination) sysctl(key string) (int, error) {
+	data, err := os.ReadFile(filepath.Join(e.paths.Root, "proc/sys", key))
+	if err != nil {
+		return 0, err
+	}
+	value, err := strconv.ParseUint(strings.TrimSpace(string(data)), 10, 64)
+	return int(min(value, 1<<62)), err
+}
+
+// checkClock finds a clock that is behind the newest revision, and one that nothing sets.
+func (e *examination) checkClock(context.Context) error {
+	names, err := e.store.Functions()
+	if err != nil {
+		return err
+	}
+	for _, name := range names {
+		ids, err := e.store.Revisions(name)
+		if err != nil || len(ids) == 0 {
+			continue // the check of functions says so
+		}
+		rev, err := e.store.Revision(ids[len(ids)-1])
+		if ahead := time.Until(rev.Created); err == nil && ahead > time.Minute {
+			e.fail("timedatectl", "it is %s behind: %s was made in what is the future now", ahead.Round(time.Second), rev.ID)
+			return nil
+		}
+	}
+	var timex unix.Timex
+	state, err := unix.Adjtimex(&timex)
+	if err == nil && state == unix.TIME_ERROR {
+		e.warn("systemctl enable --now systemd-timesyncd, or another client of NTP", "nothing keeps it right")
+		return nil
+	}
+	e.ok("%s", time.Now().Format(time.RFC3339))
+	return nil
+}
+
+// checkPython looks for what Python apps need.
+func (e *examination) checkPython(ctx context.Context) error {
+	if !exists(python) {
+		e.warn("apt-get install python3 uvicorn, or dnf install python3 python3-uvicorn", "there is no %s: only executables can be deployed", python)
+		return nil
+	}
+	const remedy = "apt-get install uvicorn (python3-uvicorn on Debian 13 and Fedora), or write it into the requirements.txt of each app"
+	version, err := runTool(ctx, python, "-c", "import platform, uvicorn; print(platform.python_version(), 'with uvicorn', uvicorn.__version__)")
+	if err != nil {
+		e.warn(remedy, "%s has no uvicorn: ASGI apps must bring it along", python)
+		return nil
+	}
+	e.ok("%s", version)
+	return nil
+}
