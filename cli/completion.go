@@ -29,9 +29,12 @@ func completionCommand() *cli.Command {
 
 // completeFunctions completes the name of a function.
 func completeFunctions(c *cli.Context) {
-	if c.NArg() > 0 {
-		return
+	if c.NArg() == 0 {
+		printFunctions(c)
 	}
+}
+
+func printFunctions(c *cli.Context) {
 	names, _ := store().Functions()
 	for _, name := range names {
 		fmt.Fprintln(c.App.Writer, name)

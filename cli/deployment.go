@@ -224,16 +224,8 @@ func (d *deployment) lastEnv(name string) ([]byte, error) {
 }
 
 func (d *deployment) writeUnits(context.Context) (string, error) {
-	files, err := units.Files(d.paths, d.revision)
-	if err != nil {
-		return "", err
-	}
-	for _, file := range files {
-		if err := platform.WriteFile(filepath.Join(d.paths.Units(), file.Name), []byte(file.Text), 0o644); err != nil {
-			return "", err
-		}
-	}
-	return fmt.Sprintf("wrote %s", plural(len(files), "unit")), nil
+	count, err := d.putUnits(d.revision)
+	return fmt.Sprintf("wrote %s", plural(count, "unit")), err
 }
 
 // start makes the revision ready to serve.

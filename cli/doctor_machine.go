@@ -35,7 +35,7 @@ func (e *examination) checkDisks(context.Context) error {
 		if err := unix.Stat(dir, &stat); err != nil {
 			continue // checkPermissions says what is missing
 		}
-		if device := uint64(stat.Dev); !seen[device] { //nolint:unconvert // its type depends on the architecture
+		if device := stat.Dev; !seen[device] {
 			seen[device] = true
 			if err := e.checkDisk(dir); err != nil {
 				return err
@@ -51,7 +51,7 @@ func (e *examination) checkDisk(dir string) error {
 		return fmt.Errorf("%s: %w", dir, err)
 	}
 	const remedy = "fnctl gc removes what no function needs; df -h, df -i and du -xsh tell what else is there"
-	free := int64(fs.Bavail) * fs.Bsize                     //nolint:unconvert // its type depends on the architecture
+	free := int64(fs.Bavail) * fs.Bsize
 	inodes, counted := int64(fs.Ffree), int64(fs.Files) > 0 // some file systems don't count
 	switch text := fmt.Sprintf("%s has %s and %d files left", dir, byteSize(free), inodes); {
 	case free < noBytes || counted && inodes < noInodes:

@@ -71,6 +71,20 @@ func (l launcher) checkHosts(function string, hosts []string) error {
 	return nil
 }
 
+// putUnits writes the units of a revision, and returns how many there are.
+func (l launcher) putUnits(rev platform.Revision) (int, error) {
+	files, err := units.Files(l.paths, rev)
+	if err != nil {
+		return 0, err
+	}
+	for _, file := range files {
+		if err := platform.WriteFile(filepath.Join(l.paths.Units(), file.Name), []byte(file.Text), 0o644); err != nil {
+			return 0, err
+		}
+	}
+	return len(files), nil
+}
+
 // launch arms and starts the instances that a revision without traffic must have before it gets some, and proves that each
 // answers. It returns those that it has begun to start, also with an error.
 func (l launcher) launch(ctx context.Context, rev platform.Revision) ([]platform.InstanceID, error) {

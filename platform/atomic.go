@@ -3,13 +3,22 @@ package platform
 import (
 	"encoding/json"
 	"fmt"
+	"io"
 	"os"
 	"path/filepath"
 )
 
 // WriteFile replaces a file as a whole: whoever reads it, and whatever dies meanwhile, sees the old content or the new.
-// The data is on the disk when it returns (temporary file, fsync, rename, fsync of the directory).
-func WriteFile(path string, data []byte, mode os.FileMode) (err error) {
+// The data is on the disk when it returns.
+func WriteFile(path string, data []byte, mode os.FileMode) error {
+	return ReplaceFile(path, mode, func(w io.Writer) error {
+		_, err := w.Write(data)
+		return err
+	})
+}
+
+// ReplaceFile is WriteFile for what is written piece by piece (temporary file, fsync, rename, fsync of the directory).
+func ReplaceFile(path string, mode os.FileMode, write func(io.Writer) error) (err error) {
 	dir := filepath.Dir(path)
 	tmp, err := os.CreateTemp(dir, "."+filepath.Base(path)+".*")
 	if err != nil {
@@ -22,7 +31,7 @@ func WriteFile(path string, data []byte, mode os.FileMode) (err error) {
 			err = fmt.Errorf("write %s: %w", path, err)
 		}
 	}()
-	if _, err = tmp.Write(data); err != nil {
+	if err = write(tmp); err != nil {
 		return err
 	}
 	if err = tmp.Chmod(mode); err != nil {

@@ -27,6 +27,9 @@ func (p Paths) Wants() string { return p.join("etc/systemd/system/fnctl.target.w
 // Functions is the directory of all functions.
 func (p Paths) Functions() string { return p.join("var/lib/fnctl/functions") }
 
+// Restoring is the directory in which a backup is unpacked.
+func (p Paths) Restoring() string { return p.join("var/lib/fnctl/.restore") }
+
 // Function is the directory of one function.
 func (p Paths) Function(name string) string { return filepath.Join(p.Functions(), name) }
 
