@@ -10,7 +10,6 @@ import (
 	"io"
 	"os"
 	"path"
-	"path/filepath"
 	"strings"
 	"time"
 
@@ -167,7 +166,7 @@ func (b backupWriter) writeFunction(ctx context.Context, archive *platform.Archi
 	if err := archive.AddTree(ctx, b.paths.Function(name), path.Join(functionsMember, name), isLeftOut); err != nil {
 		return err
 	}
-	if err := b.writeSecrets(archive, name); err != nil {
+	if err := b.writeSecrets(ctx, archive, name); err != nil {
 		return err
 	}
 	if workspace := b.paths.Workspace(name); b.data && exists(workspace) {
@@ -179,10 +178,11 @@ func (b backupWriter) writeFunction(ctx context.Context, archive *platform.Archi
 // isLeftOut chooses what is not taken as it is on the disk.
 func isLeftOut(member string) bool { return isSecret(member) || isUnfinished(member) }
 
-// isSecret recognizes functions/NAME/revisions/00001/secrets: on the disk it may be encrypted with a key of this machine.
+// isSecret recognizes the secrets of a revision: on the disk they are encrypted with a key of this machine. In a backup, and
+// on the disk of earlier versions, they are functions/NAME/revisions/00001/secrets.
 func isSecret(member string) bool {
 	parts := strings.Split(member, "/")
-	return len(parts) == 5 && parts[0] == functionsMember && parts[4] == platform.SecretsFile
+	return len(parts) == 5 && parts[0] == functionsMember && (parts[4] == platform.SecretsFile || parts[4] == platform.CredentialsDir)
 }
 
 // isUnfinished recognizes what a command that was killed has left beside route.json, or beside the revisions.
@@ -191,17 +191,21 @@ func isUnfinished(member string) bool {
 	return (depth == 2 || depth == 3) && strings.HasPrefix(path.Base(member), ".")
 }
 
-func (b backupWriter) writeSecrets(archive *platform.Archive, name string) error {
+func (b backupWriter) writeSecrets(ctx context.Context, archive *platform.Archive, name string) error {
 	ids, err := b.store.Revisions(name)
 	if err != nil {
 		return err
 	}
 	for _, id := range ids {
-		secrets, err := readSecrets(b.paths, id)
+		rev, err := b.store.Revision(id)
+		if err != nil {
+			return fmt.Errorf("revision %s: %w", id, err)
+		}
+		secrets, err := readSecrets(ctx, b.paths, rev)
 		if err != nil {
 			return err
 		}
-		data, err := units.EnvFile(secrets)
+		data, err := units.SecretScript(secrets)
 		if err != nil {
 			return err
 		}
@@ -212,23 +216,7 @@ func (b backupWriter) writeSecrets(archive *platform.Archive, name string) error
 	return nil
 }
 
-// secretsMember has the secrets of a revision, in the format of units.EnvFile.
+// secretsMember has the secrets of a revision, in the format of units.SecretScript.
 func secretsMember(id platform.RevisionID) string {
 	return path.Join(functionsMember, id.Function, "revisions", fmt.Sprintf("%05d", id.Number), platform.SecretsFile)
-}
-
-func readSecrets(paths platform.Paths, id platform.RevisionID) (map[string]string, error) {
-	data, err := os.ReadFile(filepath.Join(paths.Revision(id), platform.SecretsFile))
-	if err != nil {
-		return nil, fmt.Errorf("read the secrets of %s: %w", id, err)
-	}
-	return units.ParseEnvFile(data)
-}
-
-func writeSecrets(dir string, secrets map[string]string) error {
-	data, err := units.EnvFile(secrets)
-	if err != nil {
-		return err
-	}
-	return platform.WriteFile(filepath.Join(dir, platform.SecretsFile), data, 0o600)
 }

@@ -66,8 +66,9 @@ type request struct {
 	config  platform.Config
 	app     app
 	from    platform.RevisionID // whose files are taken instead of those in dir, unless it is empty
-	env     map[string]string   // nil: keep that of the last deploy
-	secrets map[string]string   // nil: keep those of the last deploy
+	env     map[string]string   // nil: keep that of the revision that serves
+	secrets map[string]string   // nil: keep those of the revision that serves
+	secretPlan
 }
 
 func newRequest(c *cli.Context) (request, error) {
@@ -173,6 +174,9 @@ func readEnv(path string) (map[string]string, error) {
 func dryRun(c *cli.Context, r request) error {
 	number, err := nextNumber(store(), r.name, nil)
 	if err != nil {
+		return err
+	}
+	if r.described, err = describeSecrets(r); err != nil {
 		return err
 	}
 	rev := r.revisionOf(number)

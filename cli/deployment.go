@@ -44,6 +44,9 @@ func (d *deployment) run(ctx context.Context) (err error) {
 	if err := d.checkHosts(d.request.name, d.request.config.Hosts); err != nil {
 		return err
 	}
+	if err := d.planSecrets(ctx); err != nil {
+		return err
+	}
 	if current, same := d.unchanged(ctx); same && !d.force {
 		d.progress.note("nothing changed: %s is what is deployed already", current.ID)
 		if err := d.prune(ctx); err != nil {
@@ -119,6 +122,7 @@ func (r request) revisionOf(number int) platform.Revision {
 		Runtime: r.app.runtime,
 		Command: r.app.command(python),
 		Config:  config,
+		Secrets: r.secretPlan.described,
 	}
 }
 
@@ -147,6 +151,9 @@ func (d *deployment) copyApp(ctx context.Context) (string, error) {
 	}
 	if err := d.writeEnv(temporary); err != nil {
 		return "", err
+	}
+	if err := d.request.secretPlan.write(ctx, d.paths, temporary); err != nil {
+		return "", fmt.Errorf("write the secrets: %w", err)
 	}
 	if err := d.store.PutRevision(temporary, d.revision); err != nil {
 		return "", err
@@ -186,7 +193,7 @@ func (d *deployment) writeEnv(dir string) error {
 	return nil
 }
 
-// envFiles are the variables of jcloud.yml and of the two files. A file that is not given keeps its last content.
+// envFiles are the variables of jcloud.yml, and those that are set, which stay as they are if none are given.
 func (d *deployment) envFiles() (map[string][]byte, error) {
 	files := map[string][]byte{}
 	for _, part := range []struct {
@@ -195,7 +202,6 @@ func (d *deployment) envFiles() (map[string][]byte, error) {
 	}{
 		{platform.ConfigEnvFile, d.request.config.Env},
 		{platform.EnvFile, d.request.env},
-		{platform.SecretsFile, d.request.secrets},
 	} {
 		data, err := units.EnvFile(part.given)
 		if err != nil {
@@ -212,11 +218,11 @@ func (d *deployment) envFiles() (map[string][]byte, error) {
 }
 
 func (d *deployment) lastEnv(name string) ([]byte, error) {
-	revisions, err := d.store.Revisions(d.request.name)
-	if err != nil || len(revisions) == 0 {
+	last, err := serving(d.store, d.request.name)
+	if err != nil || last.Number == 0 {
 		return nil, err
 	}
-	data, err := os.ReadFile(filepath.Join(d.paths.Revision(revisions[len(revisions)-1]), name))
+	data, err := os.ReadFile(filepath.Join(d.paths.Revision(last), name))
 	if errors.Is(err, fs.ErrNotExist) {
 		return nil, nil
 	}

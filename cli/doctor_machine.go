@@ -121,7 +121,7 @@ func (e *examination) readableSecrets() ([]string, error) {
 			return nil, err
 		}
 		for _, id := range ids {
-			for _, file := range e.paths.EnvFiles(id) {
+			for _, file := range append(e.paths.EnvFiles(id), e.paths.Credentials(id)) {
 				if info, err := os.Stat(file); err == nil && info.Mode().Perm()&0o077 != 0 {
 					readable = append(readable, file)
 				}

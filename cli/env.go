@@ -57,12 +57,12 @@ func env(c *cli.Context) error {
 		if err != nil {
 			return err
 		}
-		return changeVariables(c, name, func(v variables) error {
+		return changeVariables(c, name, func(v *variables) error {
 			maps.Copy(v.env, given)
 			return nil
 		})
 	}
-	return changeVariables(c, name, func(v variables) error { return unset(v, v.env, args) })
+	return changeVariables(c, name, func(v *variables) error { return unset(*v, v.env, args) })
 }
 
 // parseVariables reads the arguments of env and secret: NAME, what to do, and with what.
@@ -111,7 +111,7 @@ func parseAssignments(args []string) (map[string]string, error) {
 type variables struct {
 	revision platform.Revision
 	config, env,
-	secrets map[string]string
+	secrets map[string]string // secrets are nil until they are needed: reading them may take decrypting them
 }
 
 // readVariables reads those of the revision that serves.
@@ -121,11 +121,7 @@ func readVariables(name string) (variables, error) {
 	if err != nil {
 		return v, withHint(err, "deploy %s again to write a new one", name)
 	}
-	if len(route.Traffic) > 1 {
-		return v, withHint(fmt.Errorf("the traffic of %s is split: which revision is meant is not known", name),
-			"\"fnctl traffic %s REVISION=100\" first", name)
-	}
-	id := route.Traffic[0].Revision
+	id := newestServing(route)
 	v.revision, err = store().Revision(id)
 	if err == nil && len(v.revision.Command) == 0 {
 		err = errors.New("it has no command")
@@ -137,7 +133,7 @@ func readVariables(name string) (variables, error) {
 		file string
 		into *map[string]string
 	}{
-		{platform.ConfigEnvFile, &v.config}, {platform.EnvFile, &v.env}, {platform.SecretsFile, &v.secrets},
+		{platform.ConfigEnvFile, &v.config}, {platform.EnvFile, &v.env},
 	} {
 		data, err := os.ReadFile(filepath.Join(paths().Revision(id), part.file))
 		if err != nil {
@@ -148,6 +144,19 @@ func readVariables(name string) (variables, error) {
 		}
 	}
 	return v, nil
+}
+
+// checkOneServes refuses a change while the traffic is split: which revision is to be changed is not known then.
+func checkOneServes(name string) error {
+	route, err := store().Route(name)
+	if err != nil {
+		return withHint(err, "deploy %s again to write a new one", name)
+	}
+	if route.PercentOf(newestServing(route)) != 100 {
+		return withHint(fmt.Errorf("the traffic of %s is split: which revision is meant is not known", name),
+			"\"fnctl traffic %s REVISION=100\" first", name)
+	}
+	return nil
 }
 
 // unset takes variables away from those that can be changed.
@@ -182,16 +191,19 @@ func (v variables) request() request {
 }
 
 // changeVariables makes a revision that differs in its variables only.
-func changeVariables(c *cli.Context, name string, change func(variables) error) error {
+func changeVariables(c *cli.Context, name string, change func(*variables) error) error {
 	manager := &systemd.Manager{}
 	defer manager.Close()
 	d := &deployment{launcher: newLauncher(c, manager), request: request{name: name}, verbose: c.Bool("verbose")}
 	d.revise = func() (request, error) {
+		if err := checkOneServes(name); err != nil {
+			return request{}, err
+		}
 		v, err := readVariables(name)
 		if err != nil {
 			return request{}, err
 		}
-		if err := change(v); err != nil {
+		if err := change(&v); err != nil {
 			return request{}, err
 		}
 		return v.request(), nil
@@ -214,6 +226,10 @@ func listEnv(c *cli.Context, name string) error {
 	if err != nil {
 		return err
 	}
+	secrets, err := secretNames(paths(), v.revision)
+	if err != nil {
+		return err
+	}
 	list := []shownVariable{}
 	values := maps.Clone(v.config)
 	maps.Copy(values, v.env)
@@ -222,7 +238,7 @@ func listEnv(c *cli.Context, name string) error {
 		if _, is := v.env[key]; is {
 			from = "env"
 		}
-		if _, is := v.secrets[key]; is {
+		if slices.Contains(secrets, key) {
 			continue // the app sees the secret of that name
 		}
 		list = append(list, shownVariable{Name: key, Value: values[key], From: from})

@@ -104,6 +104,8 @@ func exitMeaning(status int) string {
 		return " (systemd could not execute it: is the interpreter there, and the file a program for this machine?)"
 	case 217:
 		return " (systemd could not make its user)"
+	case 243:
+		return " (systemd could not decrypt its secrets, or not read them: set them again with --secret)"
 	case 226:
 		return " (systemd could not set up its sandbox)"
 	}

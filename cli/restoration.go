@@ -7,8 +7,10 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"maps"
 	"os"
 	"path/filepath"
+	"slices"
 	"time"
 
 	"filippo.io/age"
@@ -153,7 +155,7 @@ func (r *restoration) restore(ctx context.Context, name string) (err error) {
 			err = errors.Join(err, r.undo(ctx, name))
 		}
 	}()
-	if err := r.move(name); err != nil {
+	if err := r.move(ctx, name); err != nil {
 		return err
 	}
 	if err := r.writeUnits(name); err != nil {
@@ -173,13 +175,13 @@ func (r *restoration) restore(ctx context.Context, name string) (err error) {
 }
 
 // move brings the directory of a function into the registry, without its route.
-func (r *restoration) move(name string) error {
+func (r *restoration) move(ctx context.Context, name string) error {
 	ids, err := r.staged.Revisions(name)
 	if err != nil {
 		return err
 	}
 	for _, id := range ids {
-		if err := r.writeSecrets(id); err != nil {
+		if err := r.writeSecrets(ctx, id); err != nil {
 			return err
 		}
 	}
@@ -195,16 +197,28 @@ func (r *restoration) move(name string) error {
 	return platform.SyncDir(r.paths.Functions())
 }
 
-func (r *restoration) writeSecrets(id platform.RevisionID) error {
+// writeSecrets encrypts the secrets of a revision with the key of this machine, if it can.
+func (r *restoration) writeSecrets(ctx context.Context, id platform.RevisionID) error {
 	data, there := r.secrets[secretsMember(id)]
 	if !there {
 		return fmt.Errorf("%w: the secrets of %s are missing", platform.ErrArchive, id)
 	}
-	secrets, err := units.ParseEnvFile(data)
+	secrets, err := units.ParseSecretScript(data)
 	if err != nil {
 		return fmt.Errorf("%w: the secrets of %s: %w", platform.ErrArchive, id, err)
 	}
-	return writeSecrets(r.staged.Paths.Revision(id), secrets)
+	rev, err := r.staged.Revision(id)
+	if err != nil {
+		return fmt.Errorf("revision %s: %w", id, err)
+	}
+	rev.Secrets = nil
+	if len(secrets) > 0 {
+		rev.Secrets = &platform.Secrets{Names: slices.Sorted(maps.Keys(secrets)), Encrypted: canEncrypt(ctx) == nil}
+		if err := writeSecrets(ctx, r.staged.Paths.Credentials(id), secrets, rev.Secrets.Encrypted); err != nil {
+			return err
+		}
+	}
+	return r.staged.PutRevision(r.staged.Paths.Revision(id), rev)
 }
 
 // writeUnits makes the units of all revisions anew: they follow from their descriptions, and from this version of fnctl.

@@ -1,6 +1,7 @@
 package cli
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"io"
@@ -13,7 +14,6 @@ import (
 	"golang.org/x/term"
 
 	"github.com/fnctl/fnctl/platform"
-	"github.com/fnctl/fnctl/units"
 )
 
 func secretCommand() *cli.Command {
@@ -22,8 +22,9 @@ func secretCommand() *cli.Command {
 		Usage:     "list or change the secret environment variables of a function",
 		UsageText: "secret NAME list | set KEY [--file FILE] | unset KEY… [-o json]",
 		Description: "The value is read from FILE, or else from standard input, without a line feed at its end: an argument could be\n" +
-			"seen by every user of the machine. It is never shown again. A change makes a new revision, as with fnctl env, and\n" +
-			"holds through all further deploys, until it is unset or a deploy has --secret.",
+			"seen by every user of the machine. It is never shown again, and encrypted with a key of the machine. The app has it\n" +
+			"as the variable KEY and as the file $CREDENTIALS_DIRECTORY/KEY. A change makes a new revision, as with fnctl env,\n" +
+			"and holds through all further deploys, until it is unset or a deploy has --secret.",
 		Flags: []cli.Flag{
 			&cli.StringFlag{Name: "file", Usage: "`FILE` that holds the value; - is standard input"},
 			outputFlag(), verboseFlag(),
@@ -43,19 +44,46 @@ func secret(c *cli.Context) error {
 	case verb == "list":
 		return listSecrets(c, name)
 	case verb == "unset":
-		return changeVariables(c, name, func(v variables) error {
+		return changeSecrets(c, name, args, func(v *variables) error {
 			v.config = nil // no secret comes from there
-			return unset(v, v.secrets, args)
+			return unset(*v, v.secrets, args)
 		})
 	}
 	given, err := readSecret(c, args)
 	if err != nil {
 		return err
 	}
-	return changeVariables(c, name, func(v variables) error {
+	return changeSecrets(c, name, args, func(v *variables) error {
 		maps.Copy(v.secrets, given)
 		return nil
 	})
+}
+
+// changeSecrets makes a revision that differs in the secrets with some names only.
+func changeSecrets(c *cli.Context, name string, changed []string, change func(*variables) error) error {
+	return changeVariables(c, name, func(v *variables) error {
+		if err := v.readSecrets(c.Context, changed); err != nil {
+			return err
+		}
+		return change(v)
+	})
+}
+
+// readSecrets reads the secrets, unless all of them are about to change: so a machine that has lost its key is mended.
+func (v *variables) readSecrets(ctx context.Context, changed []string) error {
+	names, err := secretNames(paths(), v.revision)
+	if err != nil {
+		return fmt.Errorf("read the secrets of %s: %w", v.revision.ID, err)
+	}
+	if slices.ContainsFunc(names, func(name string) bool { return !slices.Contains(changed, name) }) {
+		v.secrets, err = readSecrets(ctx, paths(), v.revision)
+		return err
+	}
+	v.secrets = map[string]string{}
+	for _, name := range names {
+		v.secrets[name] = ""
+	}
+	return nil
 }
 
 // readSecret reads the value of one secret. No error has anything of it, nor of what may be one by mistake.
@@ -72,7 +100,7 @@ func readSecret(c *cli.Context, args []string) (map[string]string, error) {
 		return nil, fmt.Errorf("read the secret: %w", err)
 	}
 	given := map[string]string{args[0]: value}
-	if _, err := units.EnvFile(given); err != nil { // what systemd cannot pass on
+	if err := checkSecrets(given); err != nil {
 		return nil, fmt.Errorf("read the secret: %w", err)
 	}
 	return given, nil
@@ -116,13 +144,29 @@ func listSecrets(c *cli.Context, name string) error {
 	if err != nil {
 		return err
 	}
-	names := slices.AppendSeq([]string{}, maps.Keys(v.secrets))
-	slices.Sort(names)
+	names, err := secretNames(paths(), v.revision)
+	if err != nil {
+		return err
+	}
 	if wantsJSON(c) {
-		return printJSON(c.App.Writer, names)
+		return printJSON(c.App.Writer, append([]string{}, names...))
 	}
 	for _, name := range names {
 		fmt.Fprintln(c.App.Writer, name)
 	}
+	if len(names) > 0 {
+		fmt.Fprintf(c.App.ErrWriter, "at rest: %s\n", secretsAtRest(c.Context, v.revision))
+	}
 	return nil
+}
+
+// secretsAtRest says how the secrets of a revision, which has some, are kept.
+func secretsAtRest(ctx context.Context, rev platform.Revision) string {
+	if rev.Secrets != nil && rev.Secrets.Encrypted {
+		return "encrypted with the key of this machine, " + hostKey
+	}
+	if err := canEncrypt(ctx); err != nil {
+		return fmt.Sprintf("plain text, mode 0600: %v", err)
+	}
+	return "plain text, mode 0600: the next deploy encrypts them"
 }

@@ -33,7 +33,8 @@ func (d *deployment) unchanged(ctx context.Context) (current platform.Revision, 
 	if _, err := d.store.Failure(current.ID); err == nil || exists(link) == route.Paused {
 		return current, false // perhaps it can start when it is made anew
 	}
-	same = reflect.DeepEqual(route, expected) && sameJSON(wanted, current) && d.sameUnits(wanted) && d.sameEnv(current.ID)
+	same = reflect.DeepEqual(route, expected) && sameJSON(wanted, current) && d.sameUnits(wanted) && d.sameEnv(current.ID) &&
+		d.request.secretPlan.same(ctx, d.paths, current)
 	return current, same && d.sameFiles(ctx, current.ID)
 }
 

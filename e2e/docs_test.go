@@ -20,6 +20,7 @@ func TestDocs(t *testing.T) {
 	t.Parallel()
 	m := bootInstalled(t, machine.Bookworm)
 	m.MustRun(t, "mkdir", "-p", "/srv/docs")
+	m.WriteFile(t, "/srv/docs/password.txt", "swordfish\n")
 	first := filepath.Join(machine.Root(), "docs/operate.md")
 	files, err := filepath.Glob(filepath.Join(machine.Root(), "docs/*.md"))
 	if err != nil {

@@ -33,7 +33,7 @@ func TestDoctor(t *testing.T) {
 			t.Errorf("errors on a healthy machine:\n%s", out)
 		}
 	})
-	const secrets = "/var/lib/fnctl/functions/echo/revisions/00001/secrets"
+	const variables = "/var/lib/fnctl/functions/echo/revisions/00001/env"
 	const revision = "/var/lib/fnctl/functions/echo/revisions/00001/revision.json"
 	for _, c := range []struct{ name, do, undo, check, verdict, text, remedy string }{
 		{
@@ -59,8 +59,8 @@ func TestDoctor(t *testing.T) {
 			"settings", "error", "fnctl.yml:1:1", "mend it",
 		},
 		{
-			"secrets that others may read", "chmod 644 " + secrets, "chmod 600 " + secrets,
-			"permissions", "error", "other users may read " + secrets, "chmod 600 " + secrets,
+			"variables that others may read", "chmod 644 " + variables, "chmod 600 " + variables,
+			"permissions", "error", "other users may read " + variables, "chmod 600 " + variables,
 		},
 		{
 			"a clock that is behind", "cp -a " + revision + " /root/; sed -i 's/\"created\": \"20/\"created\": \"21/' " + revision, "mv /root/revision.json " + revision,

@@ -21,7 +21,7 @@ func TestIsolation(t *testing.T) {
 	pid := strings.TrimSpace(m.MustRun(t, "systemctl", "show", "--value", "--property=MainPID", "fn-ping-00001@1.service"))
 	for _, file := range []string{
 		"/var/lib/fnctl/functions/ping/revisions/00001/app/main.py",
-		"/var/lib/fnctl/functions/ping/revisions/00001/secrets",
+		"/var/lib/fnctl/functions/ping/revisions/00001/credentials/TOKEN",
 		"/var/lib/fnctl/functions/echo/revisions/00001/env",
 		"/var/cache/fnctl/ping-00001@1/main.py",
 		"/var/cache/private/fnctl/ping-00001@1/main.py",

@@ -299,7 +299,7 @@ fnctl status echo -o json
 	if seen := m.MustRun(t, "sh", "-c", "journalctl --no-pager | grep open-sesame | grep -v look || true"); seen != "" {
 		t.Errorf("the journal has the secret: %s", seen)
 	}
-	if seen := m.MustRun(t, "sh", "-c", "find /var/lib/fnctl -name secrets -o -name env -o -name config.env | xargs stat --format=%a | sort -u"); seen != "600\n" {
+	if seen := m.MustRun(t, "sh", "-c", "find /var/lib/fnctl -path '*/credentials/*' -o -name env -o -name config.env | xargs stat --format=%a | sort -u"); seen != "600\n" {
 		t.Errorf("the files' modes are %s", seen)
 	}
 	m.MustRun(t, "fnctl", "secret", "echo", "unset", "SECOND")

@@ -20,7 +20,7 @@ func TestUnits(t *testing.T) {
 			m.MustRun(t, "sh", "-c", `for i in i test_instance; do
 				mkdir -p "/var/cache/fnctl/my-app-00042@$i/bin" && cp /bin/true "/var/cache/fnctl/my-app-00042@$i/bin/server with spaces"
 			done`)
-			for _, name := range []string{"asgi", "executable"} {
+			for _, name := range []string{"asgi", "executable", "secrets"} {
 				out := m.MustRunIn(t, "/srv/units/"+name, "sh", "-c", "systemd-analyze verify ./*.socket ./*.service ./*.slice 2>&1")
 				if out != "" {
 					t.Errorf("%s:\n%s", name, out)

@@ -15,6 +15,9 @@ func (s ServiceStatus) Ending() string {
 		}
 		return fmt.Sprintf("exited with status %d", s.ExitStatus)
 	case "exit-code":
+		if s.ExitStatus == exitCredentials {
+			return fmt.Sprintf("cannot be given its secrets: set them again (status %d/%s)", exitCredentials, setupSteps[exitCredentials])
+		}
 		if name := setupSteps[s.ExitStatus]; name != "" {
 			return fmt.Sprintf("cannot be executed: status %d/%s", s.ExitStatus, name)
 		}
@@ -29,13 +32,16 @@ func (s ServiceStatus) Ending() string {
 	return "systemd cannot start it: " + s.Result
 }
 
+// exitCredentials is the status of a process whose credentials could not be decrypted, or read.
+const exitCredentials = 243
+
 // setupSteps are the statuses that systemd gives to a process which it could not make, and its names for them
 // (systemd.exec(5), "Process exit codes").
 var setupSteps = map[int]string{
 	200: "CHDIR", 202: "FDS", 203: "EXEC", 206: "OOM_ADJUST", 209: "STDOUT", 214: "SETSCHEDULER", 216: "GROUP", 217: "USER",
 	218: "CAPABILITIES", 219: "CGROUP", 225: "NETWORK", 226: "NAMESPACE", 227: "NO_NEW_PRIVILEGES", 228: "SECCOMP",
 	232: "ADDRESS_FAMILIES", 233: "RUNTIME_DIRECTORY", 238: "STATE_DIRECTORY", 239: "CACHE_DIRECTORY", 240: "LOGS_DIRECTORY",
-	241: "CONFIGURATION_DIRECTORY", 243: "CREDENTIALS",
+	241: "CONFIGURATION_DIRECTORY", exitCredentials: "CREDENTIALS",
 }
 
 func signalName(number int) string {

@@ -66,13 +66,19 @@ func (p Paths) Venv(id RevisionID) string { return filepath.Join(p.Revision(id),
 const (
 	ConfigEnvFile = "config.env" // env: in jcloud.yml
 	EnvFile       = "env"        // --env
-	SecretsFile   = "secrets"    // --secret
+)
+
+const (
+	// CredentialsDir is the directory of a revision's secrets.
+	CredentialsDir = "credentials"
+	// SecretsFile is where an earlier version of fnctl kept the secrets of a revision, in the format of the files of variables.
+	SecretsFile = "secrets"
 )
 
 // EnvFiles are the files of variables of a revision, in the order in which they are read.
 func (p Paths) EnvFiles(id RevisionID) []string {
 	dir := p.Revision(id)
-	return []string{filepath.Join(dir, ConfigEnvFile), filepath.Join(dir, EnvFile), filepath.Join(dir, SecretsFile)}
+	return []string{filepath.Join(dir, ConfigEnvFile), filepath.Join(dir, EnvFile)}
 }
 
 // WorkName is the working directory of an instance, relative to systemd's cache directory.

@@ -60,6 +60,8 @@ type Revision struct {
 	// app directory.
 	Command []string `json:"command"`
 	Config  Config   `json:"config"`
+	// Secrets is nil if there are none, and for revisions that have them in SecretsFile.
+	Secrets *Secrets `json:"secrets,omitempty"`
 }
 
 // InstanceID names one instance of a revision.

@@ -32,6 +32,11 @@ func golden(t *testing.T) map[string]platform.Revision {
 			r.Config.Instance, _ = platform.TierByName("C1")
 			r.Config.DiskSize = 0
 		}),
+		"secrets": revision("vault", 1, func(r *platform.Revision) {
+			r.App, r.Runtime = "./server", platform.RuntimeExec
+			r.Command = []string{"./server", "$HOME"}
+			r.Secrets = &platform.Secrets{Names: []string{"DB_PASSWORD", "KEY"}, Encrypted: true}
+		}),
 	}
 }
 

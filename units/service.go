@@ -30,7 +30,7 @@ func service(paths platform.Paths, rev platform.Revision) (string, error) {
 	w.section("Service")
 	w.set("Type", "exec")
 	w.set("Slice", platform.SliceName(rev.ID.Function))
-	w.set("ExecStart", command)
+	w.set("ExecStart", withSecrets(rev, command))
 	writeEnvironment(&w, paths, rev)
 	writeStop(&w)
 	writeLimits(&w, rev.Config.Instance)
@@ -85,6 +85,7 @@ func writeEnvironment(w *writer, paths platform.Paths, rev platform.Revision) {
 	for _, file := range paths.EnvFiles(rev.ID) {
 		w.set("EnvironmentFile", file)
 	}
+	writeCredentials(w, paths, rev)
 }
 
 func writeStop(w *writer) {

@@ -1,0 +1,106 @@
+package cli
+
+import (
+	"context"
+	"fmt"
+	"maps"
+	"os/exec"
+	"path/filepath"
+	"slices"
+
+	"github.com/fnctl/fnctl/platform"
+)
+
+// secretPlan is what the secrets of the next revision will be.
+type secretPlan struct {
+	// described is nil if there are none.
+	described *platform.Secrets
+	// shared is the revision whose files are taken as they are; without one, those of the values are written.
+	shared platform.RevisionID
+	values map[string]string
+}
+
+// planSecrets decides on the secrets: those that are given, or else those of the revision that serves.
+func (d *deployment) planSecrets(ctx context.Context) error {
+	values := d.request.secrets
+	if values == nil {
+		kept, err := keptSecrets(d.store, d.request.name)
+		if err != nil || kept.ID.Number == 0 {
+			return err
+		}
+		if kept.Secrets != nil && (kept.Secrets.Encrypted || canEncrypt(ctx) != nil) {
+			d.request.secretPlan = secretPlan{described: kept.Secrets, shared: kept.ID}
+			return ctx.Err()
+		}
+		// They are in plain text, and need no longer be.
+		if values, err = readSecrets(ctx, d.paths, kept); err != nil {
+			return err
+		}
+	}
+	if err := checkSecrets(values); err != nil {
+		return err
+	}
+	d.request.secretPlan = secretPlan{values: values}
+	if len(values) == 0 {
+		return nil
+	}
+	cannot := canEncrypt(ctx)
+	if cannot != nil {
+		d.progress.note("the secrets are kept in plain text, which only root can read: %v", cannot)
+	}
+	d.request.described = &platform.Secrets{Names: slices.Sorted(maps.Keys(values)), Encrypted: cannot == nil}
+	return ctx.Err() // one that was interrupted could not encrypt
+}
+
+// describeSecrets foretells what planSecrets would decide, for those who may neither read nor encrypt them.
+func describeSecrets(r request) (*platform.Secrets, error) {
+	_, missing := exec.LookPath("systemd-creds")
+	described := &platform.Secrets{Names: slices.Sorted(maps.Keys(r.secrets)), Encrypted: missing == nil}
+	if r.secrets == nil {
+		kept, err := keptSecrets(store(), r.name)
+		if err != nil {
+			return nil, err
+		}
+		described = kept.Secrets
+	}
+	if described == nil || len(described.Names) == 0 {
+		return nil, nil
+	}
+	return described, nil
+}
+
+func (p secretPlan) write(ctx context.Context, paths platform.Paths, dir string) error {
+	dir = filepath.Join(dir, platform.CredentialsDir)
+	switch {
+	case p.described == nil:
+		return nil
+	case p.shared.Number > 0:
+		return shareSecrets(paths.Credentials(p.shared), dir)
+	}
+	return writeSecrets(ctx, dir, p.values, p.described.Encrypted)
+}
+
+// same tells whether a revision has these secrets. What cannot be decrypted is not the same, so that a deploy replaces it.
+func (p secretPlan) same(ctx context.Context, paths platform.Paths, rev platform.Revision) bool {
+	if p.shared.Number > 0 {
+		return p.shared == rev.ID
+	}
+	values, err := readSecrets(ctx, paths, rev)
+	return err == nil && maps.Equal(p.values, values)
+}
+
+// keptSecrets is the revision whose secrets the next one keeps, without a number if there is none.
+func keptSecrets(store platform.Store, function string) (platform.Revision, error) {
+	id, err := serving(store, function)
+	if err != nil || id.Number == 0 {
+		return platform.Revision{}, err
+	}
+	rev, err := store.Revision(id)
+	switch {
+	case err == nil:
+		return rev, nil
+	case !exists(store.Paths.Credentials(id)):
+		return platform.Revision{ID: id}, nil // it is damaged, which a deploy makes good, and no secret is lost
+	}
+	return rev, withHint(fmt.Errorf("find the secrets of %s: %w", id, err), "set all of them again, with --secret FILE")
+}
