@@ -19,8 +19,9 @@ import (
 func TestDocs(t *testing.T) {
 	t.Parallel()
 	m := bootInstalled(t, machine.Bookworm)
-	m.MustRun(t, "mkdir", "-p", "/srv/docs")
-	m.WriteFile(t, "/srv/docs/password.txt", "swordfish\n")
+	m.WriteFile(t, docsDir+"/password.txt", "swordfish\n")
+	m.WriteFile(t, docsDir+"/key.pem", "-----BEGIN PRIVATE KEY-----\nMC4C\n-----END PRIVATE KEY-----\n")
+	m.WriteFile(t, docsDir+"/secrets.env", "DB_PASSWORD=swordfish\n")
 	first := filepath.Join(machine.Root(), "docs/operate.md")
 	files, err := filepath.Glob(filepath.Join(machine.Root(), "docs/*.md"))
 	if err != nil {
@@ -33,7 +34,7 @@ func TestDocs(t *testing.T) {
 		}
 		for _, block := range commandBlocks(t, file) {
 			run++
-			out, err := m.RunIn(t.Context(), "/srv/docs", "sh", "-ec", block.script)
+			out, err := m.RunIn(t.Context(), docsDir, "sh", "-ec", block.script)
 			if err != nil {
 				t.Errorf("%s:%d: %v\n%s%s%s", file, block.line, err, block.script, out.Stdout, out.Stderr)
 			}
@@ -43,6 +44,9 @@ func TestDocs(t *testing.T) {
 		t.Errorf("only %d blocks were found", run)
 	}
 }
+
+// docsDir is the directory of the function hello, and has the files that the documents take for granted.
+const docsDir = "/srv/hello"
 
 type commandBlock struct {
 	line   int
