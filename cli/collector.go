@@ -96,34 +96,39 @@ func removeFiles(files []string) (errs []error) {
 	return errs
 }
 
-// findRevisions lists the oldest revisions that have neither traffic nor instances, and those that never had traffic.
+// keptFailed is how many revisions are kept that failed when they were deployed: whoever mends one looks at the last ones.
+const keptFailed = 3
+
+// findRevisions lists the oldest revisions that have neither traffic nor instances, of those that had traffic and of those
+// that failed, and all that a deploy which was killed has left.
 func (c collector) findRevisions(route platform.Route, instances map[platform.InstanceID]bool) ([]garbage, error) {
 	ids, err := c.store.Revisions(route.Function)
 	if err != nil {
 		return nil, err
 	}
 	ids = slices.DeleteFunc(ids, route.Reaches)
-	served := 0
-	for _, id := range ids {
-		if c.store.Served(id) {
-			served++
-		}
-	}
 	var found []garbage
-	for _, id := range ids {
+	served, failed := 0, 0
+	for _, id := range slices.Backward(ids) {
 		what := "revision " + id.String()
-		switch {
-		case !c.store.Served(id):
-			what += ", which never had traffic"
-		case served > c.keep:
-			served--
+		switch _, isFailed := c.store.FailedDeploy(id); {
+		case isFailed:
+			what += ", which failed"
+			if failed++; failed <= min(c.keep, keptFailed) {
+				continue
+			}
+		case c.store.Served(id):
+			if served++; served <= c.keep {
+				continue
+			}
 		default:
-			continue
+			what += ", which never had traffic"
 		}
 		if !hasInstance(instances, id) {
 			found = append(found, c.garbage(route.Function, what, c.paths.Revision(id), func(ctx context.Context) error { return c.revision(ctx, id) }))
 		}
 	}
+	slices.Reverse(found)
 	return found, nil
 }
 

@@ -19,10 +19,11 @@ func deployCommand() *cli.Command {
 	return &cli.Command{
 		Name:      "deploy",
 		Usage:     "deploy an app, or a new version of it",
-		UsageText: "deploy APP [--name NAME] [--app-dir DIR] [--config FILE] [--env FILE] [--secret FILE] [--host HOST]",
+		UsageText: "deploy APP [--name NAME] [--app-dir DIR] [--config FILE] [--env FILE] [--secret FILE] [--host HOST] [--rollout TIME]",
 		Description: "APP is module:attr, an ASGI application that uvicorn runs, or the path of an executable in the app's\n" +
 			"directory that takes its listening socket as file descriptor 3 (LISTEN_FDS). It may also stand in jcloud.yml,\n" +
-			"as app: or command:.",
+			"as app: or command:. Until the new revision is healthy, and takes the traffic, the old one serves. One that isn't is kept\n" +
+			"for inspection and gets no traffic.",
 		Flags: []cli.Flag{
 			&cli.StringFlag{Name: "name", Usage: "`NAME` of the function (default: name in jcloud.yml, else that of the app's directory)"},
 			&cli.StringFlag{Name: "app-dir", Value: ".", Usage: "`DIR` of the app: all of it is deployed"},
@@ -32,6 +33,8 @@ func deployCommand() *cli.Command {
 			&cli.StringSliceFlag{Name: "host", Usage: "`HOST` name that reaches the function, besides hosts in jcloud.yml; may be repeated"},
 			&cli.BoolFlag{Name: "dry-run", Usage: "print the units that would be written, and change nothing"},
 			&cli.BoolFlag{Name: "force", Usage: "make a revision also if nothing changed: neither the app nor its configuration and variables"},
+			rolloutFlag(),
+			noWaitFlag(),
 			verboseFlag(),
 			outputFlag(),
 		},
@@ -52,7 +55,8 @@ func deploy(c *cli.Context) error {
 	}
 	manager := &systemd.Manager{}
 	defer manager.Close()
-	d := &deployment{launcher: newLauncher(c, manager), request: request, force: c.Bool("force"), verbose: c.Bool("verbose")}
+	d := &deployment{launcher: newLauncher(c, manager), request: request, force: c.Bool("force"), verbose: c.Bool("verbose"),
+		rollout: c.Duration("rollout")}
 	if err := d.run(c.Context); err != nil {
 		return err
 	}

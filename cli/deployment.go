@@ -17,7 +17,8 @@ import (
 const cleanupTimeout = 60 * time.Second
 
 // deployment takes a request to a revision that serves. Until the route is switched, which is the last thing that can
-// fail, the old revision serves; if anything fails before, nothing of the new one stays behind.
+// fail, the old revision serves. If anything fails before, nothing of the new one stays behind; if it starts and fails, its
+// files do.
 type deployment struct {
 	launcher
 	request request
@@ -25,9 +26,12 @@ type deployment struct {
 	revise  func() (request, error)
 	force   bool // a revision is made though nothing changed
 	verbose bool
+	rollout time.Duration // over which traffic moves to the revision; 0 is at once
 
 	revision platform.Revision
-	status   deployedStatus
+	// failure is why the revision does not come to serve; what failed before it started has none.
+	failure string
+	status  deployedStatus
 }
 
 func (d *deployment) run(ctx context.Context) (err error) {
@@ -63,7 +67,7 @@ func (d *deployment) run(ctx context.Context) (err error) {
 	d.revision = d.request.revisionOf(number)
 	defer func() {
 		if err != nil {
-			err = errors.Join(err, d.undo(ctx))
+			err = errors.Join(err, d.giveUp(ctx))
 		}
 	}()
 	for _, step := range []struct {
@@ -74,11 +78,13 @@ func (d *deployment) run(ctx context.Context) (err error) {
 		{"preparing Python", d.preparePython},
 		{"writing units", d.writeUnits},
 		{"starting " + d.revision.ID.String(), d.start},
-		{"switching the route", d.switchRoute},
 	} {
 		if err := d.progress.run(step.name, func() (string, error) { return step.do(ctx) }); err != nil {
 			return err
 		}
+	}
+	if err := d.takeTraffic(ctx); err != nil {
+		return err
 	}
 	// Still under the lock, so that no other command changes what is described.
 	d.status = describeDeployed(ctx, d.revision)
@@ -238,9 +244,33 @@ func (d *deployment) writeUnits(context.Context) (string, error) {
 func (d *deployment) start(ctx context.Context) (string, error) {
 	started := time.Now()
 	if _, err := d.launch(ctx, d.revision); err != nil {
+		var unhealthy startError
+		if errors.As(err, &unhealthy) && ctx.Err() == nil {
+			d.failure = unhealthy.reason.Error()
+		}
 		return "", err
 	}
 	return answered(d.revision.ID, started), nil
+}
+
+// takeTraffic moves the function's traffic to the revision: at once, or step by step.
+func (d *deployment) takeTraffic(ctx context.Context) error {
+	switchRoute := func() error {
+		return d.progress.run("switching the route", func() (string, error) { return d.switchRoute(ctx) })
+	}
+	if d.rollout == 0 {
+		return switchRoute()
+	}
+	r, err := d.newRollout(ctx)
+	if err != nil {
+		return err
+	}
+	if r == nil {
+		return switchRoute()
+	}
+	err = r.run(ctx, switchRoute)
+	d.failure = r.failure
+	return err
 }
 
 // switchRoute makes the new revision serve, after a reboot too.
@@ -275,13 +305,51 @@ func (d *deployment) prune(ctx context.Context) error {
 	return err
 }
 
-// undo removes everything of the new revision. It works also when the deploy was interrupted.
-func (d *deployment) undo(ctx context.Context) error {
+// giveUp leaves everything as it was. A revision that was tried and failed is kept; of anything else nothing is. It works
+// also when the deploy was interrupted.
+func (d *deployment) giveUp(ctx context.Context) error {
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), cleanupTimeout)
 	defer cancel()
-	if route, err := d.store.Route(d.request.name); err == nil && route.Reaches(d.revision.ID) {
+	route, err := d.store.Route(d.request.name)
+	if err == nil && route.Reaches(d.revision.ID) {
 		return nil // the route was switched, though its durability could not be confirmed
 	}
+	logs := fmt.Sprintf("fnctl logs %s --revision %d", d.request.name, d.revision.ID.Number)
+	switch {
+	case d.failure == "":
+		return d.undo(ctx)
+	case errors.Is(err, platform.ErrNoFunction):
+		// A function that never served is none. What it printed stays in the journal.
+		d.progress.note("%s has what it printed", logs)
+		return d.undo(ctx)
+	}
+	if err := d.keepFailed(ctx); err != nil {
+		return errors.Join(fmt.Errorf("keep %s: %w", d.revision.ID, err), d.undo(ctx))
+	}
+	d.progress.note("%s is kept for inspection, without traffic: %s", d.revision.ID, logs)
+	return nil
+}
+
+// keepFailed takes down why the revision failed, and stops it unless it had traffic: then the activator drains it.
+func (d *deployment) keepFailed(ctx context.Context) error {
+	if !d.store.Served(d.revision.ID) {
+		r := remover{paths: d.paths, store: d.store, units: d.units, kill: true}
+		if err := r.halt(ctx, d.revision.ID); err != nil {
+			return err
+		}
+	}
+	failure := platform.FailedDeploy{Time: time.Now().UTC().Truncate(time.Second), Reason: d.failure}
+	if err := d.store.PutFailedDeploy(d.revision.ID, failure); err != nil {
+		return err
+	}
+	if err := d.prune(ctx); err != nil {
+		d.progress.note("old revisions could not be removed: %v", err)
+	}
+	return nil
+}
+
+// undo removes everything of the new revision.
+func (d *deployment) undo(ctx context.Context) error {
 	r := remover{paths: d.paths, store: d.store, units: d.units, kill: true}
 	if err := errors.Join(os.RemoveAll(d.temporary()), r.revision(ctx, d.revision.ID)); err != nil {
 		return fmt.Errorf("remove what the failed deploy left: %w", err)

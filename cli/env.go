@@ -26,7 +26,7 @@ func envCommand() *cli.Command {
 		Description: "A change makes a new revision that has its files in common with the one that serves. It must answer before it\n" +
 			"gets the traffic, as after a deploy. What is set overrides env: in jcloud.yml, also through all further deploys,\n" +
 			"until it is unset or a deploy has --env. Secrets are not shown: see fnctl secret.",
-		Flags:        []cli.Flag{outputFlag(), verboseFlag()},
+		Flags:        []cli.Flag{noWaitFlag(), outputFlag(), verboseFlag()},
 		BashComplete: completeVariables,
 		Action:       env,
 	}

@@ -21,8 +21,8 @@ func gcCommand() *cli.Command {
 		Name:      "gc",
 		Usage:     "remove old revisions, and what commands that were killed have left",
 		UsageText: "gc [--dry-run] [--keep N] [-o json]",
-		Description: "Removed are revisions without traffic but the newest of each function, revisions that never had traffic, units\n" +
-			"without a revision, and copies of apps without an instance. Functions that another command is changing are left\n" +
+		Description: "Removed are revisions without traffic but the newest of each function, failed ones but the last three, what killed\n" +
+			"deploys have left, units without a revision, and copies of apps without an instance. Functions that another command is changing are left\n" +
 			"alone, and persistent data always. Each deploy does the same for its function.",
 		Flags: []cli.Flag{
 			&cli.BoolFlag{Name: "dry-run", Usage: "say what would be removed, and change nothing"},

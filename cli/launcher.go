@@ -23,15 +23,16 @@ type launcher struct {
 	store    platform.Store
 	units    *systemd.Manager
 	progress *progress
+	noWait   bool // for the lock of a function
 }
 
 func newLauncher(c *cli.Context, manager *systemd.Manager) launcher {
-	return launcher{paths: paths(), store: store(), units: manager, progress: newProgress(c.App.ErrWriter)}
+	return launcher{paths: paths(), store: store(), units: manager, progress: newProgress(c.App.ErrWriter), noWait: c.Bool("no-wait")}
 }
 
-// lock takes the lock of a function and says so if it has to wait.
+// lock takes the lock of a function.
 func (l launcher) lock(ctx context.Context, name string) (unlock func(), err error) {
-	return l.store.Lock(ctx, name, func() { l.progress.note("waiting for another command that is changing %s", name) })
+	return lockFunction(ctx, l.store, name, l.progress, l.noWait)
 }
 
 // checkHosts refuses a host name that another function has.
@@ -86,7 +87,7 @@ func (l launcher) putUnits(rev platform.Revision) (int, error) {
 }
 
 // launch arms and starts the instances that a revision without traffic must have before it gets some, and proves that each
-// answers. It returns those that it has begun to start, also with an error.
+// is healthy. It returns those that it has begun to start, also with an error.
 func (l launcher) launch(ctx context.Context, rev platform.Revision) ([]platform.InstanceID, error) {
 	scale, err := l.store.Scale(rev.ID.Function)
 	if err != nil {
@@ -146,6 +147,9 @@ func (l launcher) switchRoute(route platform.Route) error {
 	}
 	if err := l.store.PutRoute(route); err != nil {
 		return err
+	}
+	for _, share := range route.Traffic {
+		_ = l.store.RemoveFailedDeploy(share.Revision) // it serves, whatever the file says
 	}
 	l.unlinkOthers(route)
 	return nil

@@ -17,12 +17,13 @@ func logsCommand() *cli.Command {
 	return &cli.Command{
 		Name:      "logs",
 		Usage:     "show what a function's instances print and what systemd says of them, or the requests",
-		UsageText: "logs NAME [--requests] [--request-id ID] [-f] [--since TIME] [-n LINES] [-o json]",
+		UsageText: "logs NAME [--revision REVISION] [--requests] [--request-id ID] [-f] [--since TIME] [-n LINES] [-o json]",
 		Description: "With --requests it is the access log: a line for each request that has ended, with the time of its arrival. With\n" +
 			"-o json each is an object on a line of its own. With --request-id it is what the gateway says of one request, and what its\n" +
 			"instance and systemd said meanwhile. With either, NAME may be left out: then it is the requests of all functions, and\n" +
-			"those that reached none.",
+			"those that reached none. The journal outlives revisions and functions: one that failed, or is gone, has logs, too.",
 		Flags: []cli.Flag{
+			&cli.StringFlag{Name: "revision", Usage: "only those of `REVISION`, named as 2, 00002 or NAME-00002"},
 			&cli.BoolFlag{Name: "requests", Usage: "the access log instead"},
 			&cli.StringFlag{Name: "request-id", Usage: "only the request whose X-Request-ID is `ID`"},
 			&cli.BoolFlag{Name: "follow", Aliases: []string{"f"}, Usage: "go on with what comes"},
@@ -30,7 +31,7 @@ func logsCommand() *cli.Command {
 			&cli.IntFlag{Name: "lines", Aliases: []string{"n"}, Value: 100, Usage: "at most so many `LINES`, the last ones, or the first with --since; 0 means all"},
 			outputFlag(),
 		},
-		BashComplete: completeFunctions,
+		BashComplete: completeLogs,
 		Action:       logs,
 	}
 }
@@ -41,15 +42,21 @@ func logs(c *cli.Context) error {
 	if err != nil {
 		return err
 	}
+	revision, err := loggedRevision(c, name)
+	if err != nil {
+		return err
+	}
 	switch {
 	case c.Int("lines") < 0:
 		return usageError{fmt.Errorf("--lines is 0 or more, not %d", c.Int("lines"))}
 	case c.IsSet("request-id") && id == "":
 		return usageError{errors.New("--request-id is empty")}
+	case id != "" && revision.Number > 0:
+		return usageError{errors.New("--revision doesn't go with --request-id: a request has one")}
 	case requests:
-		return showRequests(c, name, id)
+		return showRequests(c, name, revision, id)
 	case id == "":
-		return showInstances(c, name)
+		return showInstances(c, name, revision)
 	case c.Bool("follow"):
 		return withHint(usageError{errors.New("--follow doesn't go with --request-id")}, "--requests shows requests while they end")
 	}
@@ -69,11 +76,38 @@ func loggedFunction(c *cli.Context) (string, error) {
 	return name, platform.CheckName(name)
 }
 
-// showInstances prints what the instances of a function print, and what systemd says of them.
-func showInstances(c *cli.Context, name string) error {
-	err := showJournal(c, append(journalRange(c), "--unit="+journalPattern(name)))
+// loggedRevision is the revision whose logs are asked for; its number is 0 if it is all.
+func loggedRevision(c *cli.Context, function string) (platform.RevisionID, error) {
+	switch {
+	case !c.IsSet("revision"):
+		return platform.RevisionID{}, nil
+	case function == "":
+		return platform.RevisionID{}, usageError{errors.New("--revision needs the NAME of its function")}
+	}
+	return parseRevision(function, c.String("revision"))
+}
+
+// completeLogs completes the name of a function, and the revision that --revision asks for.
+func completeLogs(c *cli.Context) {
+	if args := os.Args; len(args) > 2 && args[len(args)-2] == "--revision" {
+		printRevisions(c, "")
+		return
+	}
+	completeFunctions(c)
+}
+
+// showInstances prints what the instances of a function, or of one revision, print, and what systemd says of them.
+func showInstances(c *cli.Context, name string, revision platform.RevisionID) error {
+	pattern, what := journalPattern(name), name
+	if revision.Number > 0 {
+		pattern, what = "fn-"+revision.String()+"@*.service", revision.String()
+	}
+	err := showJournal(c, append(journalRange(c), "--unit="+pattern))
+	if errors.Is(err, errNoUnit) && revision.Number > 0 && store().Has(name) {
+		return withHint(fmt.Errorf("%s has no logs", what), "\"fnctl revisions %s\" shows those that are kept", name)
+	}
 	if errors.Is(err, errNoUnit) {
-		return withHint(fmt.Errorf("%s has no logs", name), "\"fnctl list\" shows the functions of this machine")
+		return withHint(fmt.Errorf("%s has no logs", what), "\"fnctl list\" shows the functions of this machine")
 	}
 	return err
 }

@@ -19,7 +19,7 @@ func pauseCommand() *cli.Command {
 		Description: "New requests are answered with 503 and a text that says so, at once; those that run are finished. No process is\n" +
 			"left, and no instance is started for a request, after a reboot neither. What is deployed, rolled back or split\n" +
 			"meanwhile is proved and stays paused, too.",
-		Flags:        []cli.Flag{outputFlag()},
+		Flags:        []cli.Flag{noWaitFlag(), outputFlag()},
 		BashComplete: completeFunctions,
 		Action:       func(c *cli.Context) error { return changeFunction(c, pause) },
 	}
@@ -32,7 +32,7 @@ func resumeCommand() *cli.Command {
 		UsageText: "resume NAME [-o json]",
 		Description: "It is reached where it was before. As after a deploy, the least number of instances is started, at least one, and\n" +
 			"each must answer before the first request is taken.",
-		Flags:        []cli.Flag{outputFlag()},
+		Flags:        []cli.Flag{noWaitFlag(), outputFlag()},
 		BashComplete: completeFunctions,
 		Action:       func(c *cli.Context) error { return changeFunction(c, resume) },
 	}

@@ -4,7 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"net/http"
+	"slices"
 	"strings"
 	"time"
 
@@ -17,7 +17,7 @@ const watchInterval = 50 * time.Millisecond
 // appLines is how many of an app's last lines an error shows.
 const appLines = 15
 
-// startInstance arms and starts one instance and waits until it answers HTTP. The error has the app's last lines.
+// startInstance arms and starts one instance and waits until it is healthy. The error has the app's last lines.
 func (l launcher) startInstance(ctx context.Context, rev platform.Revision, id platform.InstanceID) error {
 	since := time.Now()
 	if err := l.units.Start(ctx, id.Socket()); err != nil {
@@ -28,15 +28,13 @@ func (l launcher) startInstance(ctx context.Context, rev platform.Revision, id p
 	})
 }
 
-// prove wakes an instance that is armed and waits until it answers HTTP. The error has what the app has printed since.
+// prove wakes an instance that is armed and waits until it is healthy. The error has what the app has printed since.
 func (l launcher) prove(ctx context.Context, rev platform.Revision, id platform.InstanceID, since time.Time, wake func(context.Context) error) error {
 	// Whatever ends the wait cancels the rest with its reason.
 	ctx, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
-	timeout := rev.Config.Timeout
-	timer := time.AfterFunc(timeout, func() {
-		cancel(fmt.Errorf("it did not answer a request within %s (timeout)", timeout))
-	})
+	check := l.healthcheckOf(rev, id)
+	timer := time.AfterFunc(check.Timeout, func() { cancel(errLate) })
 	defer timer.Stop()
 	watched := make(chan struct{})
 	go func() {
@@ -45,10 +43,13 @@ func (l launcher) prove(ctx context.Context, rev platform.Revision, id platform.
 	}()
 	err := wake(ctx)
 	if err == nil {
-		err = answers(ctx, l.paths.InstanceSocket(id), rev.Config.Protocol)
+		err = check.pass(ctx)
 	}
 	reason := err
-	if cause := context.Cause(ctx); cause != nil {
+	switch cause := context.Cause(ctx); {
+	case errors.Is(cause, errLate):
+		reason = check.late(err)
+	case cause != nil:
 		reason = cause
 	}
 	cancel(nil)
@@ -56,7 +57,7 @@ func (l launcher) prove(ctx context.Context, rev platform.Revision, id platform.
 	if err == nil {
 		return nil
 	}
-	return l.explain(id, since, reason)
+	return l.explain(id, since, check, reason)
 }
 
 // watch cancels when the instance's process ends by itself.
@@ -112,41 +113,25 @@ func exitMeaning(status int) string {
 	return ""
 }
 
-// answers waits for an HTTP answer, whatever its status: that it comes is the proof.
-func answers(ctx context.Context, socket string, protocol platform.Protocol) error {
-	transport := &http.Transport{
-		DisableKeepAlives: true,
-		DialContext:       platform.DialUnix(socket),
-		Protocols:         protocolsOf(protocol),
-	}
-	defer transport.CloseIdleConnections()
-	req, err := http.NewRequestWithContext(ctx, http.MethodGet, "http://localhost/", nil)
-	if err != nil {
-		return err
-	}
-	req.Header.Set("User-Agent", "fnctl/"+Version())
-	resp, err := transport.RoundTrip(req)
-	if err != nil {
-		return err
-	}
-	return resp.Body.Close()
+// startError is why an instance of a revision did not become healthy.
+type startError struct {
+	revision platform.RevisionID
+	reason   error
 }
 
-// protocolsOf is what an HTTP client speaks with an instance.
-func protocolsOf(protocol platform.Protocol) *http.Protocols {
-	spoken := new(http.Protocols)
-	spoken.SetHTTP1(protocol != platform.H2C)
-	spoken.SetUnencryptedHTTP2(protocol == platform.H2C)
-	return spoken
-}
+func (e startError) Error() string { return fmt.Sprintf("start %s: %v", e.revision, e.reason) }
+
+func (e startError) Unwrap() error { return e.reason }
 
 // explain says why an instance did not start, with what the app printed last.
-func (l launcher) explain(id platform.InstanceID, since time.Time, reason error) error {
-	err := fmt.Errorf("start %s: %w", id.Revision, reason)
+func (l launcher) explain(id platform.InstanceID, since time.Time, check healthcheck, reason error) error {
+	err := error(startError{id.Revision, reason})
 	if errors.Is(reason, context.Canceled) {
 		return fmt.Errorf("start %s: interrupted", id.Revision)
 	}
-	lines := journalLines(id.Service(), since, appLines)
+	lines := journalLines(id.Service(), since, appLines+maxAsked)
+	lines = slices.DeleteFunc(lines, func(line string) bool { return !check.tells(line) })
+	lines = lines[max(0, len(lines)-appLines):]
 	if len(lines) == 0 {
 		return withHint(err, "the app printed nothing; journalctl -u %s has what systemd says", id.Service())
 	}

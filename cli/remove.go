@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/urfave/cli/v2"
+	"golang.org/x/term"
 
 	"github.com/fnctl/fnctl/platform"
 	"github.com/fnctl/fnctl/units/systemd"
@@ -18,9 +19,13 @@ func removeCommand() *cli.Command {
 		Name:      "remove",
 		Aliases:   []string{"rm"},
 		Usage:     "remove a function; its persistent data stays unless --purge is given",
-		UsageText: "remove NAME [--purge]",
+		UsageText: "remove NAME [--purge] [--yes]",
+		Description: "New requests are refused, those that run are finished; then its revisions and units go, and its logs stay. On a\n" +
+			"terminal it asks first.",
 		Flags: []cli.Flag{
 			&cli.BoolFlag{Name: "purge", Usage: "remove the function's persistent data, too"},
+			&cli.BoolFlag{Name: "yes", Aliases: []string{"y"}, Usage: "don't ask"},
+			noWaitFlag(),
 		},
 		BashComplete: completeFunctions,
 		Action: func(c *cli.Context) error {
@@ -47,12 +52,18 @@ const defaultDrain = 120 * time.Second
 
 func removeFunction(ctx context.Context, c *cli.Context, r remover, name string) error {
 	p := newProgress(c.App.ErrWriter)
-	unlock, err := r.store.Lock(ctx, name, func() { p.note("waiting for another command that is changing %s", name) })
+	if !r.removable(c, name) {
+		return noFunction(name)
+	}
+	if err := confirmRemoval(ctx, c, r, name); err != nil {
+		return err
+	}
+	unlock, err := lockFunction(ctx, r.store, name, p, c.Bool("no-wait"))
 	if err != nil {
 		return err
 	}
 	defer unlock()
-	if !exists(r.paths.Function(name)) && !(c.Bool("purge") && exists(r.paths.Workspace(name))) {
+	if !r.removable(c, name) { // another command was faster
 		return noFunction(name)
 	}
 	timeout := defaultDrain
@@ -76,6 +87,31 @@ func removeFunction(ctx context.Context, c *cli.Context, r remover, name string)
 		return err
 	}
 	_, err = fmt.Fprintf(c.App.Writer, "%s removed successfully!\n", name)
+	return err
+}
+
+// removable tells whether there is anything of a function that could be removed.
+func (r remover) removable(c *cli.Context, name string) bool {
+	return exists(r.paths.Function(name)) || c.Bool("purge") && exists(r.paths.Workspace(name))
+}
+
+// confirmRemoval asks whoever sits at a terminal.
+func confirmRemoval(ctx context.Context, c *cli.Context, r remover, name string) error {
+	if c.Bool("yes") || !isTerminal(c.App.ErrWriter) || !term.IsTerminal(int(os.Stdin.Fd())) {
+		return nil
+	}
+	question := fmt.Sprintf("remove %s, with all its revisions?", name)
+	switch data := r.paths.Workspace(name); {
+	case !exists(data):
+	case c.Bool("purge"):
+		question = fmt.Sprintf("remove %s, with all its revisions and its data in %s?", name, data)
+	default:
+		question += fmt.Sprintf(" Its data stays in %s.", data)
+	}
+	yes, err := confirm(ctx, os.Stdin, c.App.ErrWriter, question)
+	if err == nil && !yes {
+		err = fmt.Errorf("%s is not removed", name)
+	}
 	return err
 }
 

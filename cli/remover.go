@@ -43,6 +43,19 @@ func (r remover) instances(ctx context.Context, function string) (map[platform.I
 
 // revision stops all instances of a revision and removes its units and files.
 func (r remover) revision(ctx context.Context, id platform.RevisionID) error {
+	if err := r.halt(ctx, id); err != nil {
+		return err
+	}
+	for _, path := range units.RevisionFiles(r.paths, id) {
+		if err := remove(path); err != nil {
+			return err
+		}
+	}
+	return os.RemoveAll(r.paths.Revision(id))
+}
+
+// halt stops all instances of a revision, after a reboot too.
+func (r remover) halt(ctx context.Context, id platform.RevisionID) error {
 	link, _ := units.BootLink(r.paths, id)
 	if err := remove(link); err != nil {
 		return err
@@ -57,15 +70,7 @@ func (r remover) revision(ctx context.Context, id platform.RevisionID) error {
 			group.Go(func() error { return r.stop(ctx, instance) })
 		}
 	}
-	if err := group.Wait(); err != nil {
-		return err
-	}
-	for _, path := range units.RevisionFiles(r.paths, id) {
-		if err := remove(path); err != nil {
-			return err
-		}
-	}
-	return os.RemoveAll(r.paths.Revision(id))
+	return group.Wait()
 }
 
 // stop stops one instance for good.

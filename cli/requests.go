@@ -8,6 +8,8 @@ import (
 	"time"
 
 	"github.com/urfave/cli/v2"
+
+	"github.com/fnctl/fnctl/platform"
 )
 
 // around is how much of an instance's log is shown before and after a request: journald stamps the lines of an app when it
@@ -32,10 +34,13 @@ func accessMatches(function, id string) []string {
 	return append(gatewayMatches(function, id), "SYSLOG_IDENTIFIER="+accessIdentifier)
 }
 
-// showRequests prints the access log: of a function, or of all, and one request, or all.
-func showRequests(c *cli.Context, function, id string) error {
+// showRequests prints the access log: of a function, a revision or all, and one request, or all.
+func showRequests(c *cli.Context, function string, revision platform.RevisionID, id string) error {
 	printer := requestPrinter{w: c.App.Writer, json: wantsJSON(c)}
 	args := append(journalRange(c), accessMatches(function, id)...)
+	if revision.Number > 0 {
+		args = append(args, "FNCTL_REVISION="+revision.String())
+	}
 	err := readJournal(c.Context, c.App.ErrWriter, args, func(entry accessEntry) error {
 		return printer.next(loggedRequest(entry))
 	})

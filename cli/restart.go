@@ -20,7 +20,7 @@ func restartCommand() *cli.Command {
 		Description: "One after the other: a new instance of the same revision is started and must answer, then the old one takes no\n" +
 			"new request, finishes those that it has, and ends. Where none runs, there is nothing to do: the next request\n" +
 			"starts a new one anyway.",
-		Flags:        []cli.Flag{outputFlag()},
+		Flags:        []cli.Flag{noWaitFlag(), outputFlag()},
 		BashComplete: completeFunctions,
 		Action:       func(c *cli.Context) error { return changeFunction(c, restart) },
 	}

@@ -55,8 +55,10 @@ type keptRevision struct {
 	Command []string  `json:"command"`
 	Traffic int       `json:"traffic"`
 	// Served tells that it has or had traffic.
-	Served    bool             `json:"served"`
-	Instances []instanceStatus `json:"instances"`
+	Served bool `json:"served"`
+	// Failed is why it did not come to serve.
+	Failed    *platform.FailedDeploy `json:"failed,omitempty"`
+	Instances []instanceStatus       `json:"instances"`
 	// Bytes is what it takes on the disk; null if that cannot be seen.
 	Bytes *int64 `json:"bytes"`
 }
@@ -77,9 +79,13 @@ func (in *inspector) keptRevisions(function string) ([]keptRevision, error) {
 		if err != nil {
 			in.problems = append(in.problems, fmt.Errorf("revision %s: %w", id, err))
 		}
+		var failed *platform.FailedDeploy
+		if failure, is := in.store.FailedDeploy(id); is && !route.Reaches(id) {
+			failed = &failure
+		}
 		list = append(list, keptRevision{
 			Name: id.String(), Created: rev.Created, App: rev.App, Command: rev.Command, Traffic: route.PercentOf(id),
-			Served: in.store.Served(id), Instances: in.instancesOf(id), Bytes: in.bytesOf(id),
+			Served: in.store.Served(id), Failed: failed, Instances: in.instancesOf(id), Bytes: in.bytesOf(id),
 		})
 	}
 	return list, nil
@@ -98,8 +104,11 @@ func printRevisionTable(c *cli.Context, list []keptRevision) {
 	t.AppendHeader(table.Row{"", "Revision", "Created", "App", "Traffic", "Instances", "Size"})
 	for _, rev := range list {
 		mark, size := "", ""
-		if rev.Traffic > 0 {
+		switch {
+		case rev.Traffic > 0:
 			mark = "→"
+		case rev.Failed != nil:
+			mark = "✗"
 		}
 		if rev.Bytes != nil {
 			size = byteSize(*rev.Bytes)
@@ -110,6 +119,11 @@ func printRevisionTable(c *cli.Context, list []keptRevision) {
 		})
 	}
 	t.Render()
+	for _, rev := range list {
+		if rev.Failed != nil {
+			fmt.Fprintf(c.App.Writer, "%s failed at %s: %s\n", rev.Name, rev.Failed.Time.Local().Format(time.DateTime), rev.Failed.Reason)
+		}
+	}
 }
 
 // instancesText counts the instances by their state.
@@ -121,6 +135,9 @@ func (r keptRevision) instancesText() string {
 		if n := count(r.Instances, state); n > 0 {
 			parts = append(parts, fmt.Sprintf("%d %s", n, state))
 		}
+	}
+	if len(parts) == 0 && r.Failed != nil {
+		return "none: it failed"
 	}
 	if len(parts) == 0 && !r.Served {
 		return "none: it never had traffic"

@@ -16,7 +16,7 @@ func rollbackCommand() *cli.Command {
 		Description: "Without REVISION it is the last one before the newest with traffic that had traffic itself. Nothing is built, so the\n" +
 			"app's directory need not be there any more; the variables are those of the revision. It is started and must answer\n" +
 			"before anything changes. What was rolled back is kept: fnctl rollback NAME REVISION goes forward, too.",
-		Flags: []cli.Flag{outputFlag()},
+		Flags: []cli.Flag{noWaitFlag(), outputFlag()},
 		BashComplete: func(c *cli.Context) {
 			completeFunctions(c)
 			if c.NArg() == 1 {
@@ -61,7 +61,8 @@ func earlier(store platform.Store, before platform.Route) (platform.RevisionID, 
 	}
 	var found platform.RevisionID
 	for _, id := range ids {
-		if id.Number < newest(before).Number && store.Served(id) {
+		_, failed := store.FailedDeploy(id)
+		if id.Number < newest(before).Number && store.Served(id) && !failed {
 			found = id
 		}
 	}

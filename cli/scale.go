@@ -24,6 +24,7 @@ func scaleCommand() *cli.Command {
 			&cli.IntFlag{Name: "max", Usage: "at most `N` instances"},
 			&cli.IntFlag{Name: "replicas", Usage: "exactly `N` instances: the same as --min N --max N"},
 			&cli.BoolFlag{Name: "reset", Usage: "what jcloud.yml says, again"},
+			noWaitFlag(),
 			outputFlag(),
 		},
 		BashComplete: completeFunctions,
@@ -103,9 +104,7 @@ func (change scaleChange) apply(old platform.Scale) platform.Scale {
 
 // rescale changes the override of a function, under its lock, and returns its bounds.
 func rescale(c *cli.Context, name string, change scaleChange) (scaleBounds, error) {
-	unlock, err := store().Lock(c.Context, name, func() {
-		newProgress(c.App.ErrWriter).note("waiting for another command that is changing %s", name)
-	})
+	unlock, err := lockFunction(c.Context, store(), name, newProgress(c.App.ErrWriter), c.Bool("no-wait"))
 	if err != nil {
 		return scaleBounds{}, err
 	}

@@ -27,7 +27,7 @@ func secretCommand() *cli.Command {
 			"and holds through all further deploys, until it is unset or a deploy has --secret.",
 		Flags: []cli.Flag{
 			&cli.StringFlag{Name: "file", Usage: "`FILE` that holds the value; - is standard input"},
-			outputFlag(), verboseFlag(),
+			noWaitFlag(), outputFlag(), verboseFlag(),
 		},
 		BashComplete: completeVariables,
 		Action:       secret,

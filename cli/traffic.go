@@ -20,7 +20,7 @@ func trafficCommand() *cli.Command {
 			"and must answer before anything changes; those that get none finish what they have. Each revision with traffic is\n" +
 			"scaled by itself, within its own bounds or those of fnctl scale. The newest one says what the function's hosts\n" +
 			"are. The next deploy takes all traffic.",
-		Flags:        []cli.Flag{outputFlag()},
+		Flags:        []cli.Flag{noWaitFlag(), outputFlag()},
 		BashComplete: completeTraffic,
 		Action:       traffic,
 	}

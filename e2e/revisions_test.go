@@ -77,6 +77,9 @@ type keptRevision struct {
 	Served    bool       `json:"served"`
 	Instances []instance `json:"instances"`
 	Bytes     int64      `json:"bytes"`
+	Failed    *struct {
+		Reason string `json:"reason"`
+	} `json:"failed"`
 }
 
 func (m *testMachine) revisions(t *testing.T, name string) []keptRevision {

@@ -30,6 +30,8 @@ type Config struct {
 	LivenessTimeout time.Duration `json:"liveness_timeout,omitempty"`
 	// DrainGrace is how long WebSockets and event streams of an instance that is drained are kept.
 	DrainGrace time.Duration `json:"drain_grace,omitempty"`
+	// Healthcheck is what an instance must do before its revision gets traffic.
+	Healthcheck Healthcheck `json:"healthcheck"`
 	// DiskSize is the size of the function's persistent directory in bytes, 0 for none.
 	DiskSize  int64     `json:"disk_size"`
 	Autoscale Autoscale `json:"autoscale"`
@@ -112,6 +114,7 @@ func (j configJSON) config() Config {
 	c.LivenessTimeout = cmp.Or(time.Duration(j.LivenessTimeout), DefaultLivenessTimeout)
 	c.DrainGrace = cmp.Or(time.Duration(j.DrainGrace), DefaultDrainGrace)
 	c.Protocol = cmp.Or(c.Protocol, HTTP1)
+	c.Healthcheck.Timeout = cmp.Or(c.Healthcheck.Timeout, healthTimeout(c.Timeout))
 	return c
 }
 

@@ -105,6 +105,19 @@ var configKeys = keys[draft]{
 		kind: graces,
 		put:  into(func(d *draft) *time.Duration { return &d.DrainGrace }),
 	},
+	{path: "healthcheck", doc: "What an instance must do before its revision gets traffic; [deploys.md](deploys.md#healthy) has when it is asked."},
+	{
+		path: "healthcheck.path", doc: "This path must answer with 2xx; it is asked again until it does. Without it, any answer will do.",
+		example: "/health",
+		kind:    checkedText{check: checkHealthPath, pattern: urlPathPattern.String(), what: "a path such as /health"},
+		put:     into(func(d *draft) *string { return &d.Healthcheck.Path }),
+	},
+	{
+		path: "healthcheck.timeout", doc: "How long an instance may take until it is healthy, from its start on.",
+		initialWords: "`timeout`, at most 1 h", example: "5m",
+		kind: patience,
+		put:  into(func(d *draft) *time.Duration { return &d.Healthcheck.Timeout }),
+	},
 	{
 		path: "disk_size", doc: "Size of the persistent directory `JCLOUD_WORKSPACE`; it is priced, and not enforced. `0` or `null`: no directory.",
 		initial: "1G", null: int64(0), example: "512Mi",
@@ -224,7 +237,7 @@ var configKeys = keys[draft]{
 	{
 		path: "metrics_path", doc: "Where each instance serves metrics of its own, in Prometheus' text format.",
 		example: "/metrics",
-		kind:    checkedText{check: checkMetricsPath, pattern: metricsPathPattern.String(), what: "a path such as /metrics"},
+		kind:    checkedText{check: checkMetricsPath, pattern: urlPathPattern.String(), what: "a path such as /metrics"},
 		put:     into(func(d *draft) *string { return &d.MetricsPath }),
 	},
 	{
@@ -264,10 +277,8 @@ var exclusive = []struct{ first, second string }{
 	{"autoscale.query", "autoscale.metrics"},
 }
 
-var metricsPathPattern = regexp.MustCompile(`^/([A-Za-z0-9._~!$&'()*+,;=:@/-]|%[0-9A-Fa-f]{2}){0,255}$`)
-
 func checkMetricsPath(path string) error {
-	if !metricsPathPattern.MatchString(path) {
+	if !urlPathPattern.MatchString(path) {
 		return fmt.Errorf("must be the path of a URL such as /metrics, got %s", quoted(path))
 	}
 	return nil

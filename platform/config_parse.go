@@ -44,6 +44,9 @@ func (d configDecoder) settleTimeout() {
 	}
 	d.withinTimeout("response_start_timeout", c.ResponseStartTimeout)
 	d.withinTimeout("idle_timeout", c.IdleTimeout)
+	if !d.has("healthcheck.timeout") {
+		c.Healthcheck.Timeout = healthTimeout(c.Timeout)
+	}
 	if !d.has("autoscale.stable_window") {
 		c.Autoscale.StableWindow = min(max(c.Timeout, windows.min), windows.max)
 	}

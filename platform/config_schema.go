@@ -45,7 +45,9 @@ func keySchema(k key[draft]) schema {
 	if k.kind == nil {
 		s := sectionSchema(k.path)
 		s["description"] = k.doc
-		s["allOf"] = append(metricSchemas(), exclusiveSchemas(k.path)...)
+		if k.path == "autoscale" {
+			s["allOf"] = append(metricSchemas(), exclusiveSchemas(k.path)...)
+		}
 		return s
 	}
 	s := nullable(k.kind.schema())

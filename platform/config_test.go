@@ -151,6 +151,7 @@ func TestDefaultConfig(t *testing.T) {
 	want := platform.Config{
 		Instance: c3, Timeout: 120 * time.Second, DiskSize: 1e9, Workers: 1, Expose: true,
 		LivenessTimeout: 10 * time.Second, DrainGrace: 30 * time.Second, Protocol: platform.HTTP1,
+		Healthcheck: platform.Healthcheck{Timeout: 120 * time.Second},
 		Autoscale: platform.Autoscale{
 			Min: 1, Max: 10, Metric: platform.MetricCPU, Target: 70,
 			Metrics:      []platform.MetricTarget{{Metric: platform.MetricCPU, Target: 70}},

@@ -121,6 +121,12 @@ func TestLockIsHeldByOne(t *testing.T) {
 	if _, err := store.TryLock("ping"); !errors.Is(err, platform.ErrLocked) {
 		t.Errorf("a second lock: got %v, want ErrLocked", err)
 	}
+	if got := store.LockHolder("ping"); got != os.Getpid() {
+		t.Errorf("it is held by %d, want %d", got, os.Getpid())
+	}
+	if got := store.LockHolder("pong"); got != 0 {
+		t.Errorf("nobody's lock is held by %d", got)
+	}
 	if other, err := store.TryLock("pong"); err != nil {
 		t.Errorf("the lock of another function: %v", err)
 	} else {
