@@ -280,9 +280,11 @@ func (a *Activator) adopt(id platform.RevisionID, now time.Time) *revision {
 	if failure, err := a.store.Failure(id); err == nil {
 		rev.failure = &failure
 	}
-	if scale, err := a.store.Scale(id.Function); err == nil {
-		rev.rescale(scale)
+	scale, err := a.store.Scale(id.Function)
+	if err != nil {
+		scale = platform.Scale{}
 	}
+	rev.rescale(scale, a.routes[id.Function])
 	a.revisions[id] = rev
 	a.log.Info("revision taken over", "event", "adopt", "function", id.Function, "revision", id.String(), "instances", rev.logged)
 	return rev

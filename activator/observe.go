@@ -186,9 +186,10 @@ func (a *Activator) functionChanged(name string) {
 		return
 	}
 	if had {
-		for _, share := range a.routes[name].Traffic {
+		good := a.routes[name]
+		for _, share := range good.Traffic {
 			if rev := a.revisions[share.Revision]; rev != nil {
-				rev.rescale(scale)
+				rev.rescale(scale, good)
 			}
 		}
 	}

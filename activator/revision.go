@@ -56,9 +56,12 @@ func newRevision(described platform.Revision, instances fleet, now time.Time) *r
 	return rev
 }
 
-// rescale changes the bounds of a revision that is there.
-func (r *revision) rescale(scale platform.Scale) {
+// rescale changes the bounds of a revision that is there. One that its tag alone leads to costs nothing between requests.
+func (r *revision) rescale(scale platform.Scale, route platform.Route) {
 	bounds := scale.Apply(r.config.Autoscale)
+	if route.Reaches(r.id) && route.PercentOf(r.id) == 0 {
+		bounds.Min = 0
+	}
 	for _, g := range r.gauges {
 		g.rescale(bounds)
 	}

@@ -117,7 +117,7 @@ func (c collector) findRevisions(route platform.Route, instances map[platform.In
 			if failed++; failed <= min(c.keep, keptFailed) {
 				continue
 			}
-		case c.store.Served(id):
+		case c.store.Deployed(id):
 			if served++; served <= c.keep {
 				continue
 			}

@@ -19,12 +19,12 @@ func deployCommand() *cli.Command {
 	return &cli.Command{
 		Name:      "deploy",
 		Usage:     "deploy an app, or a new version of it",
-		UsageText: "deploy APP [--name NAME] [--app-dir DIR] [--config FILE] [--env FILE] [--secret FILE] [--host HOST] [--rollout TIME]",
+		UsageText: "deploy APP [--name NAME] [--app-dir DIR] [--config FILE] [--env FILE] [--secret FILE] [--host HOST] [--tag TAG] [--no-traffic | --rollout TIME]",
 		Description: "APP is module:attr, an ASGI application that uvicorn runs, or the path of an executable in the app's\n" +
 			"directory that takes its listening socket as file descriptor 3 (LISTEN_FDS). It may also stand in jcloud.yml,\n" +
 			"as app: or command:. Until the new revision is healthy, and takes the traffic, the old one serves. One that isn't is kept\n" +
 			"for inspection and gets no traffic.",
-		Flags: []cli.Flag{
+		Flags: append([]cli.Flag{
 			&cli.StringFlag{Name: "name", Usage: "`NAME` of the function (default: name in jcloud.yml, else that of the app's directory)"},
 			&cli.StringFlag{Name: "app-dir", Value: ".", Usage: "`DIR` of the app: all of it is deployed"},
 			&cli.StringFlag{Name: "config", Usage: "configuration `FILE` (default: jcloud.yml or jcloud.yaml in the app's directory)"},
@@ -37,7 +37,7 @@ func deployCommand() *cli.Command {
 			noWaitFlag(),
 			verboseFlag(),
 			outputFlag(),
-		},
+		}, tagFlags()...),
 		Action: deploy,
 	}
 }
@@ -55,8 +55,8 @@ func deploy(c *cli.Context) error {
 	}
 	manager := &systemd.Manager{}
 	defer manager.Close()
-	d := &deployment{launcher: newLauncher(c, manager), request: request, force: c.Bool("force"), verbose: c.Bool("verbose"),
-		rollout: c.Duration("rollout")}
+	d := &deployment{launcher: newLauncher(c, manager), request: request, force: c.Bool("force"), verbose: c.Bool("verbose")}
+	d.tag, d.noTraffic, d.rollout = c.String("tag"), c.Bool("no-traffic"), c.Duration("rollout")
 	if err := d.run(c.Context); err != nil {
 		return err
 	}

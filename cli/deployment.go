@@ -23,10 +23,13 @@ type deployment struct {
 	launcher
 	request request
 	// revise, if not nil, makes the request of the revision that serves, under the function's lock.
-	revise  func() (request, error)
-	force   bool // a revision is made though nothing changed
-	verbose bool
-	rollout time.Duration // over which traffic moves to the revision; 0 is at once
+	revise func() (request, error)
+	force  bool // a revision is made though nothing changed
+	// tag, if not "", leads to the new revision; noTraffic leaves the traffic where it is.
+	tag       string
+	noTraffic bool
+	rollout   time.Duration // over which traffic moves to the revision; 0 is at once
+	verbose   bool
 
 	revision platform.Revision
 	// failure is why the revision does not come to serve; what failed before it started has none.
@@ -46,6 +49,9 @@ func (d *deployment) run(ctx context.Context) (err error) {
 		}
 	}
 	if err := d.checkHosts(d.request.name, d.request.config.Hosts); err != nil {
+		return err
+	}
+	if err := d.checkTag(); err != nil {
 		return err
 	}
 	if err := d.planSecrets(ctx); err != nil {
@@ -243,7 +249,11 @@ func (d *deployment) writeUnits(context.Context) (string, error) {
 // start makes the revision ready to serve.
 func (d *deployment) start(ctx context.Context) (string, error) {
 	started := time.Now()
-	if _, err := d.launch(ctx, d.revision); err != nil {
+	launch := d.launch
+	if d.noTraffic {
+		launch = d.launchOne
+	}
+	if _, err := launch(ctx, d.revision); err != nil {
 		var unhealthy startError
 		if errors.As(err, &unhealthy) && ctx.Err() == nil {
 			d.failure = unhealthy.reason.Error()
@@ -275,9 +285,17 @@ func (d *deployment) takeTraffic(ctx context.Context) error {
 
 // switchRoute makes the new revision serve, after a reboot too.
 func (d *deployment) switchRoute(ctx context.Context) (string, error) {
-	route := platform.RouteTo(d.revision)
-	if before, err := d.store.Route(route.Function); err == nil && before.Paused {
-		route.Paused = true
+	route, err := d.nextRoute()
+	if err != nil {
+		return "", err
+	}
+	if d.noTraffic {
+		// From here on it is a revision like others, though nothing may lead to it.
+		if err := d.store.MarkProved(d.revision.ID); err != nil {
+			return "", err
+		}
+	}
+	if route.Paused {
 		d.progress.note("%s stays paused: fnctl resume %s", route.Function, route.Function)
 	}
 	if err := d.launcher.switchRoute(route); err != nil {
@@ -287,7 +305,7 @@ func (d *deployment) switchRoute(ctx context.Context) (string, error) {
 	if err := d.prune(ctx); err != nil {
 		d.progress.note("old revisions could not be removed: %v", err)
 	}
-	return fmt.Sprintf("switched the route of %s to %s", d.revision.ID.Function, d.revision.ID), nil
+	return d.switched(), nil
 }
 
 // prune removes the oldest revisions, and what deploys that were killed left.

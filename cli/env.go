@@ -121,7 +121,7 @@ func readVariables(name string) (variables, error) {
 	if err != nil {
 		return v, withHint(err, "deploy %s again to write a new one", name)
 	}
-	id := newestServing(route)
+	id := route.Newest()
 	v.revision, err = store().Revision(id)
 	if err == nil && len(v.revision.Command) == 0 {
 		err = errors.New("it has no command")
@@ -152,7 +152,7 @@ func checkOneServes(name string) error {
 	if err != nil {
 		return withHint(err, "deploy %s again to write a new one", name)
 	}
-	if route.PercentOf(newestServing(route)) != 100 {
+	if route.PercentOf(route.Newest()) != 100 {
 		return withHint(fmt.Errorf("the traffic of %s is split: which revision is meant is not known", name),
 			"\"fnctl traffic %s REVISION=100\" first", name)
 	}

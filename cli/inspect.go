@@ -28,6 +28,7 @@ type functionStatus struct {
 	Created     time.Time        `json:"created"`
 	Labels      labels           `json:"labels,omitempty"`
 	BaseCredits float64          `json:"base_credits_per_hour"`
+	Tags        []tagStatus      `json:"tags,omitempty"`
 	Revisions   []revisionStatus `json:"revisions"`
 	Scale       scaleStatus      `json:"scale"`
 	// Unchanged tells that a deploy had nothing to change.
@@ -40,7 +41,7 @@ type revisionStatus struct {
 	Name      string           `json:"name"`
 	Traffic   int              `json:"traffic"`
 	Instances []instanceStatus `json:"instances"`
-	// Scale is how a revision with traffic is scaled: each by itself.
+	// Scale is how a revision is scaled that has traffic or a tag: each by itself.
 	Scale   *scaleStatus   `json:"scale,omitempty"`
 	Failure *failureStatus `json:"failure,omitempty"`
 }
@@ -198,7 +199,7 @@ func (in *inspector) function(name string) (functionStatus, error) {
 	for _, share := range route.Traffic {
 		traffic[share.Revision] = share.Percent
 	}
-	serving := route.Traffic[len(route.Traffic)-1].Revision
+	serving := route.Newest()
 	rev, err := in.store.Revision(serving)
 	if err != nil {
 		// The route is good, so it may well serve; but nobody can scale it.
@@ -211,7 +212,7 @@ func (in *inspector) function(name string) (functionStatus, error) {
 	rev.Config.Autoscale = scale.Apply(rev.Config.Autoscale)
 	status := functionStatus{
 		Name: name, Endpoint: in.settings.EndpointOf(name), Hosts: route.Hosts, Private: route.Private, App: rev.App, Created: rev.Created,
-		Labels: rev.Config.Labels, BaseCredits: rev.Config.BaseCreditsPerHour(),
+		Labels: rev.Config.Labels, BaseCredits: rev.Config.BaseCreditsPerHour(), Tags: in.tagsOf(route),
 	}
 	for _, id := range in.revisionsOf(name, traffic) {
 		status.Revisions = append(status.Revisions, revisionStatus{
@@ -246,12 +247,18 @@ func (in *inspector) addScales(status *functionStatus, route platform.Route, ove
 			continue // nobody scales it
 		}
 		rev.Config.Autoscale = override.Apply(rev.Config.Autoscale)
+		if share.Percent == 0 {
+			rev.Config.Autoscale.Min = 0
+		}
 		scale := in.scaleOf(rev)
 		for i := range status.Revisions {
 			if r := &status.Revisions[i]; r.Name == rev.ID.String() {
 				scale.Ready = count(r.Instances, platform.Ready)
 				r.Scale = &scale
 			}
+		}
+		if share.Percent == 0 {
+			continue
 		}
 		status.Scale.Desired += scale.Desired
 		status.Scale.Min += scale.Min

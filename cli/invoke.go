@@ -152,14 +152,14 @@ func dialGateway(ctx context.Context, network, address string) (net.Conn, error)
 	return new(net.Dialer).DialContext(ctx, network, address)
 }
 
-// anyInstance is an instance of a revision that the route leads to.
+// anyInstance is an instance of a revision with traffic.
 func anyInstance(route platform.Route) (platform.InstanceID, error) {
 	ids, err := paths().ListInstances()
 	if err != nil {
 		return platform.InstanceID{}, err
 	}
 	for _, id := range ids {
-		if route.Reaches(id.Revision) {
+		if route.PercentOf(id.Revision) > 0 {
 			return id, nil
 		}
 	}

@@ -5,8 +5,10 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"maps"
 	"os"
 	"path/filepath"
+	"slices"
 	"time"
 
 	"github.com/urfave/cli/v2"
@@ -61,7 +63,7 @@ func (l launcher) checkHosts(function string, hosts []string) error {
 		if err != nil {
 			continue // a damaged route has no host
 		}
-		for _, taken := range route.Hosts {
+		for _, taken := range slices.Concat(route.Hosts, hostsOfTags(settings, name, slices.Collect(maps.Keys(route.Tags)))) {
 			for _, host := range hosts {
 				if host == taken {
 					return fmt.Errorf("host %s belongs to the function %s", host, name)
@@ -86,6 +88,20 @@ func (l launcher) putUnits(rev platform.Revision) (int, error) {
 	return len(files), nil
 }
 
+// tagHosts are the hosts of tags of a function.
+func (l launcher) tagHosts(function string, tags []string) ([]string, error) {
+	settings, err := platform.LoadSettings(l.paths)
+	return hostsOfTags(settings, function, tags), err
+}
+
+func hostsOfTags(settings platform.Settings, function string, tags []string) []string {
+	var hosts []string
+	for _, tag := range tags {
+		hosts = append(hosts, tag+"."+settings.HostOf(function))
+	}
+	return hosts
+}
+
 // launch arms and starts the instances that a revision without traffic must have before it gets some, and proves that each
 // is healthy. It returns those that it has begun to start, also with an error.
 func (l launcher) launch(ctx context.Context, rev platform.Revision) ([]platform.InstanceID, error) {
@@ -94,7 +110,15 @@ func (l launcher) launch(ctx context.Context, rev platform.Revision) ([]platform
 		return nil, err
 	}
 	// Other revisions' instances go only after the switch, so that never fewer than minAvailable are ready.
-	count := max(1, scale.Apply(rev.Config.Autoscale).Min, rev.Config.MinAvailable)
+	return l.launchSome(ctx, rev, max(1, scale.Apply(rev.Config.Autoscale).Min, rev.Config.MinAvailable))
+}
+
+// launchOne is launch for a revision that is to have no traffic: it is to answer, not to carry anything.
+func (l launcher) launchOne(ctx context.Context, rev platform.Revision) ([]platform.InstanceID, error) {
+	return l.launchSome(ctx, rev, 1)
+}
+
+func (l launcher) launchSome(ctx context.Context, rev platform.Revision, count int) ([]platform.InstanceID, error) {
 	ids, err := l.unusedInstances(ctx, rev.ID, count)
 	if err != nil {
 		return nil, err

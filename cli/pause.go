@@ -68,7 +68,7 @@ func changeFunction(c *cli.Context, change func(context.Context, launcher, platf
 	if err := change(c.Context, l, route); err != nil {
 		return err
 	}
-	return printDeployed(c, describeDeployed(c.Context, platform.Revision{ID: newest(route)}))
+	return printDeployed(c, describeDeployed(c.Context, platform.Revision{ID: route.Newest()}))
 }
 
 // pause switches the route; the activator drains what has no request to expect any more.
@@ -85,37 +85,36 @@ func pause(_ context.Context, l launcher, route platform.Route) error {
 }
 
 // resume makes the revisions ready to serve before the route is switched.
-func resume(ctx context.Context, l launcher, route platform.Route) (err error) {
+func resume(ctx context.Context, l launcher, route platform.Route) error {
 	if !route.Paused {
 		l.progress.note("nothing to change: %s is not paused", route.Function)
 		return nil
 	}
+	return openRoute(ctx, l, route, "resumed "+route.Function)
+}
+
+// openRoute makes the revisions of a paused route ready to serve, then lets it take requests.
+func openRoute(ctx context.Context, l launcher, route platform.Route, done string) error {
 	t := trafficChange{launcher: l, function: route.Function, before: route}
 	splits, err := t.splits(percentsOf(route))
 	if err != nil {
 		return err
 	}
-	defer func() {
-		if err != nil {
-			err = errors.Join(err, t.undo(ctx))
-		}
-	}()
+	var needed []platform.Revision
 	for _, split := range splits {
-		rev := split.Revision
-		if err := t.progress.run("starting "+rev.ID.String(), func() (string, error) { return t.start(ctx, rev) }); err != nil {
-			return err
-		}
+		needed = append(needed, split.Revision)
 	}
 	route.Paused = false
-	return t.progress.run("switching the route", func() (string, error) {
-		return "resumed " + route.Function, t.switchRoute(route)
-	})
+	return t.apply(ctx, needed, route, done)
 }
 
+// percentsOf is how the traffic is split.
 func percentsOf(route platform.Route) percents {
 	wanted := percents{}
 	for _, share := range route.Traffic {
-		wanted[share.Revision] = share.Percent
+		if share.Percent > 0 {
+			wanted[share.Revision] = share.Percent
+		}
 	}
 	return wanted
 }

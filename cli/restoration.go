@@ -11,7 +11,6 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
-	"time"
 
 	"filippo.io/age"
 	"golang.org/x/sys/unix"
@@ -164,14 +163,11 @@ func (r *restoration) restore(ctx context.Context, name string) (err error) {
 	if err := r.moveData(name); err != nil {
 		return err
 	}
-	if !route.Paused {
-		for _, share := range route.Traffic {
-			if err := r.start(ctx, share.Revision); err != nil {
-				return err
-			}
-		}
+	if route.Paused {
+		return r.switchRoute(route)
 	}
-	return r.switchRoute(route)
+	route.Paused = true
+	return openRoute(ctx, r.launcher, route, "restored "+name)
 }
 
 // move brings the directory of a function into the registry, without its route.
@@ -256,18 +252,6 @@ func (r *restoration) moveData(name string) error {
 		return err
 	}
 	return os.Rename(from, to)
-}
-
-func (r *restoration) start(ctx context.Context, id platform.RevisionID) error {
-	rev, err := r.store.Revision(id)
-	if err != nil {
-		return fmt.Errorf("revision %s: %w", id, err)
-	}
-	return r.progress.run("starting "+id.String(), func() (string, error) {
-		started := time.Now()
-		_, err := r.launch(ctx, rev)
-		return answered(id, started), err
-	})
 }
 
 // undo removes what was restored of a function that did not come to answer, but its data.

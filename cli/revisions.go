@@ -54,6 +54,7 @@ type keptRevision struct {
 	App     string    `json:"app"`
 	Command []string  `json:"command"`
 	Traffic int       `json:"traffic"`
+	Tags    []string  `json:"tags,omitempty"`
 	// Served tells that it has or had traffic.
 	Served bool `json:"served"`
 	// Failed is why it did not come to serve.
@@ -85,7 +86,7 @@ func (in *inspector) keptRevisions(function string) ([]keptRevision, error) {
 		}
 		list = append(list, keptRevision{
 			Name: id.String(), Created: rev.Created, App: rev.App, Command: rev.Command, Traffic: route.PercentOf(id),
-			Served: in.store.Served(id), Failed: failed, Instances: in.instancesOf(id), Bytes: in.bytesOf(id),
+			Tags: route.TagsOf(id), Served: in.store.Served(id), Failed: failed, Instances: in.instancesOf(id), Bytes: in.bytesOf(id),
 		})
 	}
 	return list, nil
@@ -101,7 +102,7 @@ func (in *inspector) bytesOf(id platform.RevisionID) *int64 {
 
 func printRevisionTable(c *cli.Context, list []keptRevision) {
 	t := newTable(c.App.Writer)
-	t.AppendHeader(table.Row{"", "Revision", "Created", "App", "Traffic", "Instances", "Size"})
+	t.AppendHeader(table.Row{"", "Revision", "Created", "App", "Traffic", "Tags", "Instances", "Size"})
 	for _, rev := range list {
 		mark, size := "", ""
 		switch {
@@ -115,7 +116,7 @@ func printRevisionTable(c *cli.Context, list []keptRevision) {
 		}
 		t.AppendRow(table.Row{
 			mark, rev.Name, rev.Created.Local().Format(time.DateTime), cmp.Or(rev.App, strings.Join(rev.Command, " ")),
-			percentText(rev.Traffic), rev.instancesText(), size,
+			percentText(rev.Traffic), strings.Join(rev.Tags, ", "), rev.instancesText(), size,
 		})
 	}
 	t.Render()

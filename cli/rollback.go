@@ -15,7 +15,8 @@ func rollbackCommand() *cli.Command {
 		UsageText: "rollback NAME [REVISION] [-o json]",
 		Description: "Without REVISION it is the last one before the newest with traffic that had traffic itself. Nothing is built, so the\n" +
 			"app's directory need not be there any more; the variables are those of the revision. It is started and must answer\n" +
-			"before anything changes. What was rolled back is kept: fnctl rollback NAME REVISION goes forward, too.",
+			"before anything changes. What was rolled back is kept: fnctl rollback NAME REVISION goes forward, too. Tags stay\n" +
+			"where they are.",
 		Flags: []cli.Flag{noWaitFlag(), outputFlag()},
 		BashComplete: func(c *cli.Context) {
 			completeFunctions(c)
@@ -36,16 +37,18 @@ func rollback(c *cli.Context) error {
 	}
 	name := c.Args().First()
 	if c.NArg() == 1 {
-		return changeTraffic(c, name, func(store platform.Store, before platform.Route) (percents, error) {
+		return changeTraffic(c, name, func(store platform.Store, before platform.Route) (trafficPlan, error) {
 			id, err := earlier(store, before)
-			return percents{id: 100}, err
+			return trafficPlan{percents: percents{id: 100}}, err
 		})
 	}
 	id, err := parseRevision(name, c.Args().Get(1))
 	if err != nil {
 		return err
 	}
-	return changeTraffic(c, name, func(platform.Store, platform.Route) (percents, error) { return percents{id: 100}, nil })
+	return changeTraffic(c, name, func(platform.Store, platform.Route) (trafficPlan, error) {
+		return trafficPlan{percents: percents{id: 100}}, nil
+	})
 }
 
 // earlier is the last revision before the newest with traffic that had traffic itself.
@@ -62,23 +65,12 @@ func earlier(store platform.Store, before platform.Route) (platform.RevisionID, 
 	var found platform.RevisionID
 	for _, id := range ids {
 		_, failed := store.FailedDeploy(id)
-		if id.Number < newest(before).Number && store.Served(id) && !failed {
+		if id.Number < before.Newest().Number && store.Served(id) && !failed {
 			found = id
 		}
 	}
 	if found.Number == 0 {
-		return found, withHint(fmt.Errorf("%s has no revision before %05d to go back to", before.Function, newest(before).Number), "%s", hint)
+		return found, withHint(fmt.Errorf("%s has no revision before %05d to go back to", before.Function, before.Newest().Number), "%s", hint)
 	}
 	return found, nil
-}
-
-// newest is the newest revision that has traffic.
-func newest(route platform.Route) platform.RevisionID {
-	var id platform.RevisionID
-	for _, share := range route.Traffic {
-		if share.Revision.Number > id.Number {
-			id = share.Revision
-		}
-	}
-	return id
 }

@@ -139,7 +139,7 @@ func checkScale(name string, scale platform.Scale) (platform.Config, error) {
 		if err := scale.CheckFor(rev.Config); err != nil {
 			return platform.Config{}, withHint(fmt.Errorf("scale %s: %w", rev.ID, err), "--min and --max can be given together")
 		}
-		if rev.ID.Number > newest.ID.Number {
+		if rev.ID == route.Newest() {
 			newest = rev
 		}
 	}

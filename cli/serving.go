@@ -16,18 +16,7 @@ func serving(store platform.Store, function string) (platform.RevisionID, error)
 	case err != nil:
 		return newestServed(store, function)
 	}
-	return newestServing(route), nil
-}
-
-// newestServing is the newest revision that gets requests.
-func newestServing(route platform.Route) platform.RevisionID {
-	var id platform.RevisionID
-	for _, share := range route.Traffic {
-		if share.Percent > 0 && share.Revision.Number > id.Number {
-			id = share.Revision
-		}
-	}
-	return id
+	return route.Newest(), nil
 }
 
 // newestServed is the newest revision that got requests at any time.

@@ -93,6 +93,9 @@ func printSummary(w io.Writer, s functionStatus) {
 	for _, host := range s.Hosts {
 		t.AppendRow(table.Row{"Host", host})
 	}
+	for _, tag := range s.Tags {
+		t.AppendRow(table.Row{"Tag " + tag.Tag, strings.TrimSpace(tag.Revision.String() + " " + tag.Endpoint)})
+	}
 	t.AppendRows([]table.Row{
 		{"App logs", "fnctl logs " + s.Name},
 		{"Base credits (per hour)", fmt.Sprintf("%.3f", s.BaseCredits)},

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"maps"
 	"os"
 	"slices"
 	"time"
@@ -28,8 +29,17 @@ type trafficChange struct {
 // percents is how much traffic revisions are to get.
 type percents map[platform.RevisionID]int
 
+// trafficPlan is what is to change of the traffic of a function.
+type trafficPlan struct {
+	percents percents // nil: as they are
+	tags     map[string]platform.RevisionID
+	untag    []string
+	stick    bool // sticky is what the clients are to stick by
+	sticky   *platform.Sticky
+}
+
 // changeTraffic does what choose wants, which knows the route as it is, under the function's lock.
-func changeTraffic(c *cli.Context, function string, choose func(platform.Store, platform.Route) (percents, error)) error {
+func changeTraffic(c *cli.Context, function string, choose func(platform.Store, platform.Route) (trafficPlan, error)) error {
 	if err := checkDeployed(function); err != nil {
 		return err
 	}
@@ -50,67 +60,114 @@ func changeTraffic(c *cli.Context, function string, choose func(platform.Store, 
 		printWarning(c.App.ErrWriter, err) // a new route makes it good
 		t.before = platform.Route{Function: function}
 	}
-	wanted, err := choose(t.store, t.before)
+	plan, err := choose(t.store, t.before)
 	if err != nil {
 		return err
 	}
-	if err := t.run(c.Context, wanted); err != nil {
+	if err := t.run(c.Context, plan); err != nil {
 		return err
 	}
 	return showTraffic(c, function)
 }
 
-func (t *trafficChange) run(ctx context.Context, wanted percents) (err error) {
-	splits, err := t.splits(wanted)
+func (t *trafficChange) run(ctx context.Context, plan trafficPlan) error {
+	route, needed, err := t.route(plan)
 	if err != nil {
 		return err
 	}
-	route := platform.RouteOver(splits)
-	route.Paused = t.before.Paused
-	if slices.EqualFunc(route.Traffic, t.before.Traffic, samePercent) {
+	if sameTraffic(route, t.before) {
 		t.progress.note("nothing to change: the traffic of %s is split like that", t.function)
 		return nil
 	}
-	if err := t.checkHosts(t.function, route.Hosts); err != nil {
+	tagged, err := t.tagHosts(t.function, slices.Collect(maps.Keys(plan.tags)))
+	if err != nil {
 		return err
 	}
-	defer func() {
-		if err != nil {
-			err = errors.Join(err, t.undo(ctx))
-		}
-	}()
-	for _, split := range splits {
-		rev := split.Revision
-		if err := t.progress.run("starting "+rev.ID.String(), func() (string, error) { return t.start(ctx, rev) }); err != nil {
-			return err
-		}
+	if err := t.checkHosts(t.function, slices.Concat(route.Hosts, tagged)); err != nil {
+		return err
 	}
-	return t.progress.run("switching the route", func() (string, error) {
-		return "switched the route of " + t.function, t.switchRoute(route)
-	})
+	return t.apply(ctx, needed, route, "switched the route of "+t.function)
+}
+
+func sameTraffic(a, b platform.Route) bool {
+	return slices.EqualFunc(a.Traffic, b.Traffic, samePercent) && maps.Equal(a.Tags, b.Tags) && a.Sticky.String() == b.Sticky.String()
 }
 
 func samePercent(a, b platform.TrafficShare) bool {
 	return a.Revision == b.Revision && a.Percent == b.Percent
 }
 
-// splits reads the revisions that are to get traffic, and makes sure that what they need is there.
+// route is what the plan makes of the route that there is, with the revisions that must answer before it takes effect:
+// those with traffic, if the split is changed, and those that get a tag and were not reached before.
+func (t *trafficChange) route(plan trafficPlan) (route platform.Route, needed []platform.Revision, err error) {
+	route = t.before
+	switch {
+	case plan.percents != nil:
+		splits, err := t.splits(plan.percents)
+		if err != nil {
+			return route, nil, err
+		}
+		for _, split := range splits {
+			needed = append(needed, split.Revision)
+		}
+		route = platform.RouteOver(splits).After(t.before)
+	case len(route.Traffic) == 0:
+		return route, nil, withHint(fmt.Errorf("which revision of %s has traffic is not known", t.function), "say it: fnctl traffic %s REVISION=100", t.function)
+	}
+	for _, tag := range slices.Sorted(maps.Keys(plan.tags)) {
+		rev, err := t.revision(plan.tags[tag])
+		if err != nil {
+			return route, nil, err
+		}
+		if !route.Reaches(rev.ID) && !t.before.Reaches(rev.ID) {
+			needed = append(needed, rev)
+		}
+		route = route.WithTag(tag, rev)
+	}
+	for _, tag := range plan.untag {
+		if _, has := route.Tags[tag]; !has {
+			return route, nil, withHint(fmt.Errorf("%s has no tag %s", t.function, tag), "\"fnctl traffic %s\" shows those that it has", t.function)
+		}
+		route = route.WithoutTag(tag)
+	}
+	if plan.stick {
+		route.Sticky = plan.sticky
+	}
+	return route, needed, nil
+}
+
+// apply makes revisions ready to serve, then lets a route take effect.
+func (t *trafficChange) apply(ctx context.Context, needed []platform.Revision, route platform.Route, done string) (err error) {
+	defer func() {
+		if err != nil {
+			err = errors.Join(err, t.undo(ctx))
+		}
+	}()
+	for _, rev := range needed {
+		err := t.progress.run("starting "+rev.ID.String(), func() (string, error) { return t.start(ctx, rev, route.PercentOf(rev.ID)) })
+		if err != nil {
+			return err
+		}
+	}
+	if err := t.arm(ctx, route); err != nil {
+		return err
+	}
+	return t.progress.run("switching the route", func() (string, error) { return done, t.switchRoute(route) })
+}
+
+// splits reads the revisions that are to get traffic.
 func (t *trafficChange) splits(wanted percents) ([]platform.Split, error) {
 	var splits []platform.Split
 	for id, percent := range wanted {
-		rev, err := t.store.Revision(id)
-		switch {
-		case errors.Is(err, fs.ErrNotExist):
-			return nil, noRevision(id)
-		case err != nil:
-			return nil, fmt.Errorf("revision %s: %w", id, err)
-		case percent == 0:
+		if percent == 0 {
+			if _, err := t.read(id); err != nil {
+				return nil, err
+			}
 			continue
 		}
-		for _, path := range append(units.RevisionFiles(t.paths, id), t.paths.Snapshot(id)) {
-			if !exists(path) {
-				return nil, withHint(fmt.Errorf("revision %s is not whole: there is no %s", id, path), "deploy %s again", id.Function)
-			}
+		rev, err := t.revision(id)
+		if err != nil {
+			return nil, err
 		}
 		splits = append(splits, platform.Split{Revision: rev, Percent: percent})
 	}
@@ -118,25 +175,74 @@ func (t *trafficChange) splits(wanted percents) ([]platform.Split, error) {
 	return splits, nil
 }
 
+// revision reads a revision that is to be reached, and makes sure that what it needs is there.
+func (t *trafficChange) revision(id platform.RevisionID) (platform.Revision, error) {
+	rev, err := t.read(id)
+	if err != nil {
+		return rev, err
+	}
+	for _, path := range append(units.RevisionFiles(t.paths, id), t.paths.Snapshot(id)) {
+		if !exists(path) {
+			return rev, withHint(fmt.Errorf("revision %s is not whole: there is no %s", id, path), "deploy %s again", id.Function)
+		}
+	}
+	return rev, nil
+}
+
+func (t *trafficChange) read(id platform.RevisionID) (platform.Revision, error) {
+	rev, err := t.store.Revision(id)
+	switch {
+	case errors.Is(err, fs.ErrNotExist):
+		return rev, noRevision(id)
+	case err != nil:
+		return rev, fmt.Errorf("revision %s: %w", id, err)
+	}
+	return rev, nil
+}
+
 func noRevision(id platform.RevisionID) error {
 	return withHint(fmt.Errorf("%s has no revision %05d", id.Function, id.Number), "\"fnctl revisions %s\" shows those that are kept", id.Function)
 }
 
-// start makes a revision ready to serve.
-func (t *trafficChange) start(ctx context.Context, rev platform.Revision) (string, error) {
+// start makes a revision ready to serve. Its percent says whether it needs all of its instances.
+func (t *trafficChange) start(ctx context.Context, rev platform.Revision, percent int) (string, error) {
 	started := time.Now()
-	if t.before.Serves(rev.ID) {
+	if t.before.Serves(rev.ID) && t.before.PercentOf(rev.ID) > 0 {
 		if err := t.proveServing(ctx, rev); err != nil {
 			return "", err
 		}
 		return fmt.Sprintf("%s answers", rev.ID), nil
 	}
-	ids, err := t.launch(ctx, rev)
+	launch := t.launch
+	if percent == 0 {
+		launch = t.launchOne
+	}
+	ids, err := launch(ctx, rev)
 	t.started = append(t.started, ids...)
 	if err != nil {
 		return "", err
 	}
 	return answered(rev.ID, started), nil
+}
+
+// arm lets those revisions of a route listen of which nothing was started: what only a tag leads to after a pause.
+func (t *trafficChange) arm(ctx context.Context, route platform.Route) error {
+	for _, share := range route.Traffic {
+		id := share.Revision
+		isOf := func(instance platform.InstanceID) bool { return instance.Revision == id }
+		if route.Paused || t.before.Serves(id) || slices.ContainsFunc(t.started, isOf) {
+			continue
+		}
+		unused, err := t.unusedInstances(ctx, id, 1)
+		if err != nil {
+			return err
+		}
+		t.started = append(t.started, unused...)
+		if err := t.units.Start(ctx, unused[0].Socket()); err != nil {
+			return withHint(err, "journalctl -u %s", unused[0].Socket())
+		}
+	}
+	return nil
 }
 
 // undo stops what was started, also when the command was interrupted.

@@ -16,10 +16,10 @@ import (
 // take the place of one like it. If anything is not as it should be, or cannot be read, a new revision makes it good.
 func (d *deployment) unchanged(ctx context.Context) (current platform.Revision, same bool) {
 	route, err := d.store.Route(d.request.name)
-	if err != nil || len(route.Traffic) != 1 {
+	if err != nil || route.PercentOf(route.Newest()) != 100 {
 		return current, false
 	}
-	if current, err = d.store.Revision(route.Traffic[0].Revision); err != nil || len(current.Command) == 0 {
+	if current, err = d.store.Revision(route.Newest()); err != nil || len(current.Command) == 0 {
 		return current, false
 	}
 	wanted := d.request.revisionOf(current.ID.Number)
@@ -27,8 +27,10 @@ func (d *deployment) unchanged(ctx context.Context) (current platform.Revision, 
 	if wanted.Runtime == platform.RuntimeASGI {
 		wanted.Command = d.request.app.command(current.Command[0]) // its own environment follows from its files
 	}
-	expected := platform.RouteTo(wanted)
-	expected.Paused = route.Paused
+	expected := platform.RouteTo(wanted).After(route)
+	if d.tag != "" {
+		expected = expected.WithTag(d.tag, wanted)
+	}
 	link, _ := units.BootLink(d.paths, current.ID)
 	if _, err := d.store.Failure(current.ID); err == nil || exists(link) == route.Paused {
 		return current, false // perhaps it can start when it is made anew

@@ -16,7 +16,7 @@ type attempt interface {
 	// receive waits until a deadline for the head of the next response, which may be an interim one. Its fields are valid
 	// until the next call.
 	receive(res *wire.Response, deadline time.Time) error
-	// Read reads the content of the response, which must go on before a deadline.
+	// read reads the content of the response, which must go on before a deadline.
 	read(p []byte, deadline time.Time) (int, error)
 	// direct is the connection from which so much of the content may be taken without read, with took told; nil if none.
 	direct(deadline time.Time) (syscall.RawConn, int64)
@@ -32,9 +32,8 @@ type attempt interface {
 	brokeOff(err error) bool
 	// unseen says whether the instance provably did not get the request: it may be sent to another one.
 	unseen(err error) bool
-	// finish ends the attempt. It reports whether the content of the request was read to its end; if not, nothing reads it
-	// any more.
-	finish(whole bool) (read bool)
+	// finish ends the attempt: nothing reads the content of the request after that. whole says that the response was.
+	finish(whole bool)
 }
 
 // pumpPatience is how long the rest of a request is waited for after its response has ended.
@@ -197,12 +196,12 @@ func (a *http1Attempt) unseen(err error) bool {
 	return c.reset && !a.exchange.content
 }
 
-func (a *http1Attempt) finish(whole bool) (read bool) {
+func (a *http1Attempt) finish(whole bool) {
 	c := a.conn
 	if c == nil {
-		return false
+		return
 	}
-	read = a.whole || a.joinPump(whole)
+	a.joinPump(whole)
 	a.exchange.detach()
 	a.exchange.lease.conn.Store(nil)
 	a.conn = nil
@@ -211,28 +210,26 @@ func (a *http1Attempt) finish(whole bool) (read bool) {
 	c.mu.Unlock()
 	if usable {
 		a.upstream.give(c)
-		return read
+		return
 	}
 	c.Close()
-	return read
 }
 
-// joinPump ends the pump and says whether it has sent all of the request. If the response was whole, it may be about to.
-func (a *http1Attempt) joinPump(whole bool) bool {
+// joinPump ends the pump, if there is one. If the response was whole, it may be about to have sent all of the request.
+func (a *http1Attempt) joinPump(whole bool) {
 	if a.pumped == nil {
-		return false
+		return
 	}
 	if whole {
 		patience := time.NewTimer(pumpPatience)
 		defer patience.Stop()
 		select {
 		case <-a.pumped:
-			return a.sent
+			return
 		case <-patience.C:
 		}
 	}
 	a.exchange.client.interruptRead()
 	a.conn.interrupt()
 	<-a.pumped
-	return a.sent
 }

@@ -48,4 +48,5 @@ type answer struct {
 	length  int64 // what the head says of the length of the content, which it may not have; -1: nothing
 	id      string
 	cold    time.Duration
+	cookie  string // that the gateway sets
 }

@@ -123,7 +123,7 @@ func (c *clientConn) receive() error {
 		scanned = next
 		if !late {
 			late = true
-			c.bound(time.Now().Add(c.gateway.cfg.ReadHeaderTimeout))
+			c.setReadDeadline(time.Now().Add(c.gateway.cfg.ReadHeaderTimeout))
 		}
 		if err := r.Fill(); err != nil {
 			if errors.Is(err, os.ErrDeadlineExceeded) {
@@ -138,7 +138,7 @@ func (c *clientConn) receive() error {
 }
 
 func isPreface(b []byte) bool {
-	return len(b) >= len("PRI * HTTP/2.0\r\n") && bytes.HasPrefix(b, []byte("PRI * HTTP/2.0\r\n"))
+	return bytes.HasPrefix(b, []byte("PRI * HTTP/2.0\r\n"))
 }
 
 func (c *clientConn) parse(n int) error {
@@ -162,7 +162,7 @@ func (c *clientConn) await() error {
 	if !c.used.Load() {
 		patience = c.gateway.cfg.ReadHeaderTimeout
 	}
-	c.bound(time.Now().Add(patience))
+	c.setReadDeadline(time.Now().Add(patience))
 	c.enter(waiting)
 	if c.patient == nil {
 		return c.reader.Fill()
@@ -262,15 +262,14 @@ func (c *clientConn) takeContent(dst []byte) (with []byte, whole bool) {
 	return dst, true
 }
 
-func (c *clientConn) bound(t time.Time) {
+// setReadDeadline implements client.
+func (c *clientConn) setReadDeadline(t time.Time) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if !c.interrupted {
 		_ = c.SetReadDeadline(t) // a closed connection fails at once
 	}
 }
-
-func (c *clientConn) setReadDeadline(t time.Time) { c.bound(t) }
 
 func (c *clientConn) interruptRead() {
 	c.mu.Lock()

@@ -35,6 +35,9 @@ func (c *clientConn) respond(a *answer) {
 	if a.cold > 0 {
 		dst = wire.AppendField(dst, headerColdStart, a.coldText())
 	}
+	if a.cookie != "" {
+		dst = wire.AppendField(dst, "Set-Cookie", a.cookie)
+	}
 	if !has(a.fields, "date") {
 		dst = wire.AppendField(dst, "Date", c.gateway.date.now())
 	}

@@ -60,7 +60,7 @@ type request struct {
 	code      int
 	firstByte time.Duration
 	sent      int64
-	leftover  bool // the content of the request was not read to its end
+	cookie    string // that the client is given to stick by
 }
 
 // interruptible is what other goroutines may touch. The exchange's mutex guards it.
@@ -88,7 +88,7 @@ func (x *exchange) begin(req *wire.Request) {
 
 // serve sends the request to an instance of the target and its response to the client.
 func (x *exchange) serve(t *target) {
-	x.share = t.pick()
+	x.share = t.pick(x)
 	x.function, x.pool = t.function, x.share.pool
 	x.end = x.began.Add(x.share.timeout)
 	x.pool.arrive(x.began)
@@ -118,9 +118,7 @@ func (x *exchange) run() error {
 			err = x.relay(a)
 		}
 		again := err != nil && x.failed(a, err)
-		if !a.finish(err == nil) && x.content {
-			x.leftover = true
-		}
+		a.finish(err == nil)
 		x.lease.release()
 		if !again {
 			return err
@@ -151,7 +149,7 @@ func (x *exchange) acquire() error {
 		}
 		now := time.Now()
 		x.pool.depart(now)
-		x.share = t.pick()
+		x.share = t.pick(x)
 		x.pool = x.share.pool
 		x.pool.arrive(now)
 	}

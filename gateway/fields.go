@@ -58,7 +58,7 @@ func has(fields []wire.Field, name string) bool {
 
 // isFraming says whether a field tells how a message is sent, which is for who sends it.
 func isFraming(name []byte) bool {
-	return len(name) == len("content-length") && bytes.EqualFold(name, []byte("content-length"))
+	return bytes.EqualFold(name, []byte("content-length"))
 }
 
 // isOurRequestField says whether a field of a request is for the gateway to set, and not for the outside. Apps that know

@@ -14,6 +14,7 @@ import (
 // fleet is all functions with their pools, and the table that leads to them.
 type fleet struct {
 	paths    platform.Paths
+	hostOf   func(function string) string
 	maxQueue int
 	held     budget
 	hangups  *hangups
@@ -35,6 +36,7 @@ type fleet struct {
 func newFleet(cfg Config, hangups *hangups, crew *crew, metrics *metrics) *fleet {
 	f := &fleet{
 		paths:     cfg.Paths,
+		hostOf:    cfg.Host,
 		maxQueue:  cfg.MaxQueue,
 		held:      budget{most: cfg.MaxBuffered},
 		hangups:   hangups,
@@ -52,17 +54,21 @@ func newFleet(cfg Config, hangups *hangups, crew *crew, metrics *metrics) *fleet
 
 // find returns where a host leads.
 func (f *fleet) find(host string) (*target, *refusal) {
-	t := f.table.Load().hosts[host]
-	if t == nil {
+	t, label := f.table.Load().find(host, f.hostOf)
+	switch {
+	case t == nil:
 		return nil, noFunction(host)
-	}
-	if t.paused {
+	case t.paused:
 		return nil, paused(t.function.name)
-	}
-	if len(t.shares) == 0 {
+	case len(t.shares) == 0:
 		return nil, badRoute(t.function.name)
+	case label == "":
+		return t, nil
 	}
-	return t, nil
+	if one := t.only(label); one != nil {
+		return one, nil
+	}
+	return nil, noTag(t.function.name, label)
 }
 
 // install replaces the table. A request that meets a retired pool looks up the table again, so the pools of the new table
@@ -88,21 +94,22 @@ func (f *fleet) install(routes map[string]platform.Route, owners map[string]stri
 }
 
 func (f *fleet) target(route platform.Route, reached map[*pool]bool) *target {
-	t := &target{function: f.function(route.Function), paused: route.Paused}
+	t := &target{function: f.function(route.Function), paused: route.Paused, sticky: route.Sticky, route: route}
 	if t.paused {
 		return t // its pools are retired: they finish what they have
 	}
 	for _, s := range route.Traffic {
-		if s.Percent == 0 {
-			continue
-		}
 		p := f.pool(s.Revision)
 		http2 := s.Protocol == platform.H2C
 		p.configure(limits{
 			concurrency: s.Concurrency, queue: cmp.Or(s.MaxQueue, f.maxQueue), liveness: s.LivenessTimeout(), grace: s.DrainGrace(), http2: http2,
 		})
 		reached[p] = true
-		t.shares = append(t.shares, share{
+		into := &t.shares
+		if s.Percent == 0 {
+			into = &t.aside
+		}
+		*into = append(*into, share{
 			pool: p, percent: s.Percent, timeout: s.Timeout(), responseStart: s.ResponseStartTimeout(), idle: s.IdleTimeout(),
 			maxBody: s.MaxBodyBytes, http2: http2,
 		})

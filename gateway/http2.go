@@ -258,6 +258,9 @@ func (s *clientStream) respond(a *answer) {
 	if a.cold > 0 {
 		h.Set(headerColdStart, a.coldText())
 	}
+	if a.cookie != "" {
+		h.Add("Set-Cookie", a.cookie)
+	}
 	if a.length >= 0 {
 		h.Set("Content-Length", strconv.FormatInt(a.length, 10))
 	}

@@ -205,18 +205,17 @@ func (a *http2Attempt) brokeOff(err error) bool { return a.res == nil }
 // instance says it has not taken.
 func (a *http2Attempt) unseen(err error) bool { return errors.Is(err, errDial) && !a.body.wasTouched() }
 
-func (a *http2Attempt) finish(whole bool) (read bool) {
+func (a *http2Attempt) finish(whole bool) {
 	if !whole {
 		a.cancel(context.Canceled)
 	}
-	read = a.body.takeBack(whole)
+	a.body.takeBack(whole)
 	<-a.arrived
 	if a.res != nil {
 		a.res.Body.Close()
 	}
 	a.cancel(nil)
 	a.exchange.detach()
-	return read
 }
 
 // attemptBody lends the content of a request to the transport, which may read it for longer than the attempt lasts.
@@ -227,7 +226,6 @@ type attemptBody struct {
 	mu      sync.Mutex // held while the content is read
 	touched bool
 	over    bool
-	whole   bool
 }
 
 func (b *attemptBody) Read(p []byte) (int, error) {
@@ -240,7 +238,6 @@ func (b *attemptBody) Read(p []byte) (int, error) {
 	n, err := b.exchange.readContent(p)
 	switch {
 	case errors.Is(err, io.EOF):
-		b.whole = true
 		for _, f := range withoutOurs(b.exchange.client.trailer()) {
 			addField(b.into.Trailer, string(f.Name), string(f.Value))
 		}
@@ -262,17 +259,16 @@ func (b *attemptBody) wasTouched() bool {
 	return b.touched
 }
 
-// takeBack says whether all of the content was read. Nothing reads it any more after that.
-func (b *attemptBody) takeBack(whole bool) bool {
+// takeBack ends the loan: nothing reads the content any more after that.
+func (b *attemptBody) takeBack(whole bool) {
 	if b == nil {
-		return true
+		return
 	}
 	patience := time.AfterFunc(pumpPatienceIf(whole), b.exchange.client.interruptRead)
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	patience.Stop()
 	b.over = true
-	return b.whole
 }
 
 func pumpPatienceIf(whole bool) time.Duration {

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
+	"strings"
 
 	"github.com/fnctl/fnctl/gateway/wire"
 )
@@ -50,6 +51,13 @@ func badPath() *refusal {
 
 func noFunction(host string) *refusal {
 	return &refusal{http.StatusNotFound, fmt.Sprintf("no function is reached at %s: see fnctl list", host)}
+}
+
+func noTag(function, label string) *refusal {
+	if strings.Trim(label, "0123456789") == "" {
+		return &refusal{http.StatusNotFound, fmt.Sprintf("revision %s of %s has neither traffic nor a tag: fnctl traffic %s --tag TAG=%s", label, function, function, label)}
+	}
+	return &refusal{http.StatusNotFound, fmt.Sprintf("%s has no tag %s: see fnctl traffic %s", function, label, function)}
 }
 
 func badRoute(function string) *refusal {

@@ -46,7 +46,7 @@ func (x *exchange) relay(a attempt) error {
 
 func (x *exchange) respond(head answer) {
 	x.head = head
-	x.head.id, x.head.cold = x.id, x.cold
+	x.head.id, x.head.cold, x.head.cookie = x.id, x.cold, x.cookie
 	x.mu.Lock()
 	x.responded = true
 	x.mu.Unlock()

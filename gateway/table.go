@@ -3,8 +3,8 @@ package gateway
 import (
 	"cmp"
 	"maps"
-	"math/rand/v2"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/fnctl/fnctl/platform"
@@ -18,6 +18,9 @@ type target struct {
 	function *function
 	paused   bool
 	shares   []share
+	aside    []share // no traffic but by a host of their own
+	sticky   *platform.Sticky
+	route    platform.Route
 }
 
 // share is the part of a function's requests that a revision gets.
@@ -31,12 +34,45 @@ type share struct {
 	http2         bool // the instances speak HTTP/2
 }
 
-// pick chooses a revision by its percentage.
-func (t *target) pick() share {
+// find returns what a host leads to, and the label of the revision that is asked for if the host has one in front.
+func (t *table) find(host string, hostOf func(function string) string) (found *target, label string) {
+	if found = t.hosts[host]; found != nil {
+		return found, ""
+	}
+	label, below, _ := strings.Cut(host, ".")
+	if found = t.hosts[below]; found == nil || hostOf(found.function.name) != below {
+		return nil, ""
+	}
+	return found, label
+}
+
+// only is the part of a target that a label in front of its host leads to, nil if there is none.
+func (t *target) only(label string) *target {
+	id, is := t.route.Tagged(label)
+	if !is {
+		return nil
+	}
+	for _, shares := range [][]share{t.shares, t.aside} {
+		for i := range shares {
+			if shares[i].pool.revision == id {
+				return &target{function: t.function, shares: shares[i : i+1]}
+			}
+		}
+	}
+	return nil
+}
+
+// pick chooses the revision that a request goes to, by percent.
+func (t *target) pick(x *exchange) share {
 	if len(t.shares) == 1 {
 		return t.shares[0]
 	}
-	drawn := rand.IntN(100)
+	return t.at(t.draw(x))
+}
+
+// at is the share that a number below 100 falls on. The shares lie in the order of the revisions, so that when a newer one
+// of two gets more, all that it had stays with it.
+func (t *target) at(drawn int) share {
 	for _, s := range t.shares {
 		if drawn -= s.percent; drawn < 0 {
 			return s

@@ -128,12 +128,12 @@ func (u *upstream) reap() {
 	u.mu.Lock()
 	defer u.mu.Unlock()
 	old := time.Now().Add(-upstreamIdleTimeout)
-	kept := 0
-	for kept < len(u.idle) && !u.idle[kept].idleSince.After(old) {
-		u.idle[kept].Close()
-		kept++
+	closed := 0
+	for closed < len(u.idle) && !u.idle[closed].idleSince.After(old) {
+		u.idle[closed].Close()
+		closed++
 	}
-	u.idle = slices.Delete(u.idle, 0, kept)
+	u.idle = slices.Delete(u.idle, 0, closed)
 	if len(u.idle) > 0 {
 		u.reaper.Reset(max(time.Until(u.idle[0].idleSince.Add(upstreamIdleTimeout)), time.Millisecond))
 	}

@@ -59,6 +59,9 @@ func (p Paths) Snapshot(id RevisionID) string { return filepath.Join(p.Revision(
 // Served is the file that says that a revision has, or had, traffic.
 func (p Paths) Served(id RevisionID) string { return filepath.Join(p.Revision(id), "served") }
 
+// Proved is the file that says that a revision answered when it was deployed, and has no traffic because nobody wanted it to.
+func (p Paths) Proved(id RevisionID) string { return filepath.Join(p.Revision(id), "proved") }
+
 // Venv is the directory of a revision's virtual environment.
 func (p Paths) Venv(id RevisionID) string { return filepath.Join(p.Revision(id), "venv") }
 

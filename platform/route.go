@@ -2,6 +2,7 @@ package platform
 
 import (
 	"cmp"
+	"errors"
 	"fmt"
 	"slices"
 	"time"
@@ -11,8 +12,13 @@ import (
 type Route struct {
 	Function string `json:"function"`
 	// Hosts are the function's own host names, besides the one that the platform gives to each function.
-	Hosts   []string       `json:"hosts,omitempty"`
+	Hosts []string `json:"hosts,omitempty"`
+	// Traffic has the revisions with traffic, and those with a tag, by number.
 	Traffic []TrafficShare `json:"traffic"`
+	// Tags lead to one revision each, by a host of their own.
+	Tags map[string]RevisionID `json:"tags,omitempty"`
+	// Sticky tells requests that belong together while traffic is split; nil: each request is on its own.
+	Sticky *Sticky `json:"sticky,omitempty"`
 	// Private functions are reached by their socket or `fnctl invoke` only.
 	Private bool `json:"private,omitempty"`
 	// Paused functions answer no request and have no instance.
@@ -93,6 +99,9 @@ func (r Route) Check() error {
 			return fmt.Errorf("route of %s: %w", r.Function, err)
 		}
 	}
+	if err := errors.Join(r.checkTags(), r.Sticky.check()); err != nil {
+		return fmt.Errorf("route of %s: %w", r.Function, err)
+	}
 	return nil
 }
 
@@ -160,6 +169,17 @@ func shareOf(rev Revision, percent int) TrafficShare {
 	}
 }
 
+// Newest is the newest revision with traffic, which speaks for the function. The zero value means that none has any.
+func (r Route) Newest() RevisionID {
+	var newest RevisionID
+	for _, share := range r.Traffic {
+		if share.Percent > 0 && share.Revision.Number > newest.Number {
+			newest = share.Revision
+		}
+	}
+	return newest
+}
+
 // PercentOf is the part of the function's requests that a revision gets.
 func (r Route) PercentOf(id RevisionID) int {
 	for _, share := range r.Traffic {
@@ -170,7 +190,7 @@ func (r Route) PercentOf(id RevisionID) int {
 	return 0
 }
 
-// Reaches tells whether the route has a revision.
+// Reaches tells whether the route has a revision, be it for its tag only.
 func (r Route) Reaches(id RevisionID) bool {
 	return slices.ContainsFunc(r.Traffic, func(share TrafficShare) bool { return share.Revision == id })
 }

@@ -92,7 +92,7 @@ func (s Store) PutRoute(route Route) error {
 // killed has left.
 func (s Store) markServed(route Route) error {
 	for _, share := range route.Traffic {
-		if s.Served(share.Revision) || !exists(s.Paths.Revision(share.Revision)) {
+		if share.Percent == 0 || s.Served(share.Revision) || !exists(s.Paths.Revision(share.Revision)) {
 			continue
 		}
 		if err := WriteFile(s.Paths.Served(share.Revision), nil, 0o644); err != nil {
@@ -104,6 +104,12 @@ func (s Store) markServed(route Route) error {
 
 // Served tells whether a revision has, or had, traffic.
 func (s Store) Served(id RevisionID) bool { return exists(s.Paths.Served(id)) }
+
+// MarkProved takes down that a revision was deployed to get no traffic yet.
+func (s Store) MarkProved(id RevisionID) error { return WriteFile(s.Paths.Proved(id), nil, 0o644) }
+
+// Deployed tells whether a deploy came to its end with a revision. Others were left by one that was killed.
+func (s Store) Deployed(id RevisionID) bool { return s.Served(id) || exists(s.Paths.Proved(id)) }
 
 // RemoveRoute ends a function: no new request reaches it. It is no error if there is no route.
 func (s Store) RemoveRoute(name string) error {
