@@ -175,7 +175,7 @@ func (c collector) findUnfinished(function string, left remains) ([]garbage, err
 func (c collector) garbage(function, what, path string, remove func(context.Context) error) garbage {
 	one := garbage{Function: function, What: what, remove: remove}
 	if path != "" {
-		_, one.Bytes, _ = platform.DiskUse(path)
+		_, one.Bytes, _ = platform.DiskUse(context.Background(), path)
 	}
 	return one
 }

@@ -23,7 +23,7 @@ func deployCommand() *cli.Command {
 		Description: "APP is module:attr, an ASGI application that uvicorn runs, or the path of an executable in the app's\n" +
 			"directory that takes its listening socket as file descriptor 3 (LISTEN_FDS). It may also stand in jcloud.yml,\n" +
 			"as app: or command:. Until the new revision is healthy, and takes the traffic, the old one serves. One that isn't is kept\n" +
-			"for inspection and gets no traffic.",
+			"for inspection and gets no traffic. What .gitignore and .fnctlignore files name is not deployed; -v says what that is.",
 		Flags: append([]cli.Flag{
 			&cli.StringFlag{Name: "name", Usage: "`NAME` of the function (default: name in jcloud.yml, else that of the app's directory)"},
 			&cli.StringFlag{Name: "app-dir", Value: ".", Usage: "`DIR` of the app: all of it is deployed"},

@@ -153,7 +153,7 @@ func (d *deployment) copyApp(ctx context.Context) (string, error) {
 	if err := os.Mkdir(temporary, 0o755); err != nil {
 		return "", fmt.Errorf("make the revision's directory: %w", err)
 	}
-	files, bytes, err := d.snapshot(ctx, filepath.Join(temporary, "app"))
+	copied, err := d.snapshot(ctx, filepath.Join(temporary, "app"))
 	if err != nil {
 		return "", err
 	}
@@ -176,15 +176,21 @@ func (d *deployment) copyApp(ctx context.Context) (string, error) {
 	if err := platform.SyncDir(filepath.Dir(final)); err != nil {
 		return "", err
 	}
-	return fmt.Sprintf("copied the app: %s, %s", plural(files, "file"), byteSize(bytes)), nil
+	return copiedText(copied), nil
 }
 
 // snapshot takes the app from its directory, or shares the files of an earlier revision.
-func (d *deployment) snapshot(ctx context.Context, to string) (files int, bytes int64, err error) {
+func (d *deployment) snapshot(ctx context.Context, to string) (platform.Snapshotted, error) {
 	if d.request.from.Number > 0 {
 		return platform.ShareSnapshot(ctx, d.paths.Snapshot(d.request.from), to)
 	}
-	return platform.Snapshot(ctx, d.request.dir, to)
+	copied, err := platform.Snapshot(ctx, d.request.dir, to, platform.SnapshotOptions{
+		Before: d.lastSnapshot(), Report: d.progress.copying(),
+	})
+	if err != nil {
+		return copied, explainSnapshot(err)
+	}
+	return copied, d.checkLeftOut(copied.LeftOut)
 }
 
 func (d *deployment) temporary() string {

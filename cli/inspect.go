@@ -31,6 +31,8 @@ type functionStatus struct {
 	Tags        []tagStatus      `json:"tags,omitempty"`
 	Revisions   []revisionStatus `json:"revisions"`
 	Scale       scaleStatus      `json:"scale"`
+	// Disk is what it takes on the disk, if that can be seen; only "fnctl status" looks.
+	Disk *diskStatus `json:"disk,omitempty"`
 	// Unchanged tells that a deploy had nothing to change.
 	Unchanged bool `json:"unchanged,omitempty"`
 }

@@ -2,6 +2,7 @@ package cli
 
 import (
 	"cmp"
+	"context"
 	"fmt"
 	"slices"
 	"strings"
@@ -21,29 +22,9 @@ func revisionsCommand() *cli.Command {
 		Description:  "The size is that of all files of the revision, which only root can see.",
 		Flags:        []cli.Flag{outputFlag()},
 		BashComplete: completeFunctions,
-		Action: func(c *cli.Context) error {
-			name, err := oneArg(c, "NAME")
-			if err != nil {
-				return err
-			}
-			if err := checkDeployed(name); err != nil {
-				return err
-			}
-			in, err := inspect(c.Context, name)
-			if err != nil {
-				return err
-			}
-			list, err := in.keptRevisions(name)
-			if err != nil {
-				return err
-			}
-			in.warn(c.App.ErrWriter)
-			if wantsJSON(c) {
-				return printJSON(c.App.Writer, list)
-			}
-			printRevisionTable(c, list)
-			return nil
-		},
+		Action: showFunction(func(_ context.Context, in *inspector, name string) ([]keptRevision, error) {
+			return in.keptRevisions(name)
+		}, printRevisionTable),
 	}
 }
 
@@ -93,7 +74,7 @@ func (in *inspector) keptRevisions(function string) ([]keptRevision, error) {
 }
 
 func (in *inspector) bytesOf(id platform.RevisionID) *int64 {
-	bytes, _, err := platform.DiskUse(in.paths.Revision(id))
+	bytes, _, err := platform.DiskUse(context.Background(), in.paths.Revision(id))
 	if err != nil {
 		return nil
 	}

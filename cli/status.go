@@ -16,33 +16,45 @@ import (
 func statusCommand() *cli.Command {
 	return &cli.Command{
 		Name:         "status",
-		Usage:        "show a function: its endpoint, revisions, instances and scale",
+		Usage:        "show a function: its endpoint, revisions, instances, scale, and use of the disk",
 		UsageText:    "status NAME [-o json]",
+		Description:  "What it takes on the disk only root can see.",
 		Flags:        []cli.Flag{outputFlag()},
 		BashComplete: completeFunctions,
-		Action: func(c *cli.Context) error {
-			name, err := oneArg(c, "NAME")
-			if err != nil {
-				return err
-			}
-			if err := checkDeployed(name); err != nil {
-				return err
-			}
-			in, err := inspect(c.Context, name)
-			if err != nil {
-				return err
-			}
+		Action: showFunction(func(ctx context.Context, in *inspector, name string) (functionStatus, error) {
 			status, err := in.function(name)
-			if err != nil {
-				return err
+			if err == nil {
+				status.Disk = in.diskOf(ctx, name)
 			}
-			in.warn(c.App.ErrWriter)
-			if wantsJSON(c) {
-				return printJSON(c.App.Writer, status)
-			}
-			printStatus(c.App.Writer, status)
-			return nil
-		},
+			return status, err
+		}, func(c *cli.Context, status functionStatus) { printStatus(c.App.Writer, status) }),
+	}
+}
+
+// showFunction is the action of a command that describes one function.
+func showFunction[T any](describe func(context.Context, *inspector, string) (T, error), print func(*cli.Context, T)) cli.ActionFunc {
+	return func(c *cli.Context) error {
+		name, err := oneArg(c, "NAME")
+		if err != nil {
+			return err
+		}
+		if err := checkDeployed(name); err != nil {
+			return err
+		}
+		in, err := inspect(c.Context, name)
+		if err != nil {
+			return err
+		}
+		described, err := describe(c.Context, in, name)
+		if err != nil {
+			return err
+		}
+		in.warn(c.App.ErrWriter)
+		if wantsJSON(c) {
+			return printJSON(c.App.Writer, described)
+		}
+		print(c, described)
+		return nil
 	}
 }
 
@@ -66,6 +78,7 @@ func printStatus(w io.Writer, s functionStatus) {
 		}
 	}
 	printScale(w, s)
+	fmt.Fprintf(w, "disk: %s\n", s.Disk)
 }
 
 // printScale prints how the function is scaled, or each of its revisions where its traffic is split.

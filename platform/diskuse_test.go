@@ -1,6 +1,8 @@
 package platform_test
 
 import (
+	"context"
+	"errors"
 	"os"
 	"path/filepath"
 	"testing"
@@ -16,7 +18,7 @@ func TestDiskUse(t *testing.T) {
 	}
 	use := func() (total, alone int64) {
 		t.Helper()
-		total, alone, err := platform.DiskUse(inside)
+		total, alone, err := platform.DiskUse(t.Context(), inside)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -44,7 +46,15 @@ func TestDiskUse(t *testing.T) {
 	if shared, alone := use(); shared != one || alone != empty {
 		t.Errorf("got %d, alone %d, with a name outside, want %d and %d", shared, alone, one, empty)
 	}
-	if total, alone, err := platform.DiskUse(filepath.Join(dir, "nothing")); err != nil || total != 0 || alone != 0 {
+	if total, alone, err := platform.DiskUse(t.Context(), filepath.Join(dir, "nothing")); err != nil || total != 0 || alone != 0 {
 		t.Errorf("got %d, %d, %v of what is not there", total, alone, err)
+	}
+	if shared, alone, err := platform.DiskUse(t.Context(), inside, outside); err != nil || shared != one || alone != one {
+		t.Errorf("got %d, alone %d, %v of both, want %d", shared, alone, err, one)
+	}
+	ctx, cancel := context.WithCancel(t.Context())
+	cancel()
+	if _, _, err := platform.DiskUse(ctx, inside); !errors.Is(err, context.Canceled) {
+		t.Errorf("got %v after the end of the context", err)
 	}
 }

@@ -8,106 +8,77 @@ import (
 	"io"
 	"io/fs"
 	"os"
-	"path/filepath"
 )
-
-// snapshotFile is what tells two files of one name apart before their contents are read.
-type snapshotFile struct {
-	mode fs.FileMode
-	size int64
-	link string
-}
 
 // SameSnapshot tells whether a snapshot of an app's directory would have the paths, modes and contents of one that there
 // is. Times don't count. Contents are read only if everything else is the same, and nothing is trusted but them: a build
 // may give each file one time.
 func SameSnapshot(ctx context.Context, dir, snapshot string) (bool, error) {
-	root, err := filepath.EvalSymlinks(dir)
+	now, err := readTree(ctx, dir, withoutIgnored)
 	if err != nil {
 		return false, fmt.Errorf("compare the app: %w", err)
 	}
-	now, err := snapshotFiles(ctx, root)
+	defer now.close()
+	// What it has and an ignore file names, it has from a deploy that copied it.
+	before, err := readTree(ctx, snapshot, withoutCaches)
 	if err != nil {
 		return false, fmt.Errorf("compare the app: %w", err)
 	}
-	before, err := snapshotFiles(ctx, snapshot)
-	if err != nil || len(now) != len(before) {
-		return false, err
+	defer before.close()
+	if len(now.nodes) != len(before.nodes) {
+		return false, nil
 	}
-	for name, file := range now {
-		if other, there := before[name]; !there || other != file {
+	for i, n := range now.nodes {
+		if !n.looksLike(before.nodes[i]) {
 			return false, nil
 		}
 	}
-	for name, file := range now {
-		if !file.mode.IsRegular() {
-			continue
-		}
-		same, err := sameContent(ctx, filepath.Join(root, name), filepath.Join(snapshot, name))
-		if err != nil || !same {
+	for i, n := range now.nodes {
+		if same, err := sameNodes(ctx, now, n, before, before.nodes[i]); err != nil || !same {
 			return false, err
 		}
 	}
 	return true, nil
 }
 
-// snapshotFiles lists what a snapshot of a directory has, with the modes that it would have there.
-func snapshotFiles(ctx context.Context, root string) (map[string]snapshotFile, error) {
-	files := map[string]snapshotFile{}
-	err := filepath.WalkDir(root, func(path string, entry fs.DirEntry, err error) error {
-		if err != nil {
-			return err
-		}
-		if path == root {
-			return nil // only PID 1 may enter a snapshot
-		}
-		if err := context.Cause(ctx); err != nil {
-			return err
-		}
-		if isSkipped(path, entry) {
-			return skip(entry)
-		}
-		info, err := entry.Info()
-		if err != nil {
-			return err
-		}
-		name, err := filepath.Rel(root, path)
-		if err != nil {
-			return err
-		}
-		files[name], err = describeFile(path, info)
-		return err
-	})
-	return files, err
-}
-
-func describeFile(path string, info fs.FileInfo) (file snapshotFile, err error) {
+// looksLike tells whether a copy of a node would be the same as another, but for its content.
+func (n snapshotNode) looksLike(other snapshotNode) bool {
+	mode := n.info.Mode()
 	switch {
-	case info.IsDir():
-		file.mode = fs.ModeDir | copiedMode(info)
-	case info.Mode()&fs.ModeSymlink != 0:
-		file.mode = fs.ModeSymlink
-		file.link, err = os.Readlink(path)
-	default:
-		file.mode, file.size = info.Mode().Type()|copiedMode(info), info.Size()
+	case n.name != other.name:
+		return false
+	case n.name == ".":
+		return true // only PID 1 may enter a snapshot
+	case mode&fs.ModeSymlink != 0:
+		return other.info.Mode()&fs.ModeSymlink != 0 && n.link == other.link
 	}
-	return file, err
+	return copiedMode(n.info) == copiedMode(other.info) && (mode.IsDir() || n.info.Size() == other.info.Size())
 }
 
-const comparedAtOnce = 128 << 10
-
-func sameContent(ctx context.Context, one, other string) (bool, error) {
-	a, err := os.Open(one)
+func sameNodes(ctx context.Context, now *snapshotTree, n snapshotNode, before *snapshotTree, other snapshotNode) (bool, error) {
+	if !n.info.Mode().IsRegular() {
+		return true, nil
+	}
+	a, err := now.open(n)
 	if err != nil {
 		return false, err
 	}
 	defer a.Close()
-	b, err := os.Open(other)
+	b, err := before.open(other)
 	if err != nil {
 		return false, err
 	}
 	defer b.Close()
-	left, right := make([]byte, comparedAtOnce), make([]byte, comparedAtOnce)
+	return sameContent(ctx, a, b, n.info.Size())
+}
+
+// comparedAtOnce is in bytes.
+const comparedAtOnce = 128 << 10
+
+// sameContent compares two files, of which at least one has that size.
+func sameContent(ctx context.Context, a, b *os.File, size int64) (bool, error) {
+	atOnce := min(size+1, comparedAtOnce)
+	left, right := make([]byte, atOnce), make([]byte, atOnce)
 	for {
 		n, errA := io.ReadFull(a, left)
 		m, errB := io.ReadFull(b, right)

@@ -32,7 +32,7 @@ func writeApp(t *testing.T) string {
 func takeSnapshot(t *testing.T, dir string) string {
 	t.Helper()
 	to := filepath.Join(t.TempDir(), "snapshot")
-	if _, _, err := platform.Snapshot(t.Context(), dir, to); err != nil {
+	if _, err := platform.Snapshot(t.Context(), dir, to, platform.SnapshotOptions{}); err != nil {
 		t.Fatal(err)
 	}
 	if err := os.Chmod(to, 0o700); err != nil {
@@ -51,6 +51,8 @@ func TestSameSnapshot(t *testing.T) {
 		{"nothing", func(string) error { return nil }, true},
 		{"time", func(dir string) error { return os.Chtimes(dir+"/main.py", past, past) }, true},
 		{"what stays behind", func(dir string) error { return os.WriteFile(dir+"/__pycache__/other.pyc", nil, 0o644) }, true},
+		{"what is ignored", func(dir string) error { return os.WriteFile(dir+"/debug.log", nil, 0o644) }, true},
+		{"what was ignored", func(dir string) error { return os.Remove(dir + "/.gitignore") }, false},
 		{"content of one size", func(dir string) error { return os.WriteFile(dir+"/main.py", []byte("main.pi"), 0o644) }, false},
 		{"content of another size", func(dir string) error { return os.WriteFile(dir+"/main.py", nil, 0o644) }, false},
 		{"mode", func(dir string) error { return os.Chmod(dir+"/lib/part.py", 0o755) }, false},
@@ -70,6 +72,9 @@ func TestSameSnapshot(t *testing.T) {
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			dir := writeApp(t)
+			if err := os.WriteFile(dir+"/.gitignore", []byte("*.log\n"), 0o644); err != nil {
+				t.Fatal(err)
+			}
 			snapshot := takeSnapshot(t, dir)
 			if err := c.change(dir); err != nil {
 				t.Fatal(err)
@@ -81,40 +86,5 @@ func TestSameSnapshot(t *testing.T) {
 	}
 	if _, err := platform.SameSnapshot(t.Context(), writeApp(t), "/nonexistent"); err == nil {
 		t.Error("a snapshot that is gone is no error")
-	}
-}
-
-func TestShareSnapshot(t *testing.T) {
-	from := takeSnapshot(t, writeApp(t))
-	to := filepath.Join(t.TempDir(), "shared")
-	files, bytes, err := platform.ShareSnapshot(t.Context(), from, to)
-	if err != nil || files != 2 || bytes != int64(len("main.py")+len("lib/part.py")) {
-		t.Fatalf("got %d files, %d bytes, %v", files, bytes, err)
-	}
-	if same, err := platform.SameSnapshot(t.Context(), from, to); err != nil || !same {
-		t.Errorf("got %v, %v", same, err)
-	}
-	one, err := os.Stat(from + "/lib/part.py")
-	if err != nil {
-		t.Fatal(err)
-	}
-	if other, err := os.Stat(to + "/lib/part.py"); err != nil || !os.SameFile(one, other) {
-		t.Errorf("it was not shared: %v", err)
-	}
-}
-
-// A snapshot on another file system is copied.
-func TestShareSnapshotAcrossFileSystems(t *testing.T) {
-	from := takeSnapshot(t, writeApp(t))
-	dir, err := os.MkdirTemp("/dev/shm", "snapshot")
-	if err != nil {
-		t.Skip("there is no other file system")
-	}
-	t.Cleanup(func() { os.RemoveAll(dir) })
-	if _, _, err := platform.ShareSnapshot(t.Context(), from, dir+"/copied"); err != nil {
-		t.Fatal(err)
-	}
-	if same, err := platform.SameSnapshot(t.Context(), from, dir+"/copied"); err != nil || !same {
-		t.Errorf("got %v, %v", same, err)
 	}
 }

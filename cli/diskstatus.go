@@ -1,0 +1,77 @@
+package cli
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"time"
+
+	"github.com/fnctl/fnctl/platform"
+)
+
+// diskTimeout bounds the look at a function's files: a workspace may have millions.
+const diskTimeout = 2 * time.Second
+
+// diskStatus is what a function takes on the disk, in bytes. What revisions share counts once.
+type diskStatus struct {
+	Revisions int64 `json:"revisions"`
+	// Alone is what of the revisions becomes free with the function: nothing else has it, too.
+	Alone int64 `json:"revisions_alone"`
+	// Instances is the size of the instances' copies of the app.
+	Instances int64 `json:"instances"`
+	Workspace int64 `json:"workspace"`
+	// Partial tells that there was no time to look at all: it is more than that.
+	Partial bool `json:"partial,omitempty"`
+}
+
+// diskOf measures a function; nil means that only root can.
+func (in *inspector) diskOf(ctx context.Context, name string) *diskStatus {
+	ctx, cancel := context.WithTimeout(ctx, diskTimeout)
+	defer cancel()
+	status := &diskStatus{}
+	err := status.measure(ctx, in.paths, name)
+	switch {
+	case errors.Is(err, fs.ErrPermission):
+		return nil
+	case errors.Is(err, context.DeadlineExceeded):
+		status.Partial = true
+	case err != nil:
+		in.problems = append(in.problems, fmt.Errorf("use of the disk: %w", err))
+	}
+	return status
+}
+
+func (s *diskStatus) measure(ctx context.Context, paths platform.Paths, name string) (err error) {
+	if s.Revisions, s.Alone, err = platform.DiskUse(ctx, paths.Revisions(name)); err != nil {
+		return err
+	}
+	ids, err := paths.ListWorks()
+	if err != nil {
+		return err
+	}
+	var works []string
+	for _, id := range ids {
+		if id.Revision.Function == name {
+			works = append(works, paths.Work(id))
+		}
+	}
+	if s.Instances, _, err = platform.DiskUse(ctx, works...); err != nil {
+		return err
+	}
+	s.Workspace, _, err = platform.DiskUse(ctx, paths.Workspace(name))
+	return err
+}
+
+// String is for people.
+func (s *diskStatus) String() string {
+	if s == nil {
+		return "only root can see it"
+	}
+	atLeast := ""
+	if s.Partial {
+		atLeast = "at least "
+	}
+	return fmt.Sprintf("%s%s in revisions (%s theirs alone), %s in copies of instances, %s in the workspace",
+		atLeast, byteSize(s.Revisions), byteSize(s.Alone), byteSize(s.Instances), byteSize(s.Workspace))
+}

@@ -1,0 +1,100 @@
+package cli
+
+import (
+	"errors"
+	"fmt"
+	"os"
+	"path"
+	"path/filepath"
+	"strings"
+
+	"github.com/fnctl/fnctl/platform"
+)
+
+// lastSnapshot is the snapshot of the newest revision that there is, or "".
+func (d *deployment) lastSnapshot() string {
+	revisions, err := d.store.Revisions(d.request.name)
+	if err != nil || len(revisions) == 0 {
+		return "" // then nothing is shared
+	}
+	return d.paths.Snapshot(revisions[len(revisions)-1])
+}
+
+func explainSnapshot(err error) error {
+	var changed *platform.ChangedError
+	switch {
+	case errors.As(err, &changed):
+		return withHint(err, "deploy again when nothing writes there; what the app doesn't need can be named in .fnctlignore")
+	case errors.Is(err, platform.ErrSnapshot):
+		return withHint(err, "what the app doesn't need can be named in .fnctlignore")
+	}
+	return err
+}
+
+// copiedText says what was copied, and what was not.
+func copiedText(copied platform.Snapshotted) string {
+	text := fmt.Sprintf("copied the app: %s, %s", plural(copied.Files, "file"), byteSize(copied.Bytes))
+	if copied.Shared > 0 {
+		text += fmt.Sprintf(", %d unchanged", copied.Shared)
+	}
+	ignored := 0
+	for _, left := range copied.LeftOut {
+		if left.Rule != "" {
+			ignored++
+		}
+	}
+	if ignored > 0 {
+		text += fmt.Sprintf("; %d ignored", ignored)
+	}
+	return text
+}
+
+// checkLeftOut refuses an app that is itself among what is left out, and says what is, if the user wants to know.
+func (d *deployment) checkLeftOut(leftOut []platform.LeftOut) error {
+	started := d.startedFiles()
+	for _, left := range leftOut {
+		for _, file := range started {
+			if file == left.Name || strings.HasPrefix(file, left.Name+"/") {
+				return explainLeftOut(file, left)
+			}
+		}
+		if d.verbose && left.Rule != "" {
+			d.progress.note("ignored %s (%s)", left.Name, left.Rule)
+		}
+	}
+	return nil
+}
+
+func explainLeftOut(file string, left platform.LeftOut) error {
+	if left.Rule == "" {
+		return withHint(fmt.Errorf("%s is not deployed: %s stays behind, as do version control, caches and virtual environments", file, left.Name),
+			"have it elsewhere in the app's directory")
+	}
+	return withHint(fmt.Errorf("%s is not deployed: it is ignored by %s", file, left.Rule),
+		"\"!/%s\" in .fnctlignore, beside the app, takes it back", left.Name)
+}
+
+// startedFiles are the files of the app's directory that its command names: a module, a program, a script.
+func (d *deployment) startedFiles() (files []string) {
+	if module, _, is := platform.ParseApp(d.request.app.text); is {
+		name := strings.ReplaceAll(module, ".", "/")
+		// As Python does, the package before the module.
+		for _, file := range []string{path.Join(name, "__init__.py"), name + ".py"} {
+			if isFile(filepath.Join(d.request.dir, file)) {
+				return []string{file}
+			}
+		}
+		return nil
+	}
+	for _, arg := range d.revision.Command {
+		if filepath.IsLocal(arg) && isFile(filepath.Join(d.request.dir, arg)) {
+			files = append(files, path.Clean(arg))
+		}
+	}
+	return files
+}
+
+func isFile(path string) bool {
+	info, err := os.Stat(path)
+	return err == nil && info.Mode().IsRegular()
+}
