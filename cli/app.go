@@ -6,6 +6,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -17,78 +18,172 @@ import (
 type app struct {
 	text    string // as the user wrote it
 	runtime platform.Runtime
-	// module is the Python module of an ASGI application.
-	module string
-	// program and args are an executable of the app and what it is given.
+	// found says what the runtime is, and what it was found out from.
+	found string
+	// program and args are what a command runs.
 	program string
 	args    []string
 	workers int
+	// requirements are the packages that a Python application needs.
+	requirements requirements
 }
 
-// python is the interpreter of functions without a virtual environment. The interpreter of the user who deploys may lie
-// where no function can read it.
-const python = "/usr/bin/python3"
+// isPython tells whether Python runs the app: then it gets the packages of its requirements.txt.
+func (a app) isPython() bool { return a.runtime.IsServer() || a.program == python }
+
+// appOf is the app of a revision that was deployed before, whose files are in its snapshot.
+func appOf(rev platform.Revision, snapshot string) (app, error) {
+	a := app{text: rev.App, runtime: rev.Runtime, workers: rev.Config.Workers}
+	if !a.runtime.IsServer() {
+		a.program, a.args = rev.Command[0], rev.Command[1:]
+		if isVenvPython(a.program) {
+			a.program = python
+		}
+	}
+	if !a.isPython() {
+		return a, nil
+	}
+	var err error
+	a.requirements, err = readRequirements(snapshot)
+	return a, err
+}
 
 // findApp finds out what the user wants to run: the argument, else app: or command: of the configuration.
 func findApp(arg, dir string, config platform.Config) (app, error) {
-	text := arg
+	text, args := arg, config.Command
 	if text == "" {
 		text = config.App
 	}
-	switch {
-	case text == "" && len(config.Command) > 0:
-		return findExecutable(config.Command[0], config.Command[1:], dir)
-	case text == "":
+	if text == "" && len(config.Command) > 0 {
+		text, args = config.Command[0], config.Command[1:]
+		return findProgram(text, args, dir, config)
+	}
+	if text == "" {
 		return app{}, withHint(usageError{errors.New("APP is missing")},
 			"name the app, as in \"fnctl deploy main:app\" or \"fnctl deploy ./server\", or write it into jcloud.yml as app:")
 	}
-	if module, _, ok := platform.ParseApp(text); ok {
-		return findASGI(text, module, dir, config.Workers)
+	if module, attr, ok := platform.ParseApp(text); ok {
+		return findModule(text, module, attr, dir, config)
 	}
 	if strings.Contains(text, ":") {
 		return app{}, withHint(usageError{fmt.Errorf("APP %q is not module:attr", text)}, "for example main:app, for the object app in main.py")
 	}
-	return findExecutable(text, config.Command, dir)
+	return findProgram(text, args, dir, config)
 }
 
-func findASGI(text, module, dir string, workers int) (app, error) {
-	path := filepath.Join(dir, filepath.Join(strings.Split(module, ".")...))
-	if !exists(path+".py") && !exists(filepath.Join(path, "__init__.py")) {
+// findModule finds an application in a Python module.
+func findModule(text, module, attr, dir string, config platform.Config) (app, error) {
+	if config.Runtime != "" && !config.Runtime.IsServer() {
+		return app{}, withHint(fmt.Errorf("runtime: %s is not for an app such as %s", config.Runtime, text),
+			"use uvicorn, hypercorn, granian or gunicorn, or leave runtime: out")
+	}
+	path := filepath.Join(strings.Split(module, ".")...)
+	file := path + ".py"
+	if !exists(filepath.Join(dir, file)) {
+		file = filepath.Join(path, "__init__.py")
+	}
+	if !exists(filepath.Join(dir, file)) {
 		return app{}, withHint(fmt.Errorf("module %q not found: %s has neither %s.py nor %s/__init__.py", module, dir,
 			strings.ReplaceAll(module, ".", "/"), strings.ReplaceAll(module, ".", "/")), "--app-dir names the directory of the app")
 	}
-	return app{text: text, runtime: platform.RuntimeASGI, module: module, workers: workers}, nil
+	required, err := readRequirements(dir)
+	if err != nil {
+		return app{}, err
+	}
+	a := app{text: text, runtime: config.Runtime, workers: config.Workers, requirements: required}
+	if a.runtime != "" {
+		a.found = fmt.Sprintf("%s runs %s: jcloud.yml says so", a.runtime, text)
+		return a, nil
+	}
+	source, err := readStart(dir, file)
+	if err != nil {
+		return app{}, fmt.Errorf("read the module: %w", err)
+	}
+	a.runtime, a.found = detectServer(pythonModule{name: module, attr: attr, file: file, source: source}, required)
+	return a, nil
 }
 
-func findExecutable(text string, args []string, dir string) (app, error) {
-	a := app{text: text, runtime: platform.RuntimeExec, program: text, args: args}
-	path := text
-	if !filepath.IsAbs(text) {
-		path = filepath.Join(dir, text)
-		inside, err := filepath.Rel(dir, path)
-		if err != nil || !filepath.IsLocal(inside) {
-			return app{}, fmt.Errorf("executable %q is not in the app's directory %s", text, dir)
+// systemPath is where a program that is given by its name is looked for: systemd knows these directories, too, and what else
+// the user who deploys has in PATH may lie where no function can read it.
+var systemPath = []string{"/usr/local/sbin", "/usr/local/bin", "/usr/sbin", "/usr/bin"}
+
+// findProgram finds an executable: one of the app's own, or else one of the machine.
+func findProgram(text string, args []string, dir string, config platform.Config) (app, error) {
+	if config.Runtime.IsServer() {
+		return app{}, withHint(fmt.Errorf("runtime: %s runs an app such as main:app, not the program %s", config.Runtime, text),
+			"use socket or port, or leave runtime: out")
+	}
+	program, own, err := locateProgram(text, dir)
+	if err != nil {
+		return app{}, err
+	}
+	if strings.ContainsAny(program, "\"'\\") {
+		return app{}, fmt.Errorf("systemd cannot execute %q: rename it without quotes and backslashes", program)
+	}
+	path := program
+	if own {
+		path = filepath.Join(dir, program)
+	}
+	if err := checkExecutable(text, path); err != nil {
+		return app{}, err
+	}
+	a := app{text: text, runtime: config.Runtime, program: program, args: args}
+	if a.isPython() {
+		if a.requirements, err = readRequirements(dir); err != nil {
+			return app{}, err
 		}
-		a.program = inside
-	} else if inside, err := filepath.Rel(dir, text); err == nil && filepath.IsLocal(inside) {
-		a.program = inside
 	}
-	if strings.ContainsAny(a.program, "\"'\\") {
-		return app{}, fmt.Errorf("systemd cannot execute %q: rename it without quotes and backslashes", a.program)
+	if a.runtime != "" {
+		a.found = fmt.Sprintf("%s: jcloud.yml says so", connections[a.runtime])
+		return a, nil
 	}
+	scripts := args
+	if own {
+		scripts = slices.Concat([]string{program}, args)
+	}
+	a.runtime, a.found = detectConnections(dir, scripts, args)
+	return a, nil
+}
+
+// locateProgram says where a program is: relative to the app's directory if it is the app's own, else absolute.
+func locateProgram(text, dir string) (program string, own bool, err error) {
+	if filepath.IsAbs(text) {
+		inside, err := filepath.Rel(dir, text)
+		if err == nil && filepath.IsLocal(inside) {
+			return inside, true, nil
+		}
+		return text, false, nil
+	}
+	inside := filepath.Clean(text)
+	if !filepath.IsLocal(inside) {
+		return "", false, fmt.Errorf("executable %q is not in the app's directory %s", text, dir)
+	}
+	if strings.Contains(text, "/") || exists(filepath.Join(dir, text)) {
+		return inside, true, nil
+	}
+	for _, bin := range systemPath {
+		if path := filepath.Join(bin, text); exists(path) {
+			return path, false, nil
+		}
+	}
+	return "", false, withHint(fmt.Errorf("APP %q not found: there is no file %s, and no %s in %s", text, filepath.Join(dir, text), text,
+		strings.Join(systemPath, ":")), "APP is module:attr, such as main:app, or an executable in the app's directory; a program of the machine must be installed")
+}
+
+func checkExecutable(text, path string) error {
 	info, err := os.Stat(path)
 	switch {
 	case errors.Is(err, fs.ErrNotExist):
-		return app{}, withHint(fmt.Errorf("APP %q not found: there is no file %s", text, path),
+		return withHint(fmt.Errorf("APP %q not found: there is no file %s", text, path),
 			"APP is module:attr, such as main:app, or an executable in the app's directory")
 	case err != nil:
-		return app{}, fmt.Errorf("find the executable: %w", err)
+		return fmt.Errorf("find the executable: %w", err)
 	case !info.Mode().IsRegular():
-		return app{}, fmt.Errorf("%s is not a file", path)
+		return fmt.Errorf("%s is not a file", path)
 	case info.Mode()&0o111 == 0:
-		return app{}, withHint(fmt.Errorf("%s is not executable", path), "chmod +x %s", path)
+		return withHint(fmt.Errorf("%s is not executable", path), "chmod +x %s", path)
 	}
-	return a, nil
+	return nil
 }
 
 func exists(path string) bool {
@@ -96,24 +191,40 @@ func exists(path string) bool {
 	return err == nil
 }
 
-// keepAlive is how long uvicorn keeps an idle connection: longer than the gateway does, so that the gateway is always the
+// keepAlive is how long a server keeps an idle connection: longer than the gateway does, so that the gateway is always the
 // one to close it, and no request is lost on the way.
 const keepAlive = 75 * time.Second
 
 // command is the argument vector of an instance. interpreter runs Python.
 func (a app) command(interpreter string) []string {
-	if a.runtime == platform.RuntimeExec {
-		return append([]string{a.program}, a.args...)
+	if a.program == python {
+		return slices.Concat([]string{interpreter}, a.args)
 	}
-	command := []string{
-		interpreter, "-m", "uvicorn", a.text,
-		"--fd", "3",
-		"--timeout-keep-alive", strconv.Itoa(int(keepAlive.Seconds())),
+	if !a.runtime.IsServer() {
+		return slices.Concat([]string{a.program}, a.args)
+	}
+	seconds := strconv.Itoa(int(keepAlive.Seconds()))
+	command := []string{interpreter, "-m", string(a.runtime)}
+	switch a.runtime {
+	case platform.RuntimeUvicorn:
 		// Only the gateway can reach the socket, and it is right about where a request comes from.
-		"--proxy-headers", "--forwarded-allow-ips", "*",
+		command = append(command, a.text, "--fd", "3", "--timeout-keep-alive", seconds, "--proxy-headers", "--forwarded-allow-ips", "*")
+	case platform.RuntimeHypercorn:
+		command = append(command, a.text, "--bind", "fd://3", "--keep-alive", seconds)
+	case platform.RuntimeGranian:
+		command = append(command, a.text, "--interface", "asgi", "--host", "127.0.0.1", "--port", "$PORT")
+	case platform.RuntimeGunicorn:
+		// A worker of the default class works on one request at a time, closes each connection after one, and is killed if
+		// that takes longer than 30 s. gunicorn finds its socket by itself.
+		command = append(command, a.text, "--worker-class", "gthread", "--threads", strconv.Itoa(threadsOf(a.workers)),
+			"--keep-alive", seconds, "--forwarded-allow-ips", "*")
 	}
 	if a.workers > 1 {
 		command = append(command, "--workers", strconv.Itoa(a.workers))
 	}
 	return command
 }
+
+// threadsOf is how many threads each gunicorn worker has: some 32 in all, since those of a WSGI application mostly wait, and
+// never more than an instance may have tasks.
+func threadsOf(workers int) int { return max(4, 32/max(1, workers)) }

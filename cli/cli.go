@@ -67,7 +67,7 @@ func newApp(stdout, stderr io.Writer) *cli.App {
 		Commands: []*cli.Command{
 			deployCommand(), listCommand(), statusCommand(), revisionsCommand(), rollbackCommand(), trafficCommand(), gcCommand(), pauseCommand(), resumeCommand(), restartCommand(), envCommand(), secretCommand(), logsCommand(), eventsCommand(), invokeCommand(), scaleCommand(),
 			removeCommand(), validateCommand(), simulateCommand(), doctorCommand(), backupCommand(), restoreCommand(), versionCommand(), completionCommand(), gatewayCommand(),
-			activatorCommand(),
+			activatorCommand(), shimCommand(),
 		},
 	}
 	for _, command := range app.Commands {

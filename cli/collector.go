@@ -54,6 +54,11 @@ func (c collector) find(ctx context.Context, function string, left remains) ([]g
 			}))
 		}
 	}
+	venvs, err := c.findVenvs(function)
+	if err != nil {
+		return nil, err
+	}
+	found = append(found, venvs...)
 	unfinished, err := c.findUnfinished(function, left)
 	return append(found, unfinished...), err
 }

@@ -20,10 +20,12 @@ func deployCommand() *cli.Command {
 		Name:      "deploy",
 		Usage:     "deploy an app, or a new version of it",
 		UsageText: "deploy APP [--name NAME] [--app-dir DIR] [--config FILE] [--env FILE] [--secret FILE] [--host HOST] [--tag TAG] [--no-traffic | --rollout TIME]",
-		Description: "APP is module:attr, an ASGI application that uvicorn runs, or the path of an executable in the app's\n" +
-			"directory that takes its listening socket as file descriptor 3 (LISTEN_FDS). It may also stand in jcloud.yml,\n" +
-			"as app: or command:. Until the new revision is healthy, and takes the traffic, the old one serves. One that isn't is kept\n" +
-			"for inspection and gets no traffic. What .gitignore and .fnctlignore files name is not deployed; -v says what that is.",
+		Description: "APP is module:attr, a Python application that uvicorn (ASGI) or gunicorn (WSGI) runs, or the path of an\n" +
+			"executable in the app's directory that takes its listening socket as file descriptor 3 (LISTEN_FDS), or listens\n" +
+			"on $PORT. Which of them it is, is found out, and said; runtime: in jcloud.yml overrides it (docs/runtimes.md).\n" +
+			"APP may also stand in jcloud.yml, as app: or command:. What .gitignore and .fnctlignore files name is not\n" +
+			"deployed; -v says what that is. Until the new revision is healthy, and takes the traffic, the old one serves. One\n" +
+			"that isn't is kept for inspection and gets no traffic.",
 		Flags: append([]cli.Flag{
 			&cli.StringFlag{Name: "name", Usage: "`NAME` of the function (default: name in jcloud.yml, else that of the app's directory)"},
 			&cli.StringFlag{Name: "app-dir", Value: ".", Usage: "`DIR` of the app: all of it is deployed"},

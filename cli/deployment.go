@@ -81,7 +81,7 @@ func (d *deployment) run(ctx context.Context) (err error) {
 		do   func(context.Context) (string, error)
 	}{
 		{"copying the app", d.copyApp},
-		{"preparing Python", d.preparePython},
+		{"preparing the runtime", d.prepareRuntime},
 		{"writing units", d.writeUnits},
 		{"starting " + d.revision.ID.String(), d.start},
 	} {
@@ -132,13 +132,13 @@ func (r request) revisionOf(number int) platform.Revision {
 		Created: time.Now().UTC().Truncate(time.Second),
 		App:     r.app.text,
 		Runtime: r.app.runtime,
-		Command: r.app.command(python),
+		Command: r.app.command(r.venv().interpreter()),
 		Config:  config,
 		Secrets: r.secretPlan.described,
 	}
 }
 
-// copyApp makes the revision's directory, with everything in it but the virtual environment. It has a temporary name
+// copyApp makes the revision's directory, with everything in it. It has a temporary name
 // until it is whole.
 func (d *deployment) copyApp(ctx context.Context) (string, error) {
 	id := d.revision.ID

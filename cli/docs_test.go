@@ -37,7 +37,7 @@ func TestReference(t *testing.T) {
 
 func commandReference(app *cli.App) string {
 	var b strings.Builder
-	for _, command := range app.Commands {
+	for _, command := range app.VisibleCommands() {
 		fmt.Fprintf(&b, "\n## fnctl %s\n\n%s.\n\n```\n%s\n```\n", command.Name, capital(command.Usage), command.UsageText)
 		if command.Description != "" {
 			fmt.Fprintf(&b, "\n%s\n", command.Description)

@@ -179,15 +179,13 @@ func unset(v variables, from map[string]string, keys []string) error {
 }
 
 // request is what makes a revision like the one at hand, with the variables as they are now.
-func (v variables) request() request {
+func (v variables) request() (request, error) {
 	rev := v.revision
 	r := request{name: rev.ID.Function, from: rev.ID, config: rev.Config, env: v.env, secrets: v.secrets}
 	r.config.Env = v.config
-	r.app = app{text: rev.App, runtime: rev.Runtime, workers: rev.Config.Workers}
-	if rev.Runtime == platform.RuntimeExec {
-		r.app.program, r.app.args = rev.Command[0], rev.Command[1:]
-	}
-	return r
+	var err error
+	r.app, err = appOf(rev, paths().Snapshot(rev.ID))
+	return r, err
 }
 
 // changeVariables makes a revision that differs in its variables only.
@@ -206,7 +204,7 @@ func changeVariables(c *cli.Context, name string, change func(*variables) error)
 		if err := change(&v); err != nil {
 			return request{}, err
 		}
-		return v.request(), nil
+		return v.request()
 	}
 	if err := d.run(c.Context); err != nil {
 		return err

@@ -14,6 +14,7 @@ type progress struct {
 	w       io.Writer
 	spinner *spinner.Spinner
 	step    string
+	doing   string // what the step does now; the spinner's lock guards it
 	started time.Time
 }
 
@@ -22,7 +23,7 @@ func newProgress(w io.Writer) *progress {
 	if isTerminal(w) {
 		p.spinner = spinner.New(spinner.CharSets[14], 100*time.Millisecond, spinner.WithWriter(w))
 		p.spinner.PreUpdate = func(s *spinner.Spinner) {
-			s.Suffix = fmt.Sprintf(" %s (%.1fs)", p.step, time.Since(p.started).Seconds())
+			s.Suffix = fmt.Sprintf(" %s (%.1fs)%s", p.step, time.Since(p.started).Seconds(), p.doing)
 		}
 	}
 	return p
@@ -30,7 +31,7 @@ func newProgress(w io.Writer) *progress {
 
 // run does one step. done says what came of it, after it has succeeded.
 func (p *progress) run(step string, do func() (done string, err error)) error {
-	p.step, p.started = step, time.Now()
+	p.step, p.started, p.doing = step, time.Now(), ""
 	if p.spinner != nil {
 		p.spinner.Start()
 	}
@@ -44,6 +45,18 @@ func (p *progress) run(step string, do func() (done string, err error)) error {
 	}
 	fmt.Fprintf(p.w, "%s %s (%.1fs)\n", mark, done, time.Since(p.started).Seconds())
 	return err
+}
+
+// detail says what the step that runs is doing: beside the spinner, or else on a line of its own.
+func (p *progress) detail(text string) {
+	if p.spinner == nil {
+		p.note("%s", text)
+		return
+	}
+	p.spinner.Lock()
+	defer p.spinner.Unlock()
+	const width = 60 // a line that wraps cannot be taken back
+	p.doing = ": " + fmt.Sprintf("%.*s", width, text)
 }
 
 // note prints a line between the steps.

@@ -45,6 +45,9 @@ func (l launcher) prove(ctx context.Context, rev platform.Revision, id platform.
 	if err == nil {
 		err = check.pass(ctx)
 	}
+	if err == nil {
+		err = l.checkInterface(ctx, rev, id, since)
+	}
 	reason := err
 	switch cause := context.Cause(ctx); {
 	case errors.Is(cause, errLate):
@@ -139,5 +142,5 @@ func (l launcher) explain(id platform.InstanceID, since time.Time, check healthc
 	for _, line := range lines {
 		l.progress.note("  %s", strings.ToValidUTF8(line, "�"))
 	}
-	return err
+	return withComplaint(err, lines)
 }

@@ -6,58 +6,99 @@ import (
 	"fmt"
 	"os"
 	"os/exec"
-	"path/filepath"
+	"slices"
 	"strings"
 
 	"github.com/fnctl/fnctl/platform"
 )
 
-// preparePython installs the app's requirements and compiles its modules, so that no cold start has to.
-func (d *deployment) preparePython(ctx context.Context) (string, error) {
-	if d.revision.Runtime != platform.RuntimeASGI {
-		return "nothing to prepare: " + d.revision.App + " is an executable", nil
+// prepareRuntime makes what the app needs besides its own files: its packages, and compiled modules, so that no cold start
+// has to compile them. It says what the runtime is, and why.
+func (d *deployment) prepareRuntime(ctx context.Context) (string, error) {
+	if !d.request.app.isPython() {
+		return d.described(""), nil
 	}
 	if !exists(python) {
-		return "", withHint(fmt.Errorf("%s not found", python), "install Python: apt-get install python3 uvicorn")
+		return "", withHint(fmt.Errorf("%s not found", python), "install Python: apt-get install python3")
 	}
-	interpreter := python
-	done := "found uvicorn"
-	if exists(filepath.Join(d.paths.Snapshot(d.revision.ID), "requirements.txt")) {
-		var err error
-		if interpreter, err = d.installRequirements(ctx); err != nil {
+	if err := d.takeRequirements(); err != nil {
+		return "", err
+	}
+	v := d.request.venv()
+	packages := ""
+	switch {
+	case v.dir == "":
+	case v.isBuilt():
+		packages = requirementsFile + " is installed already"
+	default:
+		b := venvBuilder{launcher: d.launcher, venv: v, verbose: d.verbose}
+		if err := b.build(ctx); err != nil {
 			return "", err
 		}
-		done = "installed requirements.txt"
+		packages = "installed " + requirementsFile
 	}
-	if _, err := runTool(ctx, interpreter, "-c", "import uvicorn"); err != nil {
-		return "", withHint(fmt.Errorf("uvicorn not found: %s cannot import it", interpreter),
-			"install it for all apps (apt-get install uvicorn, or python3-uvicorn), or write it into the app's requirements.txt")
+	if err := checkServer(ctx, d.revision.Runtime, v); err != nil {
+		return "", err
 	}
 	// A module that does not compile is no error here: the app may never import it.
-	if out, err := runTool(ctx, interpreter, "-m", "compileall", "-q", d.paths.Snapshot(d.revision.ID)); err != nil && d.verbose {
+	if out, err := runTool(ctx, python, "-I", "-m", "compileall", "-q", d.paths.Snapshot(d.revision.ID)); err != nil && d.verbose {
 		d.progress.note("%s", out)
 	}
-	return done, nil
+	return d.described(packages), nil
 }
 
-// installRequirements makes the revision's virtual environment, on top of the system's packages, and returns its
-// interpreter.
-func (d *deployment) installRequirements(ctx context.Context) (string, error) {
-	venv := d.paths.Venv(d.revision.ID)
-	if out, err := runTool(ctx, python, "-m", "venv", "--system-site-packages", venv); err != nil {
-		return "", withHint(fmt.Errorf("make a virtual environment: %s", lastLines(out, 3)), "apt-get install python3-venv")
+// described says what the runtime is and where its packages come from.
+func (d *deployment) described(packages string) string {
+	said := d.request.app.found
+	if said == "" {
+		said = "the runtime is " + string(d.revision.Runtime)
 	}
-	interpreter := filepath.Join(venv, "bin", "python3")
-	requirements := filepath.Join(d.paths.Snapshot(d.revision.ID), "requirements.txt")
-	out, err := runTool(ctx, interpreter, "-m", "pip", "install", "--disable-pip-version-check", "--no-input", "-r", requirements)
+	if packages != "" {
+		said += "; " + packages
+	}
+	return said
+}
+
+// takeRequirements reads the requirements that were copied: they may have changed since they were first read.
+func (d *deployment) takeRequirements() error {
+	required, err := readRequirements(d.paths.Snapshot(d.revision.ID))
 	if err != nil {
-		return "", withHint(fmt.Errorf("install requirements.txt: %s", pipError(out)), "pip can be configured in /etc/pip.conf")
+		return err
 	}
-	if d.verbose {
-		d.progress.note("%s", lastLines(out, 20))
+	d.request.app.requirements = required
+	command := d.request.app.command(d.request.venv().interpreter())
+	if slices.Equal(command, d.revision.Command) {
+		return nil
 	}
-	d.revision.Command = d.request.app.command(interpreter)
-	return interpreter, d.store.PutRevision(d.paths.Revision(d.revision.ID), d.revision)
+	d.revision.Command = command
+	return d.store.PutRevision(d.paths.Revision(d.revision.ID), d.revision)
+}
+
+// serverPackages are what has the servers on Debian; granian is not there.
+var serverPackages = map[platform.Runtime]string{
+	platform.RuntimeUvicorn:   "uvicorn (python3-uvicorn from Debian 13 on)",
+	platform.RuntimeHypercorn: "python3-hypercorn",
+	platform.RuntimeGunicorn:  "gunicorn",
+}
+
+// checkServer checks that the interpreter of an app has its server.
+func checkServer(ctx context.Context, server platform.Runtime, v venv) error {
+	if !server.IsServer() || v.has(string(server)) {
+		return nil
+	}
+	missing := fmt.Errorf("%s not found: %s cannot import it", server, v.interpreter())
+	debian := serverPackages[server]
+	switch {
+	case v.dir != "" && !v.systemPackages:
+		return withHint(missing, "write %s into %s, or set system_packages: true", server, requirementsFile)
+	case debian == "":
+		return withHint(missing, "write %s into the app's %s", server, requirementsFile)
+	}
+	_, err := runTool(ctx, python, "-I", "-c", "import "+string(server))
+	if err == nil || ctx.Err() != nil {
+		return context.Cause(ctx)
+	}
+	return withHint(missing, "install it for all apps: apt-get install %s; or write it into the app's %s", debian, requirementsFile)
 }
 
 // runTool runs a program that is not the app, and returns what it prints.
@@ -74,24 +115,4 @@ func runTool(ctx context.Context, name string, args ...string) (string, error) {
 	cmd.Dir = "/"
 	err := cmd.Run()
 	return strings.TrimSpace(out.String()), err
-}
-
-// pipError returns what pip calls an error, or else its last lines.
-func pipError(out string) string {
-	var errs []string
-	for line := range strings.Lines(out) {
-		if text, is := strings.CutPrefix(line, "ERROR: "); is {
-			errs = append(errs, strings.TrimSpace(text))
-		}
-	}
-	if len(errs) == 0 {
-		return lastLines(out, 5)
-	}
-	return strings.Join(errs, " | ")
-}
-
-// lastLines returns the last lines of a text, on one line.
-func lastLines(s string, n int) string {
-	lines := strings.Split(strings.TrimSpace(s), "\n")
-	return strings.Join(lines[max(0, len(lines)-n):], " | ")
 }

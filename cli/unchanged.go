@@ -24,9 +24,6 @@ func (d *deployment) unchanged(ctx context.Context) (current platform.Revision, 
 	}
 	wanted := d.request.revisionOf(current.ID.Number)
 	wanted.Created = current.Created
-	if wanted.Runtime == platform.RuntimeASGI {
-		wanted.Command = d.request.app.command(current.Command[0]) // its own environment follows from its files
-	}
 	expected := platform.RouteTo(wanted).After(route)
 	if d.tag != "" {
 		expected = expected.WithTag(d.tag, wanted)

@@ -13,8 +13,12 @@ type Config struct {
 	Name string `json:"name,omitempty"`
 	// App is the Python application, module:attr. At most one of App and Command is set.
 	App string `json:"app,omitempty"`
-	// Command is the argument vector of an executable that takes its socket as file descriptor 3.
+	// Command is the argument vector of a program of its own.
 	Command []string `json:"command,omitempty"`
+	// Runtime is what runs the app, "" to find that out.
+	Runtime Runtime `json:"runtime,omitempty"`
+	// SystemPackages tells that an app with requirements sees the Python packages of the machine, too.
+	SystemPackages bool `json:"system_packages"`
 	// Instance is the tier of each instance.
 	Instance Tier `json:"instance"`
 	// Timeout bounds a whole request. At least a second; a string such as "120s" in JSON.
@@ -126,6 +130,7 @@ func (c Config) MarshalJSON() ([]byte, error) {
 // UnmarshalJSON reads what MarshalJSON writes, and what older versions wrote: what they didn't know has its default.
 func (c *Config) UnmarshalJSON(data []byte) error {
 	decoded := configJSONOf(*c)
+	decoded.SystemPackages = true
 	if err := json.Unmarshal(data, &decoded); err != nil {
 		return fmt.Errorf("decode configuration: %w", err)
 	}

@@ -51,19 +51,33 @@ var configKeys = keys[draft]{
 		put:     into(func(d *draft) *string { return &d.Name }),
 	},
 	{
-		path: "app", doc: "The ASGI application to serve, such as `main:app`. An app on the command line comes first.",
+		path: "app", doc: "The Python application to serve, ASGI or WSGI, such as `main:app`. An app on the command line comes first.",
 		example: "main:app",
 		kind:    checkedText{check: checkApp, pattern: `^[^\s:]+:[^\s:]+$`, what: "an app such as main:app"},
 		put:     into(func(d *draft) *string { return &d.App }),
 	},
 	{
-		path: "command", doc: "The program to run instead of an `app`. It takes its listening socket as file descriptor 3 (`LISTEN_FDS`).",
+		path: "command", doc: "The program to run instead of an `app`: one of the app's files, or one of the machine, such as `node`.",
 		example: "[./server, --verbose]",
 		kind:    argv{},
 		put:     into(func(d *draft) *[]string { return &d.Command }),
 	},
 	{
-		path: "protocol", doc: "What the program speaks: HTTP/1.1, or HTTP/2 without TLS, which gRPC needs. `h2c` is only for a `command`.",
+		path: "runtime", doc: "What runs the app: a server for an `app`, or for a `command` how it gets its connections: as `socket` or `port`. " +
+			"See [runtimes.md](runtimes.md).",
+		initialWords: "found out by `fnctl deploy`", example: "gunicorn",
+		kind: oneOf{runtimeNames(), func(s string) any { return Runtime(s) }},
+		put:  into(func(d *draft) *Runtime { return &d.Runtime }),
+	},
+	{
+		path: "system_packages", doc: "Whether the Python packages of the machine are visible beside those of `requirements.txt`.",
+		initial: "true", example: "false",
+		kind: boolean{},
+		put:  into(func(d *draft) *bool { return &d.SystemPackages }),
+	},
+	{
+		path: "protocol", doc: "What the program speaks: HTTP/1.1, or HTTP/2 without TLS, which gRPC needs. `h2c` is for a `command`, or an `app` with " +
+			"`runtime: hypercorn`.",
 		initial: string(HTTP1), example: "h2c",
 		kind: oneOf{protocolNames(), func(s string) any { return Protocol(s) }},
 		put:  into(func(d *draft) *Protocol { return &d.Protocol }),

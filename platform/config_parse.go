@@ -1,6 +1,7 @@
 package platform
 
 import (
+	"cmp"
 	"time"
 
 	"gopkg.in/yaml.v3"
@@ -31,6 +32,7 @@ func (d configDecoder) settle() {
 	d.settleTimeout()
 	d.settleMetrics()
 	d.settleCounts()
+	d.settleRuntime()
 	d.settleProtocol()
 }
 
@@ -101,11 +103,23 @@ func (d configDecoder) settleCounts() {
 	}
 }
 
-func (d configDecoder) settleProtocol() {
-	if !d.has("app") || !d.has("protocol") || !d.sound("protocol") {
+func (d configDecoder) settleRuntime() {
+	if !d.has("runtime") || !d.sound("runtime") {
 		return
 	}
-	if err := d.draft.Protocol.CheckFor(RuntimeASGI); err != nil {
+	switch runtime := d.draft.Runtime; {
+	case d.has("command") && runtime.IsServer():
+		d.report("runtime", "%s runs an app, not a command: use socket or port", runtime)
+	case d.has("app") && !runtime.IsServer():
+		d.report("runtime", "%s is for a command, not for an app: use uvicorn, hypercorn, granian or gunicorn", runtime)
+	}
+}
+
+func (d configDecoder) settleProtocol() {
+	if !d.has("app") || !d.has("protocol") || !d.sound("protocol", "runtime") {
+		return
+	}
+	if err := d.draft.Protocol.CheckFor(cmp.Or(d.draft.Runtime, RuntimeUvicorn)); err != nil {
 		d.report("protocol", "%v", err)
 	}
 }

@@ -62,8 +62,12 @@ func (p Paths) Served(id RevisionID) string { return filepath.Join(p.Revision(id
 // Proved is the file that says that a revision answered when it was deployed, and has no traffic because nobody wanted it to.
 func (p Paths) Proved(id RevisionID) string { return filepath.Join(p.Revision(id), "proved") }
 
-// Venv is the directory of a revision's virtual environment.
-func (p Paths) Venv(id RevisionID) string { return filepath.Join(p.Revision(id), "venv") }
+// Venvs is the directory of a function's virtual environments. They are not shared between functions: one would tell what
+// another is made of.
+func (p Paths) Venvs(function string) string { return filepath.Join(p.Function(function), "venvs") }
+
+// Venv is the directory of the virtual environment of one set of requirements.
+func (p Paths) Venv(function, key string) string { return filepath.Join(p.Venvs(function), key) }
 
 // The files of variables in a revision's directory, each of which may override those before it.
 const (

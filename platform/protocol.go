@@ -1,6 +1,6 @@
 package platform
 
-import "errors"
+import "fmt"
 
 // Protocol is what an app speaks on its socket.
 type Protocol string
@@ -25,9 +25,8 @@ func protocolNames() []string {
 
 // CheckFor says why an app of some runtime cannot speak the protocol.
 func (p Protocol) CheckFor(runtime Runtime) error {
-	if p == H2C && runtime == RuntimeASGI {
-		return errors.New("h2c is for a command: uvicorn, which runs an app, speaks no HTTP/2; leave protocol out, " +
-			"or run a server that does, as in command: [/usr/bin/hypercorn, --bind, fd://3, main:app]")
+	if p == H2C && (runtime == RuntimeUvicorn || runtime == RuntimeGunicorn) {
+		return fmt.Errorf("h2c is not for %s, which speaks no HTTP/2: leave protocol out, or use runtime: hypercorn, or a command", runtime)
 	}
 	return nil
 }

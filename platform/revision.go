@@ -39,16 +39,6 @@ func (id *RevisionID) UnmarshalText(text []byte) (err error) {
 	return err
 }
 
-// Runtime says how an instance is started.
-type Runtime string
-
-const (
-	// RuntimeASGI runs a Python ASGI application in uvicorn.
-	RuntimeASGI Runtime = "asgi"
-	// RuntimeExec runs an executable that takes its listening socket as file descriptor 3 (LISTEN_FDS).
-	RuntimeExec Runtime = "exec"
-)
-
 // Revision is one immutable deployed version of a function.
 type Revision struct {
 	ID      RevisionID `json:"name"`

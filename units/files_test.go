@@ -23,19 +23,23 @@ func golden(t *testing.T) map[string]platform.Revision {
 	}
 	return map[string]platform.Revision{
 		"asgi": revision("ping", 1, func(r *platform.Revision) {
-			r.App, r.Runtime = "main:app", platform.RuntimeASGI
+			r.App, r.Runtime = "main:app", platform.RuntimeUvicorn
 			r.Command = []string{"/usr/bin/python3", "-m", "uvicorn", "main:app", "--fd", "3", "--forwarded-allow-ips", "*"}
 		}),
 		"executable": revision("my-app", 42, func(r *platform.Revision) {
-			r.App, r.Runtime = "./server", platform.RuntimeExec
+			r.App, r.Runtime = "./server", platform.RuntimeSocket
 			r.Command = []string{"bin/server with spaces", "100%", "$HOME", "a\"b\\c", "line\nbreak", ";", ""}
 			r.Config.Instance, _ = platform.TierByName("C1")
 			r.Config.DiskSize = 0
 		}),
 		"secrets": revision("vault", 1, func(r *platform.Revision) {
-			r.App, r.Runtime = "./server", platform.RuntimeExec
+			r.App, r.Runtime = "./server", platform.RuntimeSocket
 			r.Command = []string{"./server", "$HOME"}
 			r.Secrets = &platform.Secrets{Names: []string{"DB_PASSWORD", "KEY"}, Encrypted: true}
+		}),
+		"port": revision("web", 7, func(r *platform.Revision) {
+			r.App, r.Runtime = "./serve", platform.RuntimePort
+			r.Command = []string{"serve $100%", "--port", "$PORT", "--", "%n"}
 		}),
 	}
 }
@@ -97,13 +101,16 @@ func FuzzCommand(f *testing.F) {
 	plain := directives(f, rev)
 	f.Fuzz(func(t *testing.T, program, arg string) {
 		rev.Command = []string{program, arg}
-		files, err := units.Files(platform.DefaultPaths(), rev)
-		if err != nil {
-			return
-		}
-		got := names(files[1].Text)
-		if strings.Join(got, " ") != strings.Join(plain, " ") {
-			t.Errorf("command %q changes the directives:\n%s", rev.Command, files[1].Text)
+		for _, runtime := range []platform.Runtime{platform.RuntimeSocket, platform.RuntimePort} {
+			rev.Runtime = runtime
+			files, err := units.Files(platform.DefaultPaths(), rev)
+			if err != nil {
+				return
+			}
+			got := names(files[1].Text)
+			if strings.Join(got, " ") != strings.Join(plain, " ") {
+				t.Errorf("command %q changes the directives:\n%s", rev.Command, files[1].Text)
+			}
 		}
 	})
 }

@@ -6,6 +6,7 @@ import (
 	"math"
 	"path/filepath"
 	"strings"
+	"time"
 
 	"github.com/fnctl/fnctl/platform"
 )
@@ -52,9 +53,21 @@ func commandLine(rev platform.Revision) (string, error) {
 	}
 	if !filepath.IsAbs(rev.Command[0]) {
 		program := quote(filepath.Clean("/" + rev.Command[0]))
+		if rev.Runtime.TakesPort() {
+			program = strings.ReplaceAll(program, "$", "$$") // it is an argument, where systemd expands variables
+		}
 		words[0] = `"` + workDirectory(rev.ID) + strings.TrimPrefix(program, `"`)
 	}
+	if rev.Runtime.TakesPort() {
+		words = append(shim(rev.Config.Timeout), words...)
+	}
 	return strings.Join(words, " "), nil
+}
+
+// shim is what passes the connections of an instance on to its port. It gives up before those who wait for the instance do,
+// so that its reason is the one that they see.
+func shim(timeout time.Duration) []string {
+	return []string{"/usr/bin/fnctl", "shim", "--wait", (timeout * 3 / 4).String(), "--"}
 }
 
 func workDirectory(id platform.RevisionID) string {

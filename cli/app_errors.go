@@ -1,0 +1,83 @@
+package cli
+
+import (
+	"context"
+	"fmt"
+	"net/http"
+	"regexp"
+	"time"
+
+	"github.com/fnctl/fnctl/platform"
+)
+
+// complaint is something that servers and interpreters print about an app that they cannot run, what it means, and what to
+// do. $1 and $2 are what the pattern finds.
+type complaint struct {
+	pattern       *regexp.Regexp
+	reason, hint  string
+	fromInterface bool // the server took the app for one of the other interface
+}
+
+const nameTheObject = "APP is module:attr: main:app is the object app in main.py"
+
+// complaints are looked for in this order.
+var complaints = []complaint{
+	{pattern: regexp.MustCompile(`it never listened on port \d+ \(\$PORT\)`), reason: "$0",
+		hint: "the program must listen where the variable PORT says; one that takes a socket has runtime: socket in jcloud.yml"},
+	{pattern: regexp.MustCompile(`Attribute "([^"]+)" not found in module "([^"]+)"`), reason: "the module $2 has no attribute $1", hint: nameTheObject},
+	{pattern: regexp.MustCompile(`Failed to find attribute '([^']+)' in '([^']+)'`), reason: "the module $2 has no attribute $1", hint: nameTheObject},
+	{pattern: regexp.MustCompile(`Cannot load application from '([^':]+):([^']+)', application not found`), reason: "the module $1 has no attribute $2", hint: nameTheObject},
+	{pattern: regexp.MustCompile(`No module named '?([\w.]+)`), reason: "it imports $1, which is not installed",
+		hint: "write it into requirements.txt, or install it for all apps (apt-get install python3-…)"},
+	{pattern: regexp.MustCompile(`missing 1 required positional argument: 'start_response'`), reason: "it is a WSGI application, and its server wants ASGI",
+		hint: "runtime: gunicorn in jcloud.yml", fromInterface: true},
+	{pattern: regexp.MustCompile(`missing 1 required positional argument: 'send'`), reason: "it is an ASGI application, and its server wants WSGI",
+		hint: "runtime: uvicorn in jcloud.yml", fromInterface: true},
+}
+
+// findComplaint returns the first complaint that there is in an app's lines, and its reason in full.
+func findComplaint(lines []string) (found complaint, reason string) {
+	for _, c := range complaints {
+		for _, line := range lines {
+			if at := c.pattern.FindStringSubmatchIndex(line); at != nil {
+				return c, string(c.pattern.ExpandString(nil, c.reason, line, at))
+			}
+		}
+	}
+	return complaint{}, ""
+}
+
+// withComplaint adds to an error what the app's lines say about it, if that is known.
+func withComplaint(err error, lines []string) error {
+	c, reason := findComplaint(lines)
+	if reason == "" {
+		return err
+	}
+	return withHint(fmt.Errorf("%w: %s", err, reason), "%s", c.hint)
+}
+
+// checkInterface finds an app that its server takes for one of the other interface: that answers, but each time with a 500.
+func (l launcher) checkInterface(ctx context.Context, rev platform.Revision, id platform.InstanceID, since time.Time) error {
+	if !rev.Runtime.IsServer() {
+		return nil
+	}
+	transport := &http.Transport{DisableKeepAlives: true, DialContext: platform.DialUnix(l.paths.InstanceSocket(id)), Protocols: protocolsOf(rev.Config.Protocol)}
+	defer transport.CloseIdleConnections()
+	req, err := http.NewRequestWithContext(ctx, http.MethodGet, "http://localhost/", nil)
+	if err != nil {
+		return err
+	}
+	req.Header.Set("User-Agent", "fnctl/"+Version())
+	resp, err := transport.RoundTrip(req)
+	if err != nil {
+		return nil // it has answered before, and that is enough
+	}
+	defer resp.Body.Close()
+	if resp.StatusCode != http.StatusInternalServerError {
+		return nil
+	}
+	if c, _ := findComplaint(journalLines(id.Service(), since, appLines)); c.fromInterface {
+		return fmt.Errorf("it answers with %s", resp.Status)
+	}
+	return nil
+}

@@ -1,0 +1,137 @@
+package cli
+
+import (
+	"bufio"
+	"encoding/binary"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"net/netip"
+	"os"
+	"strconv"
+	"strings"
+	"time"
+)
+
+// freePort returns a port that nobody listens on. The kernel gives one after the other, so it is hardly taken by another
+// before the program has it; should that happen, the program says so, ends, and is started again with another one.
+func freePort() (int, error) {
+	listener, err := net.Listen("tcp4", "127.0.0.1:0")
+	if err != nil {
+		return 0, fmt.Errorf("find a free port: %w", err)
+	}
+	defer listener.Close()
+	return listener.Addr().(*net.TCPAddr).Port, nil
+}
+
+// portPoll is how often it is looked whether a port is open: it adds that much to a cold start, and each look costs some 50 µs.
+const portPoll = 2 * time.Millisecond
+
+// awaitPort waits until the program listens on its port, and returns the addresses to reach it at.
+func (p *shimProgram) awaitPort(port int, within time.Duration) ([]string, error) {
+	deadline := time.NewTimer(within)
+	defer deadline.Stop()
+	ticker := time.NewTicker(portPoll)
+	defer ticker.Stop()
+	for {
+		addresses, err := listeningAt(port)
+		if err != nil || len(addresses) > 0 {
+			return addresses, err
+		}
+		select {
+		case <-ticker.C:
+		case <-deadline.C:
+			return nil, fmt.Errorf("it never listened on port %d ($PORT): %v were not enough", port, within)
+		case s := <-p.signals:
+			_ = p.cmd.Process.Signal(s) // it may have ended
+		case <-p.ended:
+			p.endLikeIt()
+		}
+	}
+}
+
+// listeningAt returns the addresses to connect to in order to reach a port that a process of this user listens on. Should the
+// program be late, another function could have the port: nothing may ever get there.
+func listeningAt(port int) ([]string, error) {
+	var reachable []string
+	for _, family := range []string{"tcp", "tcp6"} {
+		file, err := os.Open("/proc/self/net/" + family)
+		if errors.Is(err, os.ErrNotExist) && family == "tcp6" {
+			continue // a kernel without IPv6
+		}
+		if err != nil {
+			return nil, fmt.Errorf("look for open ports: %w", err)
+		}
+		addresses, err := readListening(file, port, os.Getuid())
+		file.Close()
+		if err != nil {
+			return nil, fmt.Errorf("look for open ports in /proc/net/%s: %w", family, err)
+		}
+		for _, address := range addresses {
+			reachable = append(reachable, dialable(address, port)...)
+		}
+	}
+	return reachable, nil
+}
+
+// dialable is where to connect in order to reach what listens at an address.
+func dialable(listening netip.Addr, port int) []string {
+	at := func(host string) string { return net.JoinHostPort(host, strconv.Itoa(port)) }
+	switch {
+	case !listening.IsUnspecified():
+		return []string{at(listening.String())}
+	case listening.Is4():
+		return []string{at("127.0.0.1")}
+	}
+	return []string{at("127.0.0.1"), at("::1")} // it may take both, or IPv6 only
+}
+
+const stateListen = "0A"
+
+// readListening returns at which addresses a user listens on a port, from a file such as /proc/net/tcp. The kernel lists
+// those who listen first, so that the rest need not be read.
+func readListening(file io.Reader, port, uid int) ([]netip.Addr, error) {
+	const local, state, owner = 1, 3, 7
+	var found []netip.Addr
+	lines := bufio.NewScanner(file)
+	lines.Scan() // the head
+	for lines.Scan() {
+		fields := strings.Fields(lines.Text())
+		if len(fields) <= owner || fields[state] != stateListen {
+			break
+		}
+		host, hexPort, _ := strings.Cut(fields[local], ":")
+		number, err := strconv.ParseUint(hexPort, 16, 16)
+		if err != nil {
+			return nil, err
+		}
+		if int(number) != port || fields[owner] != strconv.Itoa(uid) {
+			continue
+		}
+		address, err := parseKernelAddress(host)
+		if err != nil {
+			return nil, err
+		}
+		found = append(found, address)
+	}
+	return found, lines.Err()
+}
+
+// parseKernelAddress reads an address as the kernel prints it: in words of the machine's byte order.
+func parseKernelAddress(text string) (netip.Addr, error) {
+	const word = 4
+	data, err := hex.DecodeString(text)
+	if err != nil {
+		return netip.Addr{}, err
+	}
+	for i := 0; i+word <= len(data); i += word {
+		binary.NativeEndian.PutUint32(data[i:], binary.BigEndian.Uint32(data[i:]))
+	}
+	address, ok := netip.AddrFromSlice(data)
+	if !ok {
+		return address, fmt.Errorf("%q is no address", text)
+	}
+	return address.Unmap(), nil
+}
