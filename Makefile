@@ -70,7 +70,7 @@ image: image-bookworm image-trixie ## the images of the test machines, in .cache
 image-bookworm image-trixie: image-%: deps
 	@testdata/machine/build $* >/dev/null
 
-SCRIPTS := .ci/run packaging/version testdata/machine/build testdata/machine/deps e2e/machine/guard.sh \
+SCRIPTS := .ci/run packaging/version testdata/machine/build testdata/machine/deps testdata/machine/emulate e2e/machine/guard.sh \
 	$(wildcard packaging/deb/*)
 
 .PHONY: check
@@ -95,6 +95,11 @@ test: check deb image ## everything: check, unit and end to end
 .PHONY: soak
 soak: deb image ## what takes hours
 	go test $(E2E_FLAGS),soak -count=1 -timeout 24h -run Soak ./e2e/...
+
+.PHONY: emulated
+emulated: deb image-bookworm ## what takes a kernel of its own, on an emulated machine: some minutes
+	@testdata/machine/deps emulated
+	go test -tags e2e,emulated -count=1 -timeout 30m -run TestLimits ./e2e
 
 .PHONY: demo
 demo: deb image-bookworm ## deploys the sample functions on a disposable machine and shows what happens

@@ -93,6 +93,9 @@ func newRequest(c *cli.Context) (request, error) {
 	if r.name, err = functionName(c, r.config.Name, dir); err != nil {
 		return r, err
 	}
+	if err := platform.CheckDevices(r.config.Devices); err != nil {
+		return r, withHint(err, "leave it out of devices, or load its driver")
+	}
 	for _, host := range c.StringSlice("host") {
 		host = strings.ToLower(host)
 		if err := platform.CheckHost(host); err != nil {

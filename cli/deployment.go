@@ -135,6 +135,8 @@ func (r request) revisionOf(number int) platform.Revision {
 		Command: r.app.command(r.venv().interpreter()),
 		Config:  config,
 		Secrets: r.secretPlan.described,
+
+		DeviceGroups: platform.DeviceGroups(config.Devices),
 	}
 }
 
@@ -254,6 +256,9 @@ func (d *deployment) writeUnits(context.Context) (string, error) {
 
 // start makes the revision ready to serve.
 func (d *deployment) start(ctx context.Context) (string, error) {
+	if err := d.limitDisk(); err != nil {
+		return "", err
+	}
 	started := time.Now()
 	launch := d.launch
 	if d.noTraffic {
@@ -381,10 +386,8 @@ func (d *deployment) undo(ctx context.Context) error {
 	if _, err := d.store.Route(d.request.name); !errors.Is(err, platform.ErrNoFunction) {
 		return nil
 	}
-	// systemd made the workspace. An app may have written there, or an earlier function of this name: then it stays.
-	if os.Remove(d.paths.Workspace(d.request.name)) == nil {
-		os.Remove(d.paths.WorkspaceLink(d.request.name))
-	}
+	// An app may have written to the workspace, or an earlier function of this name: then it stays.
+	_ = d.paths.RemoveWorkspace(d.request.name, os.Remove)
 	// What a deploy or a removal that was killed has left goes, too: nobody would find it without the registry.
 	return r.all(ctx, d.request.name)
 }

@@ -2,7 +2,6 @@ package cli
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"os"
 	"time"
@@ -154,8 +153,7 @@ func disposeData(c *cli.Context, paths platform.Paths, p *progress, name string)
 		p.note("its data stays in %s; --purge removes it", data)
 		return nil
 	}
-	link := paths.WorkspaceLink(name)
-	if err := errors.Join(os.RemoveAll(data), remove(link)); err != nil {
+	if err := paths.RemoveWorkspace(name, os.RemoveAll); err != nil {
 		return fmt.Errorf("remove the data of %s: %w", name, err)
 	}
 	return nil

@@ -3,57 +3,162 @@
 package e2e
 
 import (
-	"net/http"
-	"net/url"
+	"encoding/json"
+	"fmt"
+	"slices"
 	"strings"
 	"testing"
 
 	"github.com/fnctl/fnctl/e2e/machine"
 )
 
-// One function cannot read, or write, what belongs to another.
+// One function cannot read, write, see, signal or be another, nor the platform, nor gain a privilege.
 func TestIsolation(t *testing.T) {
-	t.Parallel()
-	m := bootInstalled(t, machine.Bookworm)
+	for _, suite := range []string{machine.Bookworm, machine.Trixie} {
+		t.Run(suite, func(t *testing.T) {
+			t.Parallel()
+			m := bootInstalled(t, suite)
+			m.prepareVictim(t)
+			m.CopyIn(t, function("hostile"), "/srv/hostile")
+			pid := m.mainPID(t, "fn-ping-00001@1.service")
+			for _, profile := range []string{"default", "strict"} {
+				t.Run(profile, func(t *testing.T) { testHostile(t, m, profile, pid) })
+			}
+			t.Run("files", func(t *testing.T) { testFilesOfOthers(t, m) })
+			t.Run("exposure", func(t *testing.T) { testExposure(t, m) })
+			t.Run("relaxations", func(t *testing.T) { testRelaxations(t, m) })
+			t.Run("usual", func(t *testing.T) { testUsual(t, m) })
+			if suite == machine.Trixie {
+				t.Run("servers", func(t *testing.T) { testServers(t, m) })
+			}
+			// Last, because nothing is left whole.
+			t.Run("root can", func(t *testing.T) { testRootCan(t, m, pid) })
+		})
+	}
+}
+
+// prepareVictim deploys a function that has all that can be stolen.
+func (m *testMachine) prepareVictim(t *testing.T) {
+	t.Helper()
 	m.WriteFile(t, "/srv/secrets", "TOKEN=sesame-1\n")
 	m.deploy(t, "ping", "env: {PASSWORD: sesame-1}\n", "main:app", "--secret", "/srv/secrets")
-	m.deploy(t, "echo", "", "main:app")
-	pid := strings.TrimSpace(m.MustRun(t, "systemctl", "show", "--value", "--property=MainPID", "fn-ping-00001@1.service"))
-	for _, file := range []string{
-		"/var/lib/fnctl/functions/ping/revisions/00001/app/main.py",
-		"/var/lib/fnctl/functions/ping/revisions/00001/credentials/TOKEN",
-		"/var/lib/fnctl/functions/echo/revisions/00001/env",
-		"/var/cache/fnctl/ping-00001@1/main.py",
-		"/var/cache/private/fnctl/ping-00001@1/main.py",
-		"/var/lib/private/fnctl-data/ping",
-		"/proc/" + pid + "/environ",
-		"/etc/shadow",
-		"/root/.bashrc",
-	} {
-		a, err := fetch(t.Context(), m.Client(), "http://echo.localhost:8080/read?file="+url.QueryEscape(file))
-		if err != nil || a.code != http.StatusInternalServerError {
-			t.Errorf("read %s: %d %q %v", file, a.code, a.body, err)
+	m.MustRun(t, "sh", "-c", "echo sesame-1 >/var/lib/fnctl-data/ping/data && touch /var/tmp/marker /root/marker")
+	m.MustRun(t, "sh", "-c", "cp /usr/bin/id /usr/local/bin/whoami-root && chmod 4755 /usr/local/bin/whoami-root")
+}
+
+func (m *testMachine) mainPID(t *testing.T, unit string) string {
+	t.Helper()
+	return strings.TrimSpace(m.MustRun(t, "systemctl", "show", "--value", "--property=MainPID", unit))
+}
+
+// refused are the errors that tell that something is not allowed, or not there for this user.
+var refused = []string{"EPERM", "EACCES", "EROFS", "ENOENT", "ENXIO", "EAFNOSUPPORT", "EADDRINUSE", "ECONNREFUSED"}
+
+// gatewayPort is what an instance may do, unless it has a network of its own.
+const gatewayPort = "reach the gateway's port"
+
+func testHostile(t *testing.T, m *testMachine, profile, pid string) {
+	name := "hostile-" + profile
+	m.MustRunIn(t, "/srv/hostile", "sh", "-c", "echo 'isolation: "+profile+"' >>jcloud.yml")
+	m.MustRunIn(t, "/srv/hostile", "fnctl", "deploy", "main:app", "--name", name)
+	m.MustRunIn(t, "/srv/hostile", "sed", "-i", "/isolation/d", "jcloud.yml")
+	a := m.mustGet(t, fmt.Sprintf("http://%s.localhost:8080/?victim=ping&pid=%s", name, pid))
+	attempts := attemptsOf(t, a.body)
+	if len(attempts) < 50 {
+		t.Errorf("there were only %d attempts", len(attempts))
+	}
+	if reached := attempts[gatewayPort] == "done"; reached != (profile == "default") {
+		t.Errorf("%s: %s", gatewayPort, attempts[gatewayPort])
+	}
+	delete(attempts, gatewayPort)
+	if profile == "strict" {
+		delete(attempts, "bind the gateway's port") // of a loopback of its own
+	}
+	for attempt, result := range attempts {
+		if !slices.Contains(refused, result) {
+			t.Errorf("%s: %s", attempt, result)
 		}
 	}
-	for _, file := range []string{
-		"/etc/systemd/system/fn-evil.service", "/run/fnctl/instances/evil", "/var/lib/fnctl/functions/x", "/usr/bin/fnctl",
-		"/var/lib/fnctl-data/ping/x",
-	} {
-		a, err := fetch(t.Context(), m.Client(), "http://echo.localhost:8080/write?text=x&file="+url.QueryEscape(file))
-		if err != nil || a.code != http.StatusInternalServerError {
-			t.Errorf("write %s: %d %q %v", file, a.code, a.body, err)
-		}
+	if got := m.mainPID(t, "fn-ping-00001@1.service"); got != pid {
+		t.Errorf("the victim was process %s, and is %s", pid, got)
 	}
+}
+
+func attemptsOf(t *testing.T, text string) map[string]string {
+	t.Helper()
+	var attempts map[string]string
+	if err := json.Unmarshal([]byte(text), &attempts); err != nil {
+		t.Fatal(err)
+	}
+	return attempts
+}
+
+// testFilesOfOthers looks for what everybody can read.
+func testFilesOfOthers(t *testing.T, m *testMachine) {
 	if leak := m.MustRun(t, "setpriv", "--reuid=65534", "--regid=65534", "--clear-groups", "sh", "-c", "grep -rls '[s]esame-1' /etc /var /run /tmp || true"); leak != "" {
 		t.Errorf("everybody can read a variable in:\n%s", leak)
 	}
-	// The same files through the same app, where they are its own: so the refusals are the sandbox's, not the app's.
-	m.mustGet(t, "http://echo.localhost:8080/read?file=main.py")
-	m.mustGet(t, "http://echo.localhost:8080/write?text=x&file=$JCLOUD_WORKSPACE/x")
 	for _, socket := range []string{"/run/fnctl/instances/ping-00001@1.sock", "/run/fnctl/gateway.sock", "/run/fnctl/activator.sock", "/run/systemd/private"} {
 		mode := strings.TrimSpace(m.MustRun(t, "stat", "-c", "%U:%G %a", socket))
 		if mode != "root:fnctl 660" && !strings.HasPrefix(mode, "root:root ") {
 			t.Errorf("%s is %s: others can connect", socket, mode)
+		}
+	}
+}
+
+// testExposure has systemd's own opinion.
+func testExposure(t *testing.T, m *testMachine) {
+	for name, most := range map[string]float64{"hostile-default": 2.5, "hostile-strict": 1.0} {
+		unit := "fn-" + name + "-00001@1.service"
+		out := m.MustRun(t, "systemd-analyze", "security", "--no-pager", unit)
+		_, text, _ := strings.Cut(out, "Overall exposure level for "+unit+": ")
+		var exposure float64
+		if _, err := fmt.Sscan(text, &exposure); err != nil || exposure > most {
+			t.Errorf("%s: exposure %v, want at most %v (%v)\n%s", name, exposure, most, err, out)
+		}
+		t.Logf("%s: exposure %v", name, exposure)
+	}
+}
+
+// testRelaxations has a function do what strict takes from it, once the key gives it.
+func testRelaxations(t *testing.T, m *testMachine) {
+	m.CopyIn(t, function("needy"), "/srv/needy")
+	for name, config := range map[string]string{
+		"strict":  "isolation: strict\n",
+		"network": "isolation: strict\nnetwork: host\n",
+		"memory":  "isolation: strict\nexecutable_memory: true\n",
+		"default": "",
+		"nothing": "network: none\nexecutable_memory: false\n",
+	} {
+		m.WriteFile(t, "/srv/needy/jcloud.yml", config+"autoscale: {min: 0, metric: rps}\n")
+		m.MustRunIn(t, "/srv/needy", "fnctl", "deploy", "main:app", "--name", "needy-"+name)
+		got := attemptsOf(t, m.mustGet(t, "http://needy-"+name+".localhost:8080/").body)
+		for need, has := range map[string]bool{
+			"network": name == "default" || name == "network",
+			"memory":  name == "default" || name == "memory",
+			"devices": false, // a container has none: TestLimits has them
+		} {
+			if (got[need] == "done") != has {
+				t.Errorf("%s: %s: got %s", name, need, got[need])
+			}
+		}
+	}
+}
+
+// testRootCan shows that the attempts are real ones: who is not confined succeeds.
+func testRootCan(t *testing.T, m *testMachine, pid string) {
+	attempts := attemptsOf(t, m.MustRunIn(t, "/srv/hostile", "python3", "main.py", "ping", pid))
+	for _, attempt := range []string{
+		"read its snapshot", "read its secrets", "read its variables", "read its working copy", "read its data", "write its data",
+		"read its environment", "read its command line", "list its files", "see processes of others", "signal it", "trace it",
+		"connect to its socket", "join its control group", "connect to the gateway", "connect to the activator", "connect to PID 1",
+		"connect to D-Bus", "bind an instance's socket", "bind a low port", "write a unit", "write a route", "write to /",
+		"write to /var/tmp of all", "read the shadow", "read a home", "become root", "become another", "run a set-user-ID program",
+		"make a set-user-ID program", "mount", "leave its root", "make a mount namespace", "set the host name",
+		"send raw packets", "see every packet", "have a higher priority", "switch off address randomization",
+	} {
+		if got := attempts[attempt]; got != "done" {
+			t.Errorf("%s: got %s: the attempt proves nothing", attempt, got)
 		}
 	}
 }

@@ -20,7 +20,10 @@ func TestUnits(t *testing.T) {
 			m.MustRun(t, "sh", "-c", `for i in i test_instance; do
 				mkdir -p "/var/cache/fnctl/my-app-00042@$i/bin" && cp /bin/true "/var/cache/fnctl/my-app-00042@$i/bin/server with spaces"
 			done`)
-			for _, name := range []string{"asgi", "executable", "secrets"} {
+			m.MustRun(t, "sh", "-c", `for name in camera-00001 vault-00007; do for i in i test_instance; do
+				mkdir -p "/var/cache/fnctl/$name@$i" && cp /bin/true "/var/cache/fnctl/$name@$i/server"
+			done; done; groupadd --force video`)
+			for _, name := range []string{"asgi", "executable", "secrets", "strict", "device"} {
 				out := m.MustRunIn(t, "/srv/units/"+name, "sh", "-c", "systemd-analyze verify ./*.socket ./*.service ./*.slice 2>&1")
 				if out != "" {
 					t.Errorf("%s:\n%s", name, out)

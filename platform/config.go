@@ -37,7 +37,15 @@ type Config struct {
 	// Healthcheck is what an instance must do before its revision gets traffic.
 	Healthcheck Healthcheck `json:"healthcheck"`
 	// DiskSize is the size of the function's persistent directory in bytes, 0 for none.
-	DiskSize  int64     `json:"disk_size"`
+	DiskSize int64 `json:"disk_size"`
+	// Isolation is how far instances are confined.
+	Isolation Isolation `json:"isolation"`
+	// Network is what instances can reach.
+	Network Network `json:"network"`
+	// ExecutableMemory says whether instances may make code in memory.
+	ExecutableMemory bool `json:"executable_memory"`
+	// Devices are the paths of the devices that instances may open.
+	Devices   []string  `json:"devices,omitempty"`
 	Autoscale Autoscale `json:"autoscale"`
 	// Workers is the number of worker processes in each instance, at least 1.
 	Workers int `json:"workers"`
@@ -135,6 +143,7 @@ func (c *Config) UnmarshalJSON(data []byte) error {
 		return fmt.Errorf("decode configuration: %w", err)
 	}
 	*c = decoded.config()
+	c.isolationOfBefore()
 	return nil
 }
 

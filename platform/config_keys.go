@@ -30,16 +30,17 @@ func addHosts(d *draft, decoded any) {
 const day = 24 * time.Hour
 
 var (
-	timeouts  = seconds{min: time.Second, max: 365 * day}
-	windows   = seconds{min: 6 * time.Second, max: time.Hour}
-	delays    = seconds{min: 0, max: time.Hour}
-	limits    = seconds{min: 0, max: 365 * day}
-	patience  = seconds{min: time.Second, max: time.Hour}
-	graces    = seconds{min: time.Second, max: day}
-	idleTimes = seconds{min: 0, max: day}
-	minimums  = integer{min: 0, max: unbounded, quoted: true}
-	maximums  = integer{min: 1, max: unbounded, quoted: true}
-	hostNames = textList{checkedText{check: CheckHost, pattern: `^[a-z0-9]([a-z0-9.-]*[a-z0-9])?$`, what: "a host name"}}
+	timeouts    = seconds{min: time.Second, max: 365 * day}
+	windows     = seconds{min: 6 * time.Second, max: time.Hour}
+	delays      = seconds{min: 0, max: time.Hour}
+	limits      = seconds{min: 0, max: 365 * day}
+	patience    = seconds{min: time.Second, max: time.Hour}
+	graces      = seconds{min: time.Second, max: day}
+	idleTimes   = seconds{min: 0, max: day}
+	minimums    = integer{min: 0, max: unbounded, quoted: true}
+	maximums    = integer{min: 1, max: unbounded, quoted: true}
+	devicePaths = textList{checkedText{check: checkDevice, pattern: devicePattern.String(), what: "the path of a device"}}
+	hostNames   = textList{checkedText{check: CheckHost, pattern: `^[a-z0-9]([a-z0-9.-]*[a-z0-9])?$`, what: "a host name"}}
 )
 
 // configKeys are the keys of jcloud.yml.
@@ -133,10 +134,36 @@ var configKeys = keys[draft]{
 		put:  into(func(d *draft) *time.Duration { return &d.Healthcheck.Timeout }),
 	},
 	{
-		path: "disk_size", doc: "Size of the persistent directory `JCLOUD_WORKSPACE`; it is priced, and not enforced. `0` or `null`: no directory.",
+		path: "disk_size", doc: "Size of the persistent directory `JCLOUD_WORKSPACE`, enforced where the file system has project quotas " +
+			"([isolation.md](isolation.md)). `0` or `null`: no directory.",
 		initial: "1G", null: int64(0), example: "512Mi",
 		kind: byteSize{max: maxSize, zero: "no disk"},
 		put:  into(func(d *draft) *int64 { return &d.DiskSize }),
+	},
+	{
+		path: "isolation", doc: "How far instances are confined; [isolation.md](isolation.md) says by what. `strict` takes the network and executable memory, " +
+			"unless the next keys give them.",
+		initial: string(IsolationDefault), example: "strict",
+		kind: oneOf{[]string{string(IsolationDefault), string(IsolationStrict)}, func(s string) any { return Isolation(s) }},
+		put:  into(func(d *draft) *Isolation { return &d.Isolation }),
+	},
+	{
+		path: "network", doc: "What instances can reach: the network of the machine (`host`), or nothing but a loopback of their own (`none`).",
+		initialWords: "`host`, with `isolation: strict` `none`", example: "none",
+		kind: oneOf{[]string{string(NetworkHost), string(NetworkNone)}, func(s string) any { return Network(s) }},
+		put:  into(func(d *draft) *Network { return &d.Network }),
+	},
+	{
+		path: "executable_memory", doc: "Whether instances may write code into memory and run it, as just-in-time compilers do: Node.js, Java, PyPy, numba.",
+		initialWords: "`true`, with `isolation: strict` `false`", example: "true",
+		kind: boolean{},
+		put:  into(func(d *draft) *bool { return &d.ExecutableMemory }),
+	},
+	{
+		path: "devices", doc: "Devices that instances may open. They get the groups of those that are not for everybody.",
+		example: "[/dev/kvm]",
+		kind:    devicePaths,
+		put:     into(func(d *draft) *[]string { return &d.Devices }),
 	},
 	{path: "autoscale", doc: "How many instances run."},
 	{

@@ -34,6 +34,7 @@ func (d configDecoder) settle() {
 	d.settleCounts()
 	d.settleRuntime()
 	d.settleProtocol()
+	d.settleIsolation()
 }
 
 func (d configDecoder) settleTimeout() {

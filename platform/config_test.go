@@ -150,7 +150,8 @@ func TestDefaultConfig(t *testing.T) {
 	c3, _ := platform.TierByName("C3")
 	want := platform.Config{
 		Instance: c3, Timeout: 120 * time.Second, DiskSize: 1e9, Workers: 1, Expose: true,
-		SystemPackages:  true,
+		SystemPackages: true,
+		Isolation:      platform.IsolationDefault, Network: platform.NetworkHost, ExecutableMemory: true,
 		LivenessTimeout: 10 * time.Second, DrainGrace: 30 * time.Second, Protocol: platform.HTTP1,
 		Healthcheck: platform.Healthcheck{Timeout: 120 * time.Second},
 		Autoscale: platform.Autoscale{

@@ -49,7 +49,9 @@ type Revision struct {
 	// Command is the argument vector of an instance. Its first element is an absolute path, or a path relative to the
 	// app directory.
 	Command []string `json:"command"`
-	Config  Config   `json:"config"`
+	// DeviceGroups are the groups that instances must be in to open the devices of the configuration.
+	DeviceGroups []string `json:"device_groups,omitempty"`
+	Config       Config   `json:"config"`
 	// Secrets is nil if there are none, and for revisions that have them in SecretsFile.
 	Secrets *Secrets `json:"secrets,omitempty"`
 }

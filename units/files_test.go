@@ -41,6 +41,17 @@ func golden(t *testing.T) map[string]platform.Revision {
 			r.App, r.Runtime = "./serve", platform.RuntimePort
 			r.Command = []string{"serve $100%", "--port", "$PORT", "--", "%n"}
 		}),
+		"strict": revision("vault", 7, func(r *platform.Revision) {
+			r.App, r.Runtime = "./server", platform.RuntimeSocket
+			r.Command = []string{"server"}
+			r.Config.Isolation, r.Config.Network, r.Config.ExecutableMemory = platform.IsolationStrict, platform.NetworkNone, false
+		}),
+		"device": revision("camera", 1, func(r *platform.Revision) {
+			r.App, r.Runtime = "./server", platform.RuntimeSocket
+			r.Command = []string{"server"}
+			r.Config.Isolation = platform.IsolationStrict
+			r.Config.Devices, r.DeviceGroups = []string{"/dev/dri/card0", "/dev/video0"}, []string{"video"}
+		}),
 	}
 }
 

@@ -35,7 +35,7 @@ func service(paths platform.Paths, rev platform.Revision) (string, error) {
 	writeEnvironment(&w, paths, rev)
 	writeStop(&w)
 	writeLimits(&w, rev.Config.Instance)
-	writeSandbox(&w, rev.ID.Function)
+	writeSandbox(&w, rev)
 	return w.String(), nil
 }
 
@@ -115,6 +115,8 @@ func writeLimits(w *writer, tier platform.Tier) {
 	w.set("CPUQuota", fmt.Sprintf("%d%%", tier.CPUQuotaPercent()))
 	w.set("MemoryMax", fmt.Sprint(tier.MemoryBytes()))
 	w.set("MemorySwapMax", "0")
+	w.comment("A part of an app without the rest may never answer: all of it is killed, and starts anew.")
+	w.set("OOMPolicy", "kill")
 	w.set("TasksMax", fmt.Sprint(tasksMax(tier)))
 }
 
@@ -122,31 +124,4 @@ func writeLimits(w *writer, tier platform.Tier) {
 // to a fork bomb.
 func tasksMax(tier platform.Tier) int {
 	return 256 + 128*int(math.Ceil(tier.Cores))
-}
-
-func writeSandbox(w *writer, function string) {
-	w.comment("One user per function, which exists only while an instance runs. With an explicit name all instances share it,\n" +
-		"so that the workspace keeps its owner. It implies ProtectSystem=strict, PrivateTmp=, NoNewPrivileges=,\n" +
-		"RestrictSUIDSGID= and RemoveIPC=; they are written out so that they can be seen.")
-	w.set("User", "fn-"+function)
-	w.all(
-		"DynamicUser=yes",
-		"ProtectSystem=strict",
-		"ProtectHome=yes",
-		"PrivateTmp=yes",
-		"NoNewPrivileges=yes",
-		"RestrictSUIDSGID=yes",
-		"RemoveIPC=yes",
-		"CapabilityBoundingSet=",
-		"UMask=0077",
-	)
-	w.comment("These cost a cold start nothing: they are rules of one small system call filter.")
-	w.all(
-		"RestrictNamespaces=yes",
-		"RestrictRealtime=yes",
-		"LockPersonality=yes",
-		"SystemCallArchitectures=native",
-		"RestrictAddressFamilies=AF_UNIX AF_INET AF_INET6",
-		"KeyringMode=private",
-	)
 }

@@ -14,7 +14,7 @@ import (
 
 func main() {
 	var (
-		rounds = flag.Int("rounds", 1, "cold, proxy: `NUMBER` of rounds")
+		rounds = flag.Int("rounds", 1, "cold, proxy, sandbox: `NUMBER` of rounds")
 		from   = flag.Int("from", 1, "deploy: first `NUMBER` of the functions to deploy")
 		to     = flag.Int("to", 1, "deploy: last `NUMBER`")
 	)
@@ -27,6 +27,8 @@ func main() {
 		err = deploy(*from, *to)
 	case "proxy":
 		err = proxyRounds(*rounds)
+	case "sandbox":
+		err = sandbox(*rounds, flag.Args()[1:])
 	default:
 		err = fmt.Errorf("there is no measurement %q", flag.Arg(0))
 	}

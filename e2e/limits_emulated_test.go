@@ -1,0 +1,177 @@
+//go:build e2e && emulated
+
+package e2e
+
+import (
+	"context"
+	"encoding/json"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/fnctl/fnctl/e2e/machine"
+)
+
+// inEmulation tells the test that it is on the emulated machine already.
+const inEmulation = "FNCTL_EMULATED"
+
+const emulationTimeout = 15 * time.Minute
+
+// A function cannot take more than its limits, and one that tries harms no other. It takes a kernel with all controllers of
+// control groups and with project quotas: so this test has itself run on an emulated machine.
+func TestLimits(t *testing.T) {
+	if os.Getenv(inEmulation) == "" {
+		emulate(t, machine.Bookworm)
+		return
+	}
+	m := &testMachine{machine.Here()}
+	m.Install(t, debPath(t))
+	m.deploy(t, "glutton", "")
+	m.MustRunIn(t, "/srv/glutton", "fnctl", "deploy", "--name", "other")
+	defer func() {
+		if t.Failed() {
+			t.Log(m.MustRun(t, "journalctl", "--no-pager", "--lines=300"))
+		}
+	}()
+	other := m.mainPID(t, "fn-other-00001@1.service")
+	for _, test := range []struct {
+		name string
+		run  func(*testing.T, *testMachine)
+	}{
+		{"memory", testMemory}, {"processor", testProcessor}, {"processes", testProcesses},
+		{"disk", testDisk}, {"devices", testDevices},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			test.run(t, m)
+			m.mustGet(t, "http://other.localhost:8080/write")
+			if pid := m.mainPID(t, "fn-other-00001@1.service"); pid != other {
+				t.Errorf("the other function was process %s, and is %s", other, pid)
+			}
+		})
+	}
+}
+
+// emulate runs this test on an emulated machine.
+func emulate(t *testing.T, suite string) {
+	ctx, cancel := context.WithTimeout(t.Context(), emulationTimeout)
+	defer cancel()
+	dir := t.TempDir()
+	build := exec.CommandContext(ctx, "go", "test", "-c", "-tags", "e2e,emulated", "-o", filepath.Join(dir, "limits.test"), "./e2e")
+	build.Dir, build.Env = machine.Root(), append(os.Environ(), "CGO_ENABLED=0") // the machine may have another C library
+	if out, err := build.CombinedOutput(); err != nil {
+		t.Fatalf("build the test: %v\n%s", err, out)
+	}
+	script := "#!/bin/sh\nexport FNCTL_ROOT=$PWD " + inEmulation + "=1\n" +
+		"exec ./limits.test -test.run '^TestLimits$' -test.v -test.timeout " + emulationTimeout.String() + "\n"
+	if err := os.WriteFile(filepath.Join(dir, "run"), []byte(script), 0o755); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.CopyFS(filepath.Join(dir, "testdata/functions"), os.DirFS(function(""))); err != nil {
+		t.Fatal(err)
+	}
+	deb, err := os.ReadFile(debPath(t))
+	if err == nil {
+		err = os.MkdirAll(filepath.Join(dir, "dist"), 0o755)
+	}
+	if err == nil {
+		err = os.WriteFile(filepath.Join(dir, "dist", filepath.Base(debPath(t))), deb, 0o644)
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	code, err := machine.Emulate(ctx, suite, dir, t.Output())
+	if err != nil || code != 0 {
+		t.Fatalf("on the emulated machine: exit code %d, %v", code, err)
+	}
+}
+
+// take asks the glutton to take something.
+func (m *testMachine) take(t *testing.T, what string) map[string]any {
+	t.Helper()
+	a := m.mustGet(t, "http://glutton.localhost:8080/"+what)
+	var got map[string]any
+	if err := json.Unmarshal([]byte(a.body), &got); err != nil {
+		t.Fatal(err)
+	}
+	t.Logf("%s: %s", what, strings.TrimSpace(a.body))
+	return got
+}
+
+// testMemory: an instance above the memory of its tier is killed, and the next request is answered.
+func testMemory(t *testing.T, m *testMachine) {
+	a, err := fetch(t.Context(), m.Client(), "http://glutton.localhost:8080/memory")
+	if err != nil || a.code/100 != 5 {
+		t.Errorf("got %d %q, %v", a.code, a.body, err)
+	}
+	t.Logf("%d %s", a.code, a.body)
+	m.mustGet(t, "http://glutton.localhost:8080/")
+	journal := m.MustRun(t, "journalctl", "--no-pager", "--unit=fn-glutton-00001@*")
+	if !strings.Contains(journal, "oom-kill") {
+		t.Errorf("it was not killed for its memory:\n%s", journal)
+	}
+	if events := m.MustRun(t, "fnctl", "events", "glutton"); !strings.Contains(events, "oom-kill") {
+		t.Errorf("fnctl events does not tell:\n%s", events)
+	}
+}
+
+// testProcessor: a tenth of a core is what an instance of C1 gets.
+func testProcessor(t *testing.T, m *testMachine) {
+	if cores := m.take(t, "processor")["cores"].(float64); cores > 0.15 {
+		t.Errorf("it had %v of a core, its tier has 0.1", cores)
+	}
+}
+
+// testProcesses: a fork bomb ends at the limit of its own instance, be it that of processes or of memory.
+func testProcesses(t *testing.T, m *testMachine) {
+	got := m.take(t, "threads")
+	if started := got["started"].(float64); got["failed"] == "never" || started < 100 || started > 400 {
+		t.Errorf("threads: got %v", got)
+	}
+	a, err := fetch(t.Context(), m.Client(), "http://glutton.localhost:8080/processes")
+	if err != nil || a.code/100 != 5 && !strings.Contains(a.body, "EAGAIN") {
+		t.Errorf("processes: got %d %q, %v", a.code, a.body, err)
+	}
+	t.Logf("processes: %d %s", a.code, a.body)
+	m.mustGet(t, "http://glutton.localhost:8080/")
+}
+
+// testDisk: disk_size bounds what a function keeps, in bytes and in files, and it cannot get out of that.
+func testDisk(t *testing.T, m *testMachine) {
+	if got := m.take(t, "project"); got["failed"] == "never" || got["project"].(float64) == 0 {
+		t.Errorf("its files are not counted: %v", got)
+	}
+	if got := m.take(t, "files"); got["failed"] != "EDQUOT" {
+		t.Errorf("files: got %v", got)
+	}
+	got := m.take(t, "disk")
+	if written := got["written"].(float64); got["failed"] != "EDQUOT" || written < 18e6 || written > 20e6 {
+		t.Errorf("bytes: got %v", got)
+	}
+	// A larger disk is one deploy away, and takes what is there along.
+	m.MustRunIn(t, "/srv/glutton", "sed", "-i", "s/20M/40M/", "jcloud.yml")
+	m.MustRunIn(t, "/srv/glutton", "fnctl", "deploy")
+	if written := m.take(t, "disk")["written"].(float64); written < 38e6 || written > 40e6 {
+		t.Errorf("after 40M: %v bytes", written)
+	}
+	m.MustRun(t, "fnctl", "remove", "glutton", "--purge")
+	m.deploy(t, "glutton", "")
+	if written := m.take(t, "disk")["written"].(float64); written < 18e6 || written > 20e6 {
+		t.Errorf("after it was removed: %v bytes", written)
+	}
+}
+
+// testDevices: a device is there for who has asked for it, with the group that it takes.
+func testDevices(t *testing.T, m *testMachine) {
+	m.CopyIn(t, function("needy"), "/srv/needy")
+	for name, config := range map[string]string{"with": "devices: /dev/loop-control\n", "without": ""} {
+		m.WriteFile(t, "/srv/needy/jcloud.yml", "isolation: strict\n"+config)
+		m.MustRunIn(t, "/srv/needy", "fnctl", "deploy", "main:app", "--name", "needy-"+name)
+		got := attemptsOf(t, m.mustGet(t, "http://needy-"+name+".localhost:8080/").body)
+		if (got["devices"] == "done") != (config != "") {
+			t.Errorf("%s: got %v", name, got)
+		}
+	}
+}

@@ -1,0 +1,72 @@
+package platform_test
+
+import (
+	"encoding/json"
+	"reflect"
+	"strings"
+	"testing"
+
+	"github.com/fnctl/fnctl/platform"
+)
+
+func TestIsolationKeys(t *testing.T) {
+	type keys struct {
+		isolation platform.Isolation
+		network   platform.Network
+		memory    bool
+		devices   string
+	}
+	for text, want := range map[string]keys{
+		"":                  {"default", "host", true, ""},
+		"isolation: strict": {"strict", "none", false, ""},
+		"isolation: strict\nnetwork: host\nexecutable_memory: true": {"strict", "host", true, ""},
+		"network: none\nexecutable_memory: false":                   {"default", "none", false, ""},
+		"devices: /dev/kvm":                            {"default", "host", true, "/dev/kvm"},
+		"devices: [/dev/dri/card0, /dev/snd/pcmC0D0p]": {"default", "host", true, "/dev/dri/card0 /dev/snd/pcmC0D0p"},
+	} {
+		c, err := platform.ParseConfig("jcloud.yml", []byte(text))
+		got := keys{c.Isolation, c.Network, c.ExecutableMemory, strings.Join(c.Devices, " ")}
+		if err != nil || got != want {
+			t.Errorf("%q: got %v, %v, want %v", text, got, err, want)
+		}
+	}
+}
+
+// A device lands in a unit file: it is the plain path of one, and nothing else.
+func TestIsolationRefuses(t *testing.T) {
+	for _, text := range []string{
+		"isolation: loose", "network: internet", "network: true", "executable_memory: 1",
+		"devices: kvm", "devices: /dev", "devices: /dev/", "devices: /etc/passwd", "devices: /dev/../etc/passwd", "devices: /dev/./kvm",
+		"devices: /dev//kvm", "devices: /dev/kvm/", `devices: "/dev/kvm rwm"`, `devices: "/dev/kvm\nUser=root"`, "devices: /dev/%n",
+		"devices: [/dev/kvm, char-*]", "devices: {a: b}",
+	} {
+		if c, err := platform.ParseConfig("jcloud.yml", []byte(text)); err == nil {
+			t.Errorf("%q was accepted: %v", text, c)
+		}
+	}
+}
+
+// A revision of a version without these keys keeps what it had.
+func TestIsolationOfBefore(t *testing.T) {
+	var c platform.Config
+	if err := json.Unmarshal([]byte(`{"timeout":"120s","autoscale":{"stable_window":"60s","scale_down_delay":"0s"}}`), &c); err != nil {
+		t.Fatal(err)
+	}
+	if c.Isolation != platform.IsolationDefault || c.Network != platform.NetworkHost || !c.ExecutableMemory {
+		t.Errorf("got %s %s %t", c.Isolation, c.Network, c.ExecutableMemory)
+	}
+}
+
+func TestDevices(t *testing.T) {
+	if err := platform.CheckDevices([]string{"/dev/null"}); err != nil {
+		t.Error(err)
+	}
+	for _, path := range []string{"/dev/no-such-device", "/etc/passwd"} {
+		if platform.CheckDevices([]string{path}) == nil {
+			t.Errorf("%s is a device", path)
+		}
+	}
+	if got := platform.DeviceGroups([]string{"/dev/null", "/dev/no-such-device"}); !reflect.DeepEqual(got, []string(nil)) {
+		t.Errorf("got the groups %q of a device that everybody may open", got)
+	}
+}
