@@ -41,7 +41,7 @@ func Main(args []string, stdout, stderr io.Writer) int {
 	if err == nil {
 		return 0
 	}
-	printError(stderr, err)
+	printError(stderr, hintAtFullDisk(err))
 	var usage usageError
 	if errors.As(err, &usage) {
 		return 2

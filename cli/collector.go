@@ -46,6 +46,7 @@ func (c collector) find(ctx context.Context, function string, left remains) ([]g
 		return nil, err
 	}
 	found = append(found, c.findUnits(function, left)...)
+	found = append(found, c.findArmed(route, left)...)
 	for _, id := range left.works {
 		// What the route reaches is the activator's: it may be about to take the instance.
 		if !instances[id] && !route.Reaches(id.Revision) {
@@ -82,11 +83,14 @@ func (c collector) present(ctx context.Context, function string) (map[platform.I
 // wholeFunction takes a function without a route as a whole: its first deploy, or its removal, was killed.
 func (c collector) wholeFunction(function string, left remains) []garbage {
 	dir := c.paths.Function(function)
-	if !exists(dir) && len(left.units)+len(left.works)+len(left.unfinished) == 0 && !exists(units.SliceFile(c.paths, function)) {
+	if !exists(dir) && len(left.units)+len(left.works)+len(left.armed)+len(left.unfinished) == 0 && !exists(units.SliceFile(c.paths, function)) {
 		return nil // it was removed meanwhile
 	}
 	return []garbage{c.garbage(function, "all of it: it has no route", dir, func(ctx context.Context) error {
 		errs := removeFiles(left.unfinished)
+		for _, id := range left.armed {
+			errs = append(errs, c.disarm(id))
+		}
 		for id := range left.units {
 			errs = append(errs, c.revision(ctx, id))
 		}
@@ -115,23 +119,23 @@ func (c collector) findRevisions(route platform.Route, instances map[platform.In
 	var found []garbage
 	served, failed := 0, 0
 	for _, id := range slices.Backward(ids) {
-		what := "revision " + id.String()
+		what, r := "revision "+id.String(), c.remover
+		busy := hasInstance(instances, id) // it may have requests to finish
 		switch _, isFailed := c.store.FailedDeploy(id); {
 		case isFailed:
 			what += ", which failed"
-			if failed++; failed <= min(c.keep, keptFailed) {
+			if failed++; failed <= min(c.keep, keptFailed) || busy {
 				continue
 			}
 		case c.store.Deployed(id):
-			if served++; served <= c.keep {
+			if served++; served <= c.keep || busy {
 				continue
 			}
 		default:
 			what += ", which never had traffic"
+			r.kill = true // its instances are those that a killed deploy has started: no request waits for them
 		}
-		if !hasInstance(instances, id) {
-			found = append(found, c.garbage(route.Function, what, c.paths.Revision(id), func(ctx context.Context) error { return c.revision(ctx, id) }))
-		}
+		found = append(found, c.garbage(route.Function, what, c.paths.Revision(id), func(ctx context.Context) error { return r.revision(ctx, id) }))
 	}
 	slices.Reverse(found)
 	return found, nil
@@ -159,10 +163,28 @@ func (c collector) findUnits(function string, left remains) []garbage {
 	return found
 }
 
+// findArmed lists the revisions that are armed at boot for nothing.
+func (c collector) findArmed(route platform.Route, left remains) []garbage {
+	var found []garbage
+	for _, id := range left.armed {
+		if route.Paused || !route.Serves(id) {
+			found = append(found, c.garbage(route.Function, "link that arms "+id.String()+" at boot", "", func(context.Context) error {
+				return c.disarm(id)
+			}))
+		}
+	}
+	return found
+}
+
+func (c collector) disarm(id platform.RevisionID) error {
+	link, _ := units.BootLink(c.paths, id)
+	return remove(link)
+}
+
 // findUnfinished lists what commands that were killed had begun to write.
 func (c collector) findUnfinished(function string, left remains) ([]garbage, error) {
 	files := slices.Clone(left.unfinished)
-	for _, dir := range []string{c.paths.Function(function), c.paths.Revisions(function)} {
+	for _, dir := range []string{c.paths.Function(function), c.paths.Revisions(function), filepath.Join(c.paths.Revisions(function), "[0-9]*")} {
 		more, err := filepath.Glob(filepath.Join(dir, ".*"))
 		if err != nil {
 			return nil, err

@@ -59,9 +59,7 @@ func (d *deployment) run(ctx context.Context) (err error) {
 	}
 	if current, same := d.unchanged(ctx); same && !d.force {
 		d.progress.note("nothing changed: %s is what is deployed already", current.ID)
-		if err := d.prune(ctx); err != nil {
-			d.progress.note("old revisions could not be removed: %v", err)
-		}
+		d.prune(ctx, current.ID.Function)
 		d.status = describeDeployed(ctx, current)
 		d.status.function.Unchanged = true
 		return nil
@@ -161,6 +159,9 @@ func (d *deployment) copyApp(ctx context.Context) (string, error) {
 	}
 	// Only PID 1 reads the snapshot: one function may not read another's.
 	if err := os.Chmod(filepath.Join(temporary, "app"), 0o700); err != nil {
+		return "", err
+	}
+	if err := platform.SyncDir(filepath.Join(temporary, "app")); err != nil {
 		return "", err
 	}
 	if err := d.writeEnv(temporary); err != nil {
@@ -313,25 +314,8 @@ func (d *deployment) switchRoute(ctx context.Context) (string, error) {
 		return "", err
 	}
 	// From here on the deploy has succeeded; what is left to do is the activator's, or harmless.
-	if err := d.prune(ctx); err != nil {
-		d.progress.note("old revisions could not be removed: %v", err)
-	}
+	d.prune(ctx, route.Function)
 	return d.switched(), nil
-}
-
-// prune removes the oldest revisions, and what deploys that were killed left.
-func (d *deployment) prune(ctx context.Context) error {
-	c := collector{remover: remover{paths: d.paths, store: d.store, units: d.units}, keep: keptRevisions}
-	left, err := findRemains(d.paths)
-	if err != nil {
-		return err
-	}
-	found, err := c.find(ctx, d.request.name, left[d.request.name])
-	if err != nil {
-		return err
-	}
-	_, err = c.collect(ctx, found)
-	return err
 }
 
 // giveUp leaves everything as it was. A revision that was tried and failed is kept; of anything else nothing is. It works
@@ -371,9 +355,7 @@ func (d *deployment) keepFailed(ctx context.Context) error {
 	if err := d.store.PutFailedDeploy(d.revision.ID, failure); err != nil {
 		return err
 	}
-	if err := d.prune(ctx); err != nil {
-		d.progress.note("old revisions could not be removed: %v", err)
-	}
+	d.prune(ctx, d.request.name)
 	return nil
 }
 

@@ -182,8 +182,13 @@ func (l launcher) switchRoute(route platform.Route) error {
 // link arms a revision at boot.
 func (l launcher) link(id platform.RevisionID) error {
 	link, target := units.BootLink(l.paths, id)
-	if err := os.MkdirAll(filepath.Dir(link), 0o755); err != nil {
-		return err
+	if !exists(l.paths.Wants()) {
+		if err := os.MkdirAll(l.paths.Wants(), 0o755); err != nil {
+			return err
+		}
+		if err := platform.SyncDir(filepath.Dir(l.paths.Wants())); err != nil {
+			return err
+		}
 	}
 	if err := os.Symlink(target, link); err != nil && !errors.Is(err, fs.ErrExist) {
 		return err

@@ -68,6 +68,7 @@ func changeFunction(c *cli.Context, change func(context.Context, launcher, platf
 	if err := change(c.Context, l, route); err != nil {
 		return err
 	}
+	l.prune(c.Context, name)
 	return printDeployed(c, describeDeployed(c.Context, platform.Revision{ID: route.Newest()}))
 }
 

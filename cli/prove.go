@@ -21,6 +21,8 @@ const appLines = 15
 func (l launcher) startInstance(ctx context.Context, rev platform.Revision, id platform.InstanceID) error {
 	since := time.Now()
 	if err := l.units.Start(ctx, id.Socket()); err != nil {
+		// The copy of the app is made then: the disk may be full.
+		l.quote("what was said while its socket was made:", journalLines(id.Socket(), since, appLines))
 		return withHint(err, "journalctl -u %s", id.Socket())
 	}
 	return l.prove(ctx, rev, id, since, func(ctx context.Context) error {
@@ -138,9 +140,17 @@ func (l launcher) explain(id platform.InstanceID, since time.Time, check healthc
 	if len(lines) == 0 {
 		return withHint(err, "the app printed nothing; journalctl -u %s has what systemd says", id.Service())
 	}
-	l.progress.note("the app's last lines:")
+	l.quote("the app's last lines:", lines)
+	return withComplaint(err, lines)
+}
+
+// quote shows lines that others have written, if there are any.
+func (l launcher) quote(title string, lines []string) {
+	if len(lines) == 0 {
+		return
+	}
+	l.progress.note("%s", title)
 	for _, line := range lines {
 		l.progress.note("  %s", strings.ToValidUTF8(line, "�"))
 	}
-	return withComplaint(err, lines)
 }

@@ -44,7 +44,8 @@ func (d *deployment) prepareRuntime(ctx context.Context) (string, error) {
 	if out, err := runTool(ctx, python, "-I", "-m", "compileall", "-q", d.paths.Snapshot(d.revision.ID)); err != nil && d.verbose {
 		d.progress.note("%s", out)
 	}
-	return d.described(packages), nil
+	// What the tools have written is not on the disk yet.
+	return d.described(packages), platform.SyncFileSystem(d.paths.Revision(d.revision.ID))
 }
 
 // described says what the runtime is and where its packages come from.

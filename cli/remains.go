@@ -17,6 +17,7 @@ import (
 type remains struct {
 	units map[platform.RevisionID]bool // that have units
 	works []platform.InstanceID        // that have a copy of their app
+	armed []platform.RevisionID        // at boot
 	// unfinished are the files that somebody began to write.
 	unfinished []string
 }
@@ -30,6 +31,17 @@ func findRemains(paths platform.Paths) (map[string]remains, error) {
 	found := map[string]remains{}
 	for _, entry := range entries {
 		foundUnit(found, paths, entry.Name())
+	}
+	links, err := os.ReadDir(paths.Wants())
+	if err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return nil, err
+	}
+	for _, entry := range links {
+		if id, _, ok := platform.ParseUnit(entry.Name()); ok {
+			of := found[id.Revision.Function]
+			of.armed = append(of.armed, id.Revision)
+			found[id.Revision.Function] = of
+		}
 	}
 	works, err := paths.ListWorks()
 	for _, id := range works {

@@ -67,6 +67,7 @@ func changeTraffic(c *cli.Context, function string, choose func(platform.Store, 
 	if err := t.run(c.Context, plan); err != nil {
 		return err
 	}
+	t.prune(c.Context, function)
 	return showTraffic(c, function)
 }
 

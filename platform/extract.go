@@ -22,7 +22,7 @@ func Extract(ctx context.Context, archive io.Reader, to *os.Root, take func(name
 	if err := extractAll(ctx, tar.NewReader(archive), to, take); err != nil {
 		return err
 	}
-	return syncFileSystem(to.Name())
+	return SyncFileSystem(to.Name())
 }
 
 func extractAll(ctx context.Context, reader *tar.Reader, to *os.Root, take func(string, io.Reader) (bool, error)) error {

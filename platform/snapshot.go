@@ -77,7 +77,7 @@ func snapshot(ctx context.Context, from, to string, options SnapshotOptions) (Sn
 	if err := tree.checkUnchanged(ctx); err != nil {
 		return Snapshotted{}, err
 	}
-	return Snapshotted{Amount: w.done, Shared: w.shared, LeftOut: tree.leftOut}, syncFileSystem(to)
+	return Snapshotted{Amount: w.done, Shared: w.shared, LeftOut: tree.leftOut}, SyncFileSystem(to)
 }
 
 // ShareSnapshot makes a snapshot that has its files in common with another: nothing ever writes to them. Where the file
@@ -92,11 +92,11 @@ func ShareSnapshot(ctx context.Context, from, to string) (Snapshotted, error) {
 	if err := w.write(ctx); err != nil {
 		return Snapshotted{}, fmt.Errorf("share the app: %w", err)
 	}
-	return Snapshotted{Amount: w.done, Shared: w.shared}, syncFileSystem(to)
+	return Snapshotted{Amount: w.done, Shared: w.shared}, SyncFileSystem(to)
 }
 
-// syncFileSystem makes everything written to a directory's file system durable: cheaper than one fsync per file.
-func syncFileSystem(dir string) error {
+// SyncFileSystem makes everything written to a directory's file system durable: cheaper than one fsync per file.
+func SyncFileSystem(dir string) error {
 	d, err := os.Open(dir)
 	if err != nil {
 		return err

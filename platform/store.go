@@ -76,20 +76,27 @@ func (s Store) PutRoute(route Route) error {
 	if err := route.Check(); err != nil {
 		return err
 	}
-	if err := s.markServed(route); err != nil {
-		return err
+	// Whoever wrote the route before may have been killed before it could mark what that one reaches.
+	if before, err := s.Route(route.Function); err == nil {
+		if err := s.markServed(before); err != nil {
+			return err
+		}
 	}
 	if err := writeJSON(s.Paths.Route(route.Function), route, 0o644); err != nil {
 		return err
 	}
 	if routed := s.Paths.Routed(route.Function); !exists(routed) {
-		return WriteFile(routed, nil, 0o644)
+		if err := WriteFile(routed, nil, 0o644); err != nil {
+			return err
+		}
 	}
+	// The route is switched: that this cannot be marked is no failure of that, and the next change does it.
+	_ = s.markServed(route)
 	return nil
 }
 
 // markServed takes down that the revisions of a route have traffic, so that they can be told from what a deploy that was
-// killed has left.
+// killed has left. That is so only once the route is there.
 func (s Store) markServed(route Route) error {
 	for _, share := range route.Traffic {
 		if share.Percent == 0 || s.Served(share.Revision) || !exists(s.Paths.Revision(share.Revision)) {

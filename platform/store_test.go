@@ -173,3 +173,26 @@ func TestStoreServed(t *testing.T) {
 		t.Errorf("served: the first %v, the second %v", store.Served(first), store.Served(second))
 	}
 }
+
+// A command that was killed right after it had switched the route has not marked what that reaches; the next one does.
+func TestStoreServedLater(t *testing.T) {
+	store := newStore(t)
+	first := platform.RevisionID{Function: "ping", Number: 1}
+	if err := os.MkdirAll(store.Paths.Revision(first), 0o755); err != nil {
+		t.Fatal(err)
+	}
+	if err := store.PutRoute(route("ping")); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.Remove(store.Paths.Served(first)); err != nil {
+		t.Fatal(err)
+	}
+	next := route("ping")
+	next.Traffic[0].Revision.Number = 2
+	if err := store.PutRoute(next); err != nil {
+		t.Fatal(err)
+	}
+	if !store.Served(first) {
+		t.Error("the first had traffic, and nobody knows")
+	}
+}
