@@ -41,25 +41,52 @@ completions: build
 	dist/fnctl completion fish >dist/completions/fnctl.fish
 	dist/fnctl completion zsh >dist/completions/_fnctl
 
-# dpkg and rpm have names of their own for architectures, and rpm has a release.
-DEBS := $(ARCHES:%=dist/fnctl_$(VERSION)_%.deb)
-RPMS := $(ARCHES:%=dist/fnctl_$(VERSION)_%.rpm)
+# Manual pages, changelogs and notices.
+.PHONY: doc
+doc:
+	go run ./packaging/doc '$(VERSION)' dist/doc
 
-.PHONY: package deb
-package: $(DEBS) $(RPMS) ## the packages: dist/fnctl_VERSION_ARCH.deb and .rpm, for amd64 and arm64
-	@rm -f $(filter-out $^,$(wildcard dist/fnctl_*.deb dist/fnctl_*.rpm))
+# dpkg and rpm have names of their own for architectures, and rpm has a release.
+RPM_ARCH_amd64 := x86_64
+RPM_ARCH_arm64 := aarch64
+DEBS := $(ARCHES:%=dist/fnctl_$(VERSION)_%.deb)
+RPMS := $(foreach arch,$(ARCHES),dist/fnctl-$(VERSION)-1.$(RPM_ARCH_$(arch)).rpm)
+
+.PHONY: package deb rpm
+package: $(DEBS) $(RPMS) ## the packages: .deb and .rpm in dist, for amd64 and arm64
+	@rm -f $(filter-out $^,$(wildcard dist/fnctl_*.deb dist/fnctl-*.rpm))
 deb: dist/fnctl_$(VERSION)_$(HOST_ARCH).deb ## only the .deb for this machine, which the tests install
 	@rm -f $(filter-out $^,$(wildcard dist/fnctl_*_$(HOST_ARCH).deb))
+# The second one is what the tests upgrade to.
+rpm: dist/fnctl-$(VERSION)-1.$(RPM_ARCH_$(HOST_ARCH)).rpm dist/next.rpm ## only the .rpm for this machine
+	@rm -f $(filter-out $^,$(wildcard dist/fnctl-*.$(RPM_ARCH_$(HOST_ARCH)).rpm))
 
 # go run must build nfpm for this machine, so the architecture of the package has a name of its own.
 define nfpm
-PKG_ARCH=$* VERSION='$(VERSION)' $(NFPM) package --packager $(1) --target $@.new
+PKG_ARCH=$(2) VERSION='$(VERSION)' $(NFPM) package --config $(3) --packager $(1) --target $@.new
 @mv $@.new $@
 endef
-dist/fnctl_$(VERSION)_%.deb: dist/linux_%/fnctl completions
-	$(call nfpm,deb)
-dist/fnctl_$(VERSION)_%.rpm: dist/linux_%/fnctl completions
-	$(call nfpm,rpm)
+dist/fnctl_$(VERSION)_%.deb: dist/linux_%/fnctl completions doc
+	$(call nfpm,deb,$*,nfpm.yaml)
+# What nfpm does for one of them only: it marks no pattern as documentation, which RPM wants, and would write this changelog
+# into the .deb, too, in a form that is not quite Debian's.
+dist/nfpm-rpm.yaml: doc nfpm.yaml
+	for page in dist/doc/man*/*; do \
+		echo "  - {src: $$page, dst: /usr/share/man/$${page#dist/doc/}, type: doc, file_info: {mode: 0644}}"; \
+	done | sed -e '/dist.doc.man/d' -e '/^contents:/r /dev/stdin' -e '$$a changelog: dist/doc/changelog.yml' nfpm.yaml >$@
+dist/fnctl-$(VERSION)-1.x86_64.rpm: dist/linux_amd64/fnctl completions dist/nfpm-rpm.yaml
+	$(call nfpm,rpm,amd64,dist/nfpm-rpm.yaml)
+dist/fnctl-$(VERSION)-1.aarch64.rpm: dist/linux_arm64/fnctl completions dist/nfpm-rpm.yaml
+	$(call nfpm,rpm,arm64,dist/nfpm-rpm.yaml)
+dist/next.rpm: private VERSION := $(VERSION)+next
+dist/next.rpm: dist/linux_$(HOST_ARCH)/fnctl completions dist/nfpm-rpm.yaml
+	$(call nfpm,rpm,$(HOST_ARCH),dist/nfpm-rpm.yaml)
+
+.PHONY: lint-packages
+lint-packages: deps package ## lintian and rpmlint, and whether the same comes of the same sources
+	lintian --allow-root --fail-on error,warning,info $(DEBS)
+	rpmlint --strict --config packaging/lint/rpmlint.toml $(RPMS)
+	packaging/reproduce
 
 .PHONY: deps
 deps: ## what tests and the demo need of Debian's packages, if it is missing
@@ -70,7 +97,7 @@ image: image-bookworm image-trixie ## the images of the test machines, in .cache
 image-bookworm image-trixie: image-%: deps
 	@testdata/machine/build $* >/dev/null
 
-SCRIPTS := .ci/run packaging/version testdata/machine/build testdata/machine/deps testdata/machine/emulate e2e/machine/guard.sh \
+SCRIPTS := .ci/run packaging/version packaging/reproduce testdata/machine/build testdata/machine/deps testdata/machine/emulate e2e/machine/guard.sh \
 	$(wildcard packaging/deb/*)
 
 .PHONY: check
@@ -86,14 +113,14 @@ check: deps ## format, vet, lint
 .PHONY: unit e2e test
 unit: ## tests that need no machine
 	go test -race ./...
-e2e: deb image ## tests on real systemd
+e2e: deb rpm image ## tests on real systemd
 	go test $(E2E_FLAGS) -count=1 -timeout 25m ./e2e/...
-test: check deb image ## everything: check, unit and end to end
+test: check lint-packages deb rpm image ## everything: check, unit and end to end
 	go test -race ./...
 	go test $(E2E_FLAGS) -count=1 -timeout 25m ./e2e/...
 
 .PHONY: soak
-soak: deb image ## what takes hours
+soak: deb rpm image ## what takes hours
 	go test $(E2E_FLAGS),soak -count=1 -timeout 24h -run Soak ./e2e/...
 
 .PHONY: emulated

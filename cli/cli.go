@@ -72,6 +72,7 @@ func newApp(stdout, stderr io.Writer) *cli.App {
 	}
 	for _, command := range app.Commands {
 		command.OnUsageError = onUsageError
+		completeFlags(command)
 		command.UsageText = "fnctl " + cmp.Or(command.UsageText, command.Name)
 	}
 	return app

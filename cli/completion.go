@@ -2,6 +2,7 @@ package cli
 
 import (
 	"fmt"
+	"strings"
 
 	"github.com/urfave/cli/v2"
 )
@@ -41,13 +42,31 @@ func printFunctions(c *cli.Context) {
 	}
 }
 
+// completeFlags lets a command complete its flags, too, wherever they stand: the scripts below ask for them with a "-".
+func completeFlags(command *cli.Command) {
+	completeArguments := command.BashComplete
+	command.BashComplete = func(c *cli.Context) {
+		if words := c.Args().Slice(); len(words) == 0 || words[len(words)-1] != "-" {
+			if completeArguments != nil {
+				completeArguments(c)
+			}
+			return
+		}
+		for _, flag := range command.VisibleFlags() {
+			for _, name := range flag.Names() {
+				fmt.Fprintln(c.App.Writer, strings.Repeat("-", min(len(name), 2))+name)
+			}
+		}
+	}
+}
+
 // The scripts ask the binary itself, so that they know the functions of the machine and need no update.
 const (
 	bashCompletion = `# bash completion for fnctl
 _fnctl() {
     local current=${COMP_WORDS[COMP_CWORD]} request
     if [[ $current == -* ]]; then
-        request=("${COMP_WORDS[@]:0:COMP_CWORD}" "$current" --generate-bash-completion)
+        request=("${COMP_WORDS[@]:0:COMP_CWORD}" - --generate-bash-completion)
     else
         request=("${COMP_WORDS[@]:0:COMP_CWORD}" --generate-bash-completion)
     fi
@@ -60,7 +79,7 @@ _fnctl() {
     local -a found
     local current=${words[CURRENT]}
     if [[ $current == -* ]]; then
-        found=("${(@f)$(${words[@]:0:$((CURRENT-1))} $current --generate-bash-completion 2>/dev/null)}")
+        found=("${(@f)$(${words[@]:0:$((CURRENT-1))} - --generate-bash-completion 2>/dev/null)}")
     else
         found=("${(@f)$(${words[@]:0:$((CURRENT-1))} --generate-bash-completion 2>/dev/null)}")
     fi
@@ -81,7 +100,7 @@ function __fnctl_complete
     set -l words (commandline -opc)
     set -l current (commandline -ct)
     if string match -q -- '-*' $current
-        command $words $current --generate-bash-completion 2>/dev/null
+        command $words - --generate-bash-completion 2>/dev/null
     else
         command $words --generate-bash-completion 2>/dev/null
     end

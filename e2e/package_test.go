@@ -23,6 +23,15 @@ func TestPackage(t *testing.T) {
 			m.Install(t, debPath(t))
 			m.deploy(t, "ping", "", "main:app")
 			t.Run("installed", func(t *testing.T) { testPackageInstalled(t, m) })
+			t.Run("hardened", func(t *testing.T) { testPackageHardened(t, m) })
+			switch suite {
+			case machine.Bookworm:
+				t.Run("shells", func(t *testing.T) { testPackageShells(t, m) })
+				t.Run("manual", func(t *testing.T) { testPackageManual(t, m) })
+				t.Run("dashboard", func(t *testing.T) { testPackageDashboard(t, m) })
+			case machine.Trixie:
+				t.Run("other versions", func(t *testing.T) { testPackageVersions(t, m) })
+			}
 			t.Run("upgrade", func(t *testing.T) { testPackageUpgrade(t, m) })
 			t.Run("restart of the address", func(t *testing.T) { testPackageSocketRestart(t, m) })
 			t.Run("reboot", func(t *testing.T) { m.Reboot(t); testPackageInstalled(t, m) })
@@ -63,8 +72,21 @@ func testPackageInstalled(t *testing.T, m *testMachine) {
 	}
 }
 
+// The most that systemd-analyze may say of how exposed a service is, in tenths. The units say what is missing and why.
+var exposure = map[string]string{"fnctl-gateway.service": "15", "fnctl-activator.service": "25"}
+
+func testPackageHardened(t *testing.T, m *testMachine) {
+	for unit, most := range exposure {
+		m.MustRun(t, "systemd-analyze", "security", "--no-pager", "--threshold="+most, unit)
+	}
+	// With the manual pages that the units name.
+	m.MustRun(t, "systemd-analyze", append([]string{"verify"}, packageUnits...)...)
+}
+
 func testPackageUpgrade(t *testing.T, m *testMachine) {
 	m.mustGet(t, pingURL)
+	traffic := m.startTraffic(t, pingURL, 1) // or it is idle for longer than its window
+	defer traffic.stop(t)
 	instance := m.status(t, "ping").Revisions[0].Instances[0]
 	socket := m.property(t, "fnctl-gateway.socket", "InvocationID")
 	gateway := m.property(t, "fnctl-gateway.service", "MainPID") // a reload is no new invocation
@@ -122,10 +144,10 @@ func testPackagePurge(t *testing.T, m *testMachine, before string) {
 	}
 }
 
-// files lists what a package could have left behind.
+// files lists what a package could have left behind. What man-db remembers of pages is its own affair.
 func (m *testMachine) files(t *testing.T) string {
 	t.Helper()
-	return m.MustRun(t, "sh", "-c", "find / -xdev -iname '*fnctl*' -not -path '/var/tmp/*' -not -path '/var/log/*' -not -path '/srv/*'; "+
+	return m.MustRun(t, "sh", "-c", "find / -xdev -iname '*fnctl*' -not -path '/var/tmp/*' -not -path '/var/log/*' -not -path '/srv/*' -not -path '/var/cache/man/*'; "+
 		"find /etc/systemd /var/lib/systemd/deb-systemd-helper-enabled | grep -F fn || true")
 }
 
