@@ -257,7 +257,7 @@ func (d *deployment) writeUnits(context.Context) (string, error) {
 
 // start makes the revision ready to serve.
 func (d *deployment) start(ctx context.Context) (string, error) {
-	if err := d.limitDisk(); err != nil {
+	if err := d.limitDisk(d.revision, d.verbose); err != nil {
 		return "", err
 	}
 	started := time.Now()

@@ -17,7 +17,7 @@ func doctorCommand() *cli.Command {
 		Name:      "doctor",
 		Usage:     "look for what keeps functions from working on this machine",
 		UsageText: "doctor [-o json]",
-		Description: "It looks at systemd, control groups, the gateway and the activator, disks, Python, the clock, permissions, limits\n" +
+		Description: "It looks at systemd, control groups, the gateway and the activator, disks, Python, the clock, permissions, secrets, limits\n" +
 			"of the kernel, and at each function, and says what to do about what it finds. It changes nothing. The exit status\n" +
 			"is 1 if something does not work; warnings are about what may not work one day. Some of it only root can see.",
 		Flags:  []cli.Flag{outputFlag()},
@@ -92,7 +92,9 @@ func (e *examination) run(ctx context.Context) {
 		{"gateway", (*examination).checkGateway},
 		{"activator", (*examination).checkActivator},
 		{"disks", (*examination).checkDisks},
+		{"disk quotas", (*examination).checkQuotas},
 		{"permissions", (*examination).checkPermissions},
+		{"secrets", (*examination).checkSecrets},
 		{"kernel limits", (*examination).checkKernel},
 		{"clock", (*examination).checkClock},
 		{"Python", (*examination).checkPython},

@@ -163,6 +163,9 @@ func (r *restoration) restore(ctx context.Context, name string) (err error) {
 	if err := r.moveData(name); err != nil {
 		return err
 	}
+	if err := r.limitDisk(route.Newest()); err != nil {
+		return err
+	}
 	if route.Paused {
 		return r.switchRoute(route)
 	}
@@ -252,6 +255,14 @@ func (r *restoration) moveData(name string) error {
 		return err
 	}
 	return os.Rename(from, to)
+}
+
+func (r *restoration) limitDisk(newest platform.RevisionID) error {
+	rev, err := r.store.Revision(newest)
+	if err != nil {
+		return fmt.Errorf("revision %s: %w", newest, err)
+	}
+	return r.launcher.limitDisk(rev, false)
 }
 
 // undo removes what was restored of a function that did not come to answer, but its data.

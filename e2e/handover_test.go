@@ -202,9 +202,9 @@ func testHandoverToNobody(t *testing.T, m *testMachine) {
 		if out, _ := m.Run(t.Context(), "timeout", "40", "systemctl", "reload", gatewayUnit); out.Code == 0 {
 			t.Errorf("%s: the reload has worked", why)
 		}
-		if log := m.MustRun(t, "journalctl", "--unit="+gatewayUnit, "--since=-10s", "--output=cat"); !strings.Contains(log, said) {
-			t.Errorf("%s: the log doesn't say %q:\n%s", why, said, log)
-		}
+		eventually(t, 5*time.Second, why+": the log says "+said, func() bool {
+			return strings.Contains(m.MustRun(t, "journalctl", "--unit="+gatewayUnit, "--since=-10s", "--output=cat"), said)
+		})
 		if pid := m.property(t, gatewayUnit, "MainPID"); pid != before || m.property(t, gatewayUnit, "ActiveState") != "active" {
 			t.Errorf("%s: the main process was %s and is %s", why, before, pid)
 		}

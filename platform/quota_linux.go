@@ -15,11 +15,14 @@ import (
 // ErrNoQuota tells that a file system has no project quotas, or doesn't enforce them.
 var ErrNoQuota = errors.New("no project quotas")
 
+// CheckQuotas returns an error that wraps ErrNoQuota if persistent directories cannot be limited.
+func (p Paths) CheckQuotas() error { return checkQuota(p.join("var/lib")) }
+
 // LimitWorkspace makes the persistent directory of a function, if there is none, and bounds what all files in it may take
 // together. The error wraps ErrNoQuota, and nothing is made, if the file system cannot do that.
 func (p Paths) LimitWorkspace(function string, limit int64) error {
 	dir := p.Workspace(function)
-	if err := checkQuota(p.join("var/lib")); err != nil {
+	if err := p.CheckQuotas(); err != nil {
 		return fmt.Errorf("limit %s: %w", dir, err)
 	}
 	// As systemd would make it: its private area is closed to all users but root.

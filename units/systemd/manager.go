@@ -42,14 +42,14 @@ func (m *Manager) connection() (*dbus.Conn, error) {
 	}
 	// The connection lives as long as the manager, so no caller's context may end it.
 	ctx := context.Background()
-	dial := dbus.NewSystemConnectionContext
+	dial, way := dbus.NewSystemConnectionContext, "over the system bus (dbus), which only root can do without"
 	if os.Geteuid() == 0 {
 		// The private socket needs no D-Bus daemon, and systemd sends signals there without being asked to.
-		dial = dbus.NewSystemdConnectionContext
+		dial, way = dbus.NewSystemdConnectionContext, "on its private socket"
 	}
 	conn, err := dial(ctx)
 	if err != nil {
-		return nil, fmt.Errorf("connect to systemd: %w", err)
+		return nil, fmt.Errorf("connect to systemd %s: %w", way, err)
 	}
 	m.conn = conn
 	return conn, nil
