@@ -57,27 +57,14 @@ func withComplaint(err error, lines []string) error {
 }
 
 // checkInterface finds an app that its server takes for one of the other interface: that answers, but each time with a 500.
-func (l launcher) checkInterface(ctx context.Context, rev platform.Revision, id platform.InstanceID, since time.Time) error {
-	if !rev.Runtime.IsServer() {
-		return nil
-	}
-	transport := &http.Transport{DisableKeepAlives: true, DialContext: platform.DialUnix(l.paths.InstanceSocket(id)), Protocols: protocolsOf(rev.Config.Protocol)}
-	defer transport.CloseIdleConnections()
-	req, err := http.NewRequestWithContext(ctx, http.MethodGet, "http://localhost/", nil)
-	if err != nil {
-		return err
-	}
-	req.Header.Set("User-Agent", "fnctl/"+Version())
-	resp, err := transport.RoundTrip(req)
-	if err != nil {
-		return nil // it has answered before, and that is enough
-	}
-	defer resp.Body.Close()
-	if resp.StatusCode != http.StatusInternalServerError {
-		return nil
+// It is asked once more, so that what the server has to say of the first time is in the journal.
+func (l launcher) checkInterface(ctx context.Context, check healthcheck, id platform.InstanceID, since time.Time) error {
+	status, err := check.ask(ctx)
+	if err != nil || status != http.StatusInternalServerError {
+		return nil //nolint:nilerr // it has answered before, and that is enough
 	}
 	if c, _ := findComplaint(journalLines(id.Service(), since, appLines)); c.fromInterface {
-		return fmt.Errorf("it answers with %s", resp.Status)
+		return fmt.Errorf("it answers with %d %s", status, http.StatusText(status))
 	}
 	return nil
 }

@@ -51,27 +51,28 @@ func (l launcher) hostOf(rev platform.Revision) string {
 	return settings.HostOf(rev.ID.Function)
 }
 
-// pass waits until the instance is healthy. The error is the last thing that spoke against it.
-func (h healthcheck) pass(ctx context.Context) error {
+// pass waits until the instance is healthy, and returns the status of its answer. The error is the last thing that spoke
+// against it.
+func (h healthcheck) pass(ctx context.Context) (status int, err error) {
 	var complaint error
 	for started := time.Now(); ; {
-		err := h.ask(ctx)
+		status, err := h.ask(ctx)
 		if err == nil || h.Path == "" {
-			return err
+			return status, err
 		}
 		if ctx.Err() == nil || complaint == nil {
 			complaint = err // a question that was cut short says nothing new
 		}
 		select {
 		case <-ctx.Done():
-			return complaint
+			return 0, complaint
 		case <-time.After(max(healthPoll, time.Since(started)/10)):
 		}
 	}
 }
 
 // ask sends one request. Without a path any answer is a good one: that it comes is the proof.
-func (h healthcheck) ask(ctx context.Context) error {
+func (h healthcheck) ask(ctx context.Context) (status int, err error) {
 	transport := &http.Transport{
 		DisableKeepAlives: true,
 		DialContext:       platform.DialUnix(h.socket),
@@ -84,18 +85,18 @@ func (h healthcheck) ask(ctx context.Context) error {
 	}
 	req, err := http.NewRequestWithContext(ctx, http.MethodGet, "http://"+h.host+path, nil)
 	if err != nil {
-		return err
+		return 0, err
 	}
 	req.Header.Set("User-Agent", "fnctl/"+Version())
 	resp, err := transport.RoundTrip(req)
 	if err != nil {
-		return err
+		return 0, err
 	}
 	defer resp.Body.Close()
 	if h.Path == "" || resp.StatusCode >= 200 && resp.StatusCode < 300 {
-		return nil
+		return resp.StatusCode, nil
 	}
-	return unhealthyError{resp.Status, clipBody(resp.Body)}
+	return resp.StatusCode, unhealthyError{resp.Status, clipBody(resp.Body)}
 }
 
 // protocolsOf is what an HTTP client speaks with an instance.

@@ -39,7 +39,7 @@ func TestAnswersByProtocol(t *testing.T) {
 		for _, asked := range []platform.Protocol{platform.HTTP1, platform.H2C} {
 			ctx, cancel := context.WithTimeout(t.Context(), 20*time.Second)
 			check := healthcheck{socket: socket, protocol: asked, host: "shop.localhost"}
-			if err := check.pass(ctx); (err == nil) != (asked == speaks) {
+			if _, err := check.pass(ctx); (err == nil) != (asked == speaks) {
 				t.Errorf("an app that speaks %s, asked in %s: %v", speaks, asked, err)
 			}
 			cancel()
@@ -64,7 +64,7 @@ func TestHealthcheckWaits(t *testing.T) {
 			}
 		})
 		check := healthcheck{platform.Healthcheck{Path: "/ready"}, socket, protocol, "shop.example.com"}
-		if err := check.pass(t.Context()); err != nil || asked.Load() != 3 {
+		if _, err := check.pass(t.Context()); err != nil || asked.Load() != 3 {
 			t.Errorf("%s: asked %d times: %v", protocol, asked.Load(), err)
 		}
 	}
@@ -86,7 +86,8 @@ func TestHealthcheckFails(t *testing.T) {
 		})
 		check := healthcheck{platform.Healthcheck{Path: "/ready", Timeout: 5 * time.Second}, socket, platform.HTTP1, "localhost"}
 		ctx, cancel := context.WithTimeout(t.Context(), 2*healthPoll)
-		err := check.late(check.pass(ctx))
+		_, complaint := check.pass(ctx)
+		err := check.late(complaint)
 		cancel()
 		if !strings.HasSuffix(err.Error(), test.want) {
 			t.Errorf("got %q, want %q", err, test.want)

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"net/http"
 	"slices"
 	"strings"
 	"time"
@@ -43,12 +44,12 @@ func (l launcher) prove(ctx context.Context, rev platform.Revision, id platform.
 		defer close(watched)
 		l.watch(ctx, id, cancel)
 	}()
-	err := wake(ctx)
+	status, err := 0, wake(ctx)
 	if err == nil {
-		err = check.pass(ctx)
+		status, err = check.pass(ctx)
 	}
-	if err == nil {
-		err = l.checkInterface(ctx, rev, id, since)
+	if err == nil && status == http.StatusInternalServerError && rev.Runtime.IsServer() {
+		err = l.checkInterface(ctx, check, id, since)
 	}
 	reason := err
 	switch cause := context.Cause(ctx); {
