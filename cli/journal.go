@@ -26,7 +26,7 @@ func journalLines(unit string, since time.Time, n int) []string {
 	_ = exec.CommandContext(ctx, "journalctl", "--sync").Run()
 	// Backwards, because with --since the first lines are shown, not the last.
 	out, err := exec.CommandContext(ctx, "journalctl", "--quiet", "--no-pager", "--output=cat", "--reverse",
-		"--lines="+strconv.Itoa(n), fmt.Sprintf("--since=@%d", since.Unix()), "_SYSTEMD_UNIT="+unit).Output()
+		"--lines="+strconv.Itoa(n), fmt.Sprintf("--since=@%d.%06d", since.Unix(), since.Nanosecond()/1000), "_SYSTEMD_UNIT="+unit).Output()
 	if err != nil {
 		return nil
 	}
