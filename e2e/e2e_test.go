@@ -70,6 +70,14 @@ func bootInstalled(t *testing.T, suite string) *testMachine {
 	return m
 }
 
+// once runs a subtest on one suite: what it tests takes its time, and has nothing to do with the version of systemd.
+func once(t *testing.T, suite, name string, test func(*testing.T)) {
+	t.Helper()
+	if suite == machine.Bookworm {
+		t.Run(name, test)
+	}
+}
+
 // debPath returns the package to test: $FNCTL_DEB, or the newest that make package has made for this
 // architecture.
 func debPath(t *testing.T) string {

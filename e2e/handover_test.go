@@ -48,7 +48,7 @@ func TestHandover(t *testing.T) {
 			t.Run("new limits", func(t *testing.T) { testHandoverTakesUnit(t, m) })
 			t.Run("connection not used yet", func(t *testing.T) { testHandoverUnused(t, m) })
 			t.Run("stop", func(t *testing.T) { testHandoverThenStop(t, m) })
-			t.Run("instances stay", func(t *testing.T) { testHandoverKeepsInstances(t, m) })
+			once(t, suite, "instances stay", func(t *testing.T) { testHandoverKeepsInstances(t, m) })
 		})
 	}
 }

@@ -30,10 +30,10 @@ func TestPause(t *testing.T) {
 			t.Run("reboot", func(t *testing.T) { testPausedReboot(t, m) })
 			t.Run("deploy while paused", func(t *testing.T) { testDeployPaused(t, m) })
 			t.Run("restart", func(t *testing.T) { testRestart(t, m) })
-			t.Run("nothing changed", func(t *testing.T) { testUnchanged(t, m) })
+			once(t, suite, "nothing changed", func(t *testing.T) { testUnchanged(t, m) })
 			t.Run("env", func(t *testing.T) { testEnv(t, m) })
 			t.Run("secret", func(t *testing.T) { testSecret(t, m) })
-			t.Run("at zero", func(t *testing.T) { testPauseAtZero(t, m) })
+			once(t, suite, "at zero", func(t *testing.T) { testPauseAtZero(t, m) })
 		})
 	}
 }

@@ -20,10 +20,10 @@ func TestPrometheus(t *testing.T) {
 			t.Parallel()
 			m := bootInstalled(t, suite)
 			t.Run("attach", func(t *testing.T) { testAttachPrometheus(t, m) })
-			t.Run("zero and back", func(t *testing.T) { testPrometheusZero(t, m) })
+			once(t, suite, "zero and back", func(t *testing.T) { testPrometheusZero(t, m) })
 			t.Run("load", func(t *testing.T) { testPrometheusLoad(t, m) })
-			t.Run("gone", func(t *testing.T) { testPrometheusGone(t, m) })
-			t.Run("query", func(t *testing.T) { testPrometheusQuery(t, m) })
+			once(t, suite, "gone", func(t *testing.T) { testPrometheusGone(t, m) })
+			once(t, suite, "query", func(t *testing.T) { testPrometheusQuery(t, m) })
 			t.Run("detach", func(t *testing.T) { testDetachPrometheus(t, m) })
 		})
 	}
