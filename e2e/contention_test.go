@@ -19,7 +19,7 @@ var contenders = []string{
 // Commands that change one function at the same time, some of which are killed, do so one after the other. Other functions
 // come and go meanwhile.
 func testContention(t *testing.T, m *testMachine, chance *rand.Rand, during time.Duration) {
-	m.command(t, "fnctl deploy; fnctl deploy --force")
+	m.command(t, "fnctl deploy; fnctl resume crash; fnctl deploy --force") // a command before may have paused or removed it
 	pulse := m.startPulse(t)
 	var stops []func(syscall.Signal) string
 	loop := func(name, script string) {

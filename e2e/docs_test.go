@@ -75,7 +75,7 @@ func commandBlocks(t *testing.T, file string) []commandBlock {
 		if string(data[m[4]:m[5]]) == "console" {
 			text = typed(text)
 		}
-		text = strings.NewReplacer("sudo ", "", "NAME", "hello").Replace(text)
+		text = strings.NewReplacer("sudo ", "", "NAME", "hello", "--rollout 60s", "--rollout 5s").Replace(text)
 		text = following.ReplaceAllString(text, "timeout 2 $1 || test $$? = 124")
 		blocks = append(blocks, commandBlock{line: 1 + bytes.Count(data[:m[6]], []byte("\n")), script: text})
 	}

@@ -16,8 +16,8 @@ import (
 	"github.com/fnctl/fnctl/e2e/machine"
 )
 
-// slowApp says after half a second which instance it is. It takes ten seconds to start while the file slow is there, and
-// ends at once while the file broken is.
+// slowApp says after half a second which instance it is. It takes ten seconds to start while the file slow is there, half a
+// second with the file heavy, and ends at once with the file broken.
 const slowApp = `import asyncio, os, sys, time
 
 def told(name):
@@ -27,6 +27,8 @@ if told("broken"):
     sys.exit(1)
 if told("slow"):
     time.sleep(10)
+if told("heavy"):
+    time.sleep(0.5)
 
 async def app(scope, receive, send):
     if scope["type"] != "http":
@@ -67,8 +69,11 @@ func (m *testMachine) tell(t *testing.T, command, file string) {
 	m.MustRun(t, command, "/var/lib/private/fnctl-data/slow/"+file)
 }
 
-// A hundred requests that find nothing: five instances are on the way within a second, and all of them get their share.
+// A hundred requests that find nothing: five instances are on the way within a second, and all of them get their share. The
+// app starts slower than the activator sees that one instance is not enough; otherwise the first has served all before.
 func testHundredAtZero(t *testing.T, m *testMachine) {
+	m.tell(t, "touch", "heavy")
+	defer m.tell(t, "rm", "heavy")
 	const needed = 5
 	client := m.Client()
 	served := map[string]int{}
