@@ -82,6 +82,7 @@ func (k killing) some(t *testing.T, m *testMachine, chance *rand.Rand, counts fu
 			some = append(some, i+1, i+2)
 		}
 	}
+	some = append(some, 1) // there may be fewer the next time, but never none
 	for range k.few {
 		some = append(some, 1+chance.IntN(len(lines)))
 	}

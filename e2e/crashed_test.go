@@ -132,8 +132,15 @@ func (m *testMachine) untidy(t *testing.T) string {
 		ls /etc/systemd/system/fnctl.target.wants | grep fn-crash- | sed 's/^/boot: /'`).Stdout
 }
 
-// settle waits until only what has traffic has units and copies of the app, and nothing is left that nobody needs.
+// settle waits until only what has traffic has units and copies of the app, and expects nothing that nobody needs.
 func (m *testMachine) settle(t *testing.T) {
+	t.Helper()
+	m.awaitDrained(t)
+	m.mustBeTidy(t, "at last")
+}
+
+// awaitDrained waits until only what has traffic has units and copies of the app.
+func (m *testMachine) awaitDrained(t *testing.T) {
 	t.Helper()
 	revisions, _ := routed(t, m.route(t))
 	var left string
@@ -144,7 +151,6 @@ func (m *testMachine) settle(t *testing.T) {
 			return !isInstance || slices.Contains(revisions, revision)
 		})
 		if len(stray) == 0 {
-			m.mustBeTidy(t, "at last")
 			return
 		}
 	}
