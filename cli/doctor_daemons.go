@@ -9,7 +9,6 @@ import (
 	"path/filepath"
 	"strings"
 	"syscall"
-	"time"
 
 	"github.com/fnctl/fnctl/platform"
 )
@@ -78,12 +77,7 @@ func (e *examination) checkDaemon(ctx context.Context, name, socket, renew strin
 }
 
 func askHealth(ctx context.Context, socket string) error {
-	client := http.Client{Timeout: 3 * time.Second, Transport: &http.Transport{DisableKeepAlives: true, DialContext: platform.DialUnix(socket)}}
-	req, err := http.NewRequestWithContext(ctx, http.MethodGet, "http://daemon/healthz", nil)
-	if err != nil {
-		return err
-	}
-	resp, err := client.Do(req)
+	resp, err := askDaemon(ctx, socket, "/healthz")
 	if err != nil {
 		return err
 	}

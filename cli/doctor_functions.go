@@ -7,6 +7,7 @@ import (
 	"os"
 	"slices"
 	"strings"
+	"time"
 )
 
 // checkFunctions looks at every function, as fnctl list does, and says of each that doesn't work why.
@@ -42,7 +43,7 @@ func (e *examination) checkFunction(status functionStatus) {
 	for _, rev := range status.Revisions {
 		if rev.Failure != nil {
 			failed = false // this says more
-			e.fail("fnctl logs "+status.Name, "%s: %s cannot start since %s: %s", status.Name, rev.Name, rev.Failure.Since.Local().Format("2006-01-02 15:04:05"), rev.Failure.Reason)
+			e.fail("fnctl logs "+status.Name, "%s: %s cannot start since %s: %s", status.Name, rev.Name, rev.Failure.Since.Local().Format(time.DateTime), rev.Failure.Reason)
 		}
 	}
 	if failed {

@@ -7,7 +7,6 @@ import (
 	"fmt"
 	"io"
 	"io/fs"
-	"net/http"
 	"slices"
 	"time"
 
@@ -164,15 +163,7 @@ func (in *inspector) readUnits(ctx context.Context, name string) error {
 }
 
 func readWishes(ctx context.Context, socket string) (map[platform.RevisionID]activator.RevisionStatus, error) {
-	client := http.Client{Timeout: 3 * time.Second, Transport: &http.Transport{
-		DisableKeepAlives: true,
-		DialContext:       platform.DialUnix(socket),
-	}}
-	req, err := http.NewRequestWithContext(ctx, http.MethodGet, "http://activator/revisions", nil)
-	if err != nil {
-		return nil, err
-	}
-	resp, err := client.Do(req)
+	resp, err := askDaemon(ctx, socket, "/revisions")
 	if err != nil {
 		return nil, err
 	}

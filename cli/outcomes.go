@@ -6,7 +6,6 @@ import (
 	"io"
 	"net/http"
 	"strconv"
-	"time"
 
 	dto "github.com/prometheus/client_model/go"
 	"github.com/prometheus/common/expfmt"
@@ -56,22 +55,11 @@ func (p outcomePage) since(before outcomePage, id platform.RevisionID) outcomes 
 	return outcomes{now.requests - then.requests, max(0, now.failed-then.failed)}
 }
 
-const (
-	outcomeTimeout = 3 * time.Second
-	outcomeLimit   = 256 << 20
-)
+const outcomeLimit = 256 << 20
 
 // readOutcomes asks the gateway.
 func readOutcomes(ctx context.Context, socket string) (outcomePage, error) {
-	client := http.Client{Timeout: outcomeTimeout, Transport: &http.Transport{
-		DisableKeepAlives: true,
-		DialContext:       platform.DialUnix(socket),
-	}}
-	req, err := http.NewRequestWithContext(ctx, http.MethodGet, "http://gateway/metrics", nil)
-	if err != nil {
-		return outcomePage{}, err
-	}
-	resp, err := client.Do(req)
+	resp, err := askDaemon(ctx, socket, "/metrics")
 	if err != nil {
 		return outcomePage{}, fmt.Errorf("read the gateway's metrics: %w", err)
 	}
