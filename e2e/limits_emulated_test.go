@@ -29,6 +29,10 @@ func TestLimits(t *testing.T) {
 	}
 	m := &testMachine{machine.Here()}
 	m.Install(t, debPath(t))
+	m.waitActive(t, hostUnit)
+	if mounts := m.MustRun(t, "grep", " cgroup2 ", "/proc/mounts"); !strings.Contains(mounts, "favordynmods") {
+		t.Errorf("control groups are mounted without favordynmods: %s", mounts)
+	}
 	m.deploy(t, "glutton", "")
 	m.MustRunIn(t, "/srv/glutton", "fnctl", "deploy", "--name", "other")
 	defer func() {

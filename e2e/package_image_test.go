@@ -59,9 +59,7 @@ chroot /mnt/image dpkg --install /var/tmp/fnctl.deb`
 
 func testImageBoot(t *testing.T, m *testMachine) {
 	m.Reboot(t)
-	for _, unit := range packageUnits {
-		m.waitActive(t, unit)
-	}
+	m.waitPackageUnits(t)
 	if failed := m.MustRun(t, "systemctl", "--failed", "--no-legend", "--plain"); failed != "" {
 		t.Errorf("failed units:\n%s", failed)
 	}
