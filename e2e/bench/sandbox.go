@@ -69,6 +69,9 @@ var switches = [][]string{
 
 // benchSandbox says what each switch of a sandbox adds to the start of a service, and takes from its exposure.
 func benchSandbox(ctx context.Context, l *lab) ([]result, error) {
+	if err := l.likeHardware(ctx); err != nil {
+		return nil, err
+	}
 	variants, err := sandboxVariants()
 	if err != nil {
 		return nil, err

@@ -3,43 +3,55 @@
 package main
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"io"
+	"net"
 	"net/http"
 	"os"
 	"path/filepath"
 	"strings"
+	"time"
 )
 
-// The function that is started, and its parts as fnctl names them.
-const (
-	function = "cold"
-	unit     = "fn-cold-00001@1"
-	snapshot = "/var/lib/fnctl/functions/cold/revisions/00001/app"
-	url      = "http://127.0.0.1:8080/ping"
-)
+// rest is how long nothing happens before each start: a processor that has just done the same is faster at it. It is the
+// pause after a stop of an instance.
+const rest = time.Second
 
-// cold alternates between a request to a function at zero and a bare start of the very same command.
+// patience is how long an answer may take.
+const patience = 30 * time.Second
+
+// function is what is started: the first revision of a function at zero, and where it answers.
+type function struct{ name, path string }
+
+// unit is that of its first instance.
+func (f function) unit() string { return "fn-" + f.name + "-00001@1.service" }
+
+func (f function) snapshot() string {
+	return "/var/lib/fnctl/functions/" + f.name + "/revisions/00001/app"
+}
+
+// cold compares a request to a function at zero with a bare start of the very same command. They take turns in going first.
 //
 // The activator is not there meanwhile: it would start again what is stopped here to be cold. It is not in the path of a
 // cold start.
-func cold(rounds int) (err error) {
+func cold(rounds int, f function) (err error) {
 	if err := systemctl("stop", "fnctl-activator.service"); err != nil {
 		return err
 	}
 	defer func() { err = errors.Join(err, systemctl("start", "fnctl-activator.service")) }()
-	bare, err := newBare()
+	bare, err := newBare(f)
 	if err != nil {
 		return err
 	}
 	for round := -1; round < rounds; round++ { // the first is to warm up
-		times, err := throughFnctl()
-		if err != nil {
-			return err
-		}
-		if times["bare"], err = bare.start(); err != nil {
-			return err
+		times := map[string]float64{}
+		sides := []func(map[string]float64) error{f.throughFnctl, bare.start}
+		for i := range sides {
+			if err := sides[(i+round+2)%2](times); err != nil {
+				return err
+			}
 		}
 		if round < 0 {
 			continue
@@ -54,42 +66,44 @@ func cold(rounds int) (err error) {
 // throughFnctl makes the function cold, asks for it through the gateway, and says where the time went:
 //
 //	wake     from the request until PID 1 has forked the instance's process: gateway, connect, PID 1
-//	sandbox  until that has executed Python: user, directories, mounts, system call filter
-//	python   until the answer: Python, uvicorn, the app, and the way back through the gateway
-func throughFnctl() (map[string]float64, error) {
-	// Its socket stays armed.
-	if err := systemctl("stop", unit+".service"); err != nil {
-		return nil, err
+//	sandbox  until that has executed the app: user, directories, mounts, system call filter
+//	app      until the answer: the app and its server, and the way back through the gateway
+func (f function) throughFnctl(times map[string]float64) error {
+	// Its socket stays armed. It takes a rest.
+	if err := systemctl("stop", f.unit()); err != nil {
+		return err
 	}
 	began := monotonic()
-	if err := ask(&http.Client{Transport: &http.Transport{DisableKeepAlives: true}}); err != nil {
-		return nil, err
+	if err := f.ask(nil); err != nil {
+		return err
 	}
 	ended := monotonic()
 	points := []float64{began}
 	for _, name := range []string{"ExecMainStartTimestampMonotonic", "ActiveEnterTimestampMonotonic"} {
-		at, err := property(name)
+		at, err := timestamp(f.unit(), name)
 		if err != nil {
-			return nil, err
+			return err
 		}
 		points = append(points, at)
 	}
 	points = append(points, ended)
-	times := map[string]float64{"fnctl": ended - began}
-	for i, name := range []string{"wake", "sandbox", "python"} {
+	times["fnctl"] = ended - began
+	for i, name := range []string{"wake", "sandbox", "app"} {
 		if times[name] = points[i+1] - points[i]; times[name] < 0 {
-			return nil, fmt.Errorf("the service was running before it was asked for (%s took %f s)", name, times[name])
+			return fmt.Errorf("the service was running before it was asked for (%s took %f s)", name, times[name])
 		}
 	}
-	return times, nil
+	return nil
 }
 
-func ask(client *http.Client) error {
-	req, err := http.NewRequest(http.MethodGet, url, nil)
+// ask asks over a connection of its own.
+func (f function) ask(dial func(ctx context.Context, network, address string) (net.Conn, error)) error {
+	client := &http.Client{Transport: &http.Transport{DisableKeepAlives: true, DialContext: dial}, Timeout: patience}
+	req, err := http.NewRequest(http.MethodGet, "http://127.0.0.1:8080"+f.path, nil)
 	if err != nil {
 		return err
 	}
-	req.Host = function + ".localhost:8080"
+	req.Host = f.name + ".localhost:8080"
 	resp, err := client.Do(req)
 	if err != nil {
 		return err
@@ -102,21 +116,22 @@ func ask(client *http.Client) error {
 	return err
 }
 
-// running finds the command line and the environment of the running instance.
-func running() (argv, env []string, err error) {
-	pid, err := show("MainPID")
+// running finds the command line and the environment of the running instance. The command is that of the unit: a script may
+// have become another program.
+func (f function) running() (argv, env []string, err error) {
+	command, err := show(f.unit(), "ExecStart")
 	if err != nil {
 		return nil, nil, err
 	}
-	for _, part := range []struct {
-		file string
-		into *[]string
-	}{{"cmdline", &argv}, {"environ", &env}} {
-		data, err := os.ReadFile(filepath.Join("/proc", pid, part.file))
-		if err != nil {
-			return nil, nil, err
-		}
-		*part.into = strings.Split(strings.TrimSuffix(string(data), "\x00"), "\x00")
+	_, command, _ = strings.Cut(command, "argv[]=")
+	command, _, found := strings.Cut(command, " ; ")
+	if !found {
+		return nil, nil, fmt.Errorf("%s has no command", f.unit())
 	}
-	return argv, env, nil
+	pid, err := show(f.unit(), "MainPID")
+	if err != nil {
+		return nil, nil, err
+	}
+	environ, err := os.ReadFile(filepath.Join("/proc", pid, "environ"))
+	return strings.Fields(command), strings.Split(strings.TrimSuffix(string(environ), "\x00"), "\x00"), err
 }

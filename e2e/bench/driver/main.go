@@ -22,7 +22,7 @@ func main() {
 	var err error
 	switch flag.Arg(0) {
 	case "cold":
-		err = cold(*rounds)
+		err = cold(*rounds, function{flag.Arg(1), flag.Arg(2)})
 	case "deploy":
 		err = deploy(*from, *to)
 	case "proxy":

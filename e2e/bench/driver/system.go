@@ -29,15 +29,15 @@ func run(name string, args ...string) error {
 
 func systemctl(args ...string) error { return run("systemctl", args...) }
 
-// show returns a property of the function's service.
-func show(property string) (string, error) {
-	out, err := exec.Command("systemctl", "show", "--value", "--property="+property, unit+".service").Output()
+// show returns a property of a unit.
+func show(unit, property string) (string, error) {
+	out, err := exec.Command("systemctl", "show", "--value", "--property="+property, unit).Output()
 	return strings.TrimSpace(string(out)), err
 }
 
-// property returns a timestamp of the function's service, in seconds.
-func property(name string) (float64, error) {
-	text, err := show(name)
+// timestamp returns a monotonic timestamp of a unit, in seconds.
+func timestamp(unit, property string) (float64, error) {
+	text, err := show(unit, property)
 	if err != nil {
 		return 0, err
 	}
