@@ -32,6 +32,8 @@ type functionStatus struct {
 	Scale       scaleStatus      `json:"scale"`
 	// Disk is what it takes on the disk, if that can be seen; only "fnctl status" looks.
 	Disk *diskStatus `json:"disk,omitempty"`
+	// RecentFailures are those of instances that may be well by now; only "fnctl status" looks.
+	RecentFailures *recentFailures `json:"recent_failures,omitempty"`
 	// Unchanged tells that a deploy had nothing to change.
 	Unchanged bool `json:"unchanged,omitempty"`
 }

@@ -15,16 +15,18 @@ import (
 
 func statusCommand() *cli.Command {
 	return &cli.Command{
-		Name:         "status",
-		Usage:        "show a function: its endpoint, revisions, instances, scale, and use of the disk",
-		UsageText:    "status NAME [-o json]",
-		Description:  "What it takes on the disk only root can see.",
+		Name:      "status",
+		Usage:     "show a function: its endpoint, revisions, instances, recent failures, scale, and use of the disk",
+		UsageText: "status NAME [-o json]",
+		Description: "What it takes on the disk only root can see, and failures of the last hour only root and the group\n" +
+			"systemd-journal.",
 		Flags:        []cli.Flag{outputFlag()},
 		BashComplete: completeFunctions,
 		Action: showFunction(func(ctx context.Context, in *inspector, name string) (functionStatus, error) {
 			status, err := in.function(name)
 			if err == nil {
 				status.Disk = in.diskOf(ctx, name)
+				status.RecentFailures = in.failuresOf(ctx, status)
 			}
 			return status, err
 		}, func(c *cli.Context, status functionStatus) { printStatus(c.App.Writer, status) }),
@@ -76,6 +78,9 @@ func printStatus(w io.Writer, s functionStatus) {
 		if r.Failure != nil {
 			fmt.Fprintf(w, "failure: %s\n", failureText(s.Name, r))
 		}
+	}
+	if s.RecentFailures != nil {
+		fmt.Fprintf(w, "failures: %s\n", s.RecentFailures.text(s.Name))
 	}
 	printScale(w, s)
 	fmt.Fprintf(w, "disk: %s\n", s.Disk)

@@ -195,6 +195,18 @@ func testFailureEvents(t *testing.T, m *testMachine) {
 			t.Errorf("among the events of ping there is %+v", e)
 		}
 	}
+	// It is well again, and its status tells what was.
+	m.MustRun(t, "fnctl", "invoke", "mortal", "/")
+	if status := m.MustRun(t, "fnctl", "status", "mortal"); !strings.Contains(status, "failures: 1 within an hour") || !strings.Contains(status, "status=7") {
+		t.Errorf("the status does not tell of the failure:\n%s", status)
+	}
+	if status := m.MustRun(t, "fnctl", "status", "ping"); strings.Contains(status, "failures:") {
+		t.Errorf("the status of ping tells of a failure:\n%s", status)
+	}
+	out, err := m.Run(t.Context(), "setpriv", "--reuid=65534", "--regid=65534", "--clear-groups", "fnctl", "status", "mortal")
+	if err != nil || strings.Contains(out.Stderr, "failures") {
+		t.Errorf("who may not read the journal: %v, %s", err, out.Stderr)
+	}
 }
 
 const mortal = `

@@ -119,6 +119,9 @@ func testMemory(t *testing.T, m *testMachine) {
 	if events := m.MustRun(t, "fnctl", "events", "glutton"); !strings.Contains(events, "oom-kill") {
 		t.Errorf("fnctl events does not tell:\n%s", events)
 	}
+	if status := m.MustRun(t, "fnctl", "status", "glutton"); !strings.Contains(status, "failures: 1 within an hour") || !strings.Contains(status, "oom-kill") {
+		t.Errorf("fnctl status does not tell:\n%s", status)
+	}
 }
 
 // testProcessor: a tenth of a core is what an instance of C1 gets.

@@ -1,0 +1,68 @@
+package cli
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"os"
+	"slices"
+	"time"
+)
+
+// recent is how far "fnctl status" looks back for failures; recentEvents bounds what it reads of them.
+const (
+	recent        = time.Hour
+	recentEvents  = 1000
+	recentTimeout = 5 * time.Second
+)
+
+// recentFailures are the ends of instances that failed: what runs now says nothing of those that came back.
+type recentFailures struct {
+	// Count is how many there are among the last events of an hour, 1,000 at most.
+	Count int   `json:"count"`
+	Last  event `json:"last"`
+}
+
+// failuresOf finds the recent failures of a function; nil means that there are none, or that the journal is not for us to see.
+func (in *inspector) failuresOf(ctx context.Context, function functionStatus) *recentFailures {
+	ctx, cancel := context.WithTimeout(ctx, recentTimeout)
+	defer cancel()
+	since := time.Now().Add(-recent)
+	j := eventJournal{function: function.Name, stderr: io.Discard}
+	list, _, err := j.past(ctx, fmt.Sprintf("@%d", since.Unix()), recentEvents)
+	if err != nil {
+		if os.Geteuid() == 0 {
+			in.problems = append(in.problems, fmt.Errorf("recent failures: %w", err))
+		}
+		return nil
+	}
+	var serving []string
+	for _, r := range function.Revisions {
+		if r.Traffic > 0 {
+			serving = append(serving, r.Name)
+		}
+	}
+	return failuresAmong(list, serving, function.Created)
+}
+
+// failuresAmong sums up the failures of revisions among events, oldest first. Those of before the newest was made are history,
+// or of another function of the same name.
+func failuresAmong(list []event, revisions []string, created time.Time) *recentFailures {
+	var failures recentFailures
+	for _, e := range list {
+		if e.Event == "fail" && e.Time.After(created) && slices.Contains(revisions, e.Revision) {
+			failures.Count++
+			failures.Last = e
+		}
+	}
+	if failures.Count == 0 {
+		return nil
+	}
+	return &failures
+}
+
+// text is for people.
+func (f *recentFailures) text(function string) string {
+	return fmt.Sprintf("%d within an hour, the last at %s: %s: %s; see fnctl events %s",
+		f.Count, f.Last.Time.Local().Format(time.TimeOnly), f.Last.subject(), f.Last.Why, function)
+}

@@ -1,0 +1,34 @@
+package cli
+
+import (
+	"strings"
+	"testing"
+	"time"
+)
+
+func TestFailuresAmong(t *testing.T) {
+	created := time.Date(2026, 1, 31, 12, 0, 0, 0, time.UTC)
+	at := func(minutes int, what, instance, why string) event {
+		revision, _, _ := strings.Cut(instance, "@")
+		return event{
+			Time: created.Add(time.Duration(minutes) * time.Minute), Event: what, Function: "ping", Revision: revision, Instance: instance, Why: why,
+		}
+	}
+	serving := []string{"ping-00002"}
+	list := []event{
+		at(-5, "fail", "ping-00002@9", "of another function"), at(1, "start", "ping-00002@1", ""), at(1, "fail", "ping-00001@1", "went away"),
+		at(2, "fail", "ping-00002@1", "main process exited, code=exited, status=3"), at(3, "fail", "ping-00002@2", "failed with result 'oom-kill'"),
+		at(4, "stop", "ping-00002@3", ""),
+	}
+	got := failuresAmong(list, serving, created)
+	if got == nil || got.Count != 2 || got.Last != list[4] {
+		t.Fatalf("got %+v", got)
+	}
+	if text := got.text("ping"); !strings.HasPrefix(text, "2 within an hour, the last at ") ||
+		!strings.HasSuffix(text, ": ping-00002@2: failed with result 'oom-kill'; see fnctl events ping") {
+		t.Errorf("got %q", text)
+	}
+	if got := failuresAmong(list[:3], serving, created); got != nil {
+		t.Errorf("nothing failed since: got %+v", got)
+	}
+}
