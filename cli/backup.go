@@ -155,7 +155,7 @@ func (b backupWriter) writeAll(ctx context.Context, archive *platform.Archive, n
 
 // writeFunction adds one function, under its lock, so that its parts fit together.
 func (b backupWriter) writeFunction(ctx context.Context, archive *platform.Archive, name string) error {
-	unlock, err := b.store.Lock(ctx, name, func() { b.progress.note("waiting for another command that is changing %s", name) })
+	unlock, err := lockFunction(ctx, b.store, name, b.progress, false)
 	if err != nil {
 		return err
 	}
@@ -192,15 +192,11 @@ func isUnfinished(member string) bool {
 }
 
 func (b backupWriter) writeSecrets(ctx context.Context, archive *platform.Archive, name string) error {
-	ids, err := b.store.Revisions(name)
+	revisions, err := b.store.ReadRevisions(name)
 	if err != nil {
 		return err
 	}
-	for _, id := range ids {
-		rev, err := b.store.Revision(id)
-		if err != nil {
-			return fmt.Errorf("revision %s: %w", id, err)
-		}
+	for _, rev := range revisions {
 		secrets, err := readSecrets(ctx, b.paths, rev)
 		if err != nil {
 			return err
@@ -209,7 +205,7 @@ func (b backupWriter) writeSecrets(ctx context.Context, archive *platform.Archiv
 		if err != nil {
 			return err
 		}
-		if err := archive.AddFile(secretsMember(id), data); err != nil {
+		if err := archive.AddFile(secretsMember(rev.ID), data); err != nil {
 			return err
 		}
 	}

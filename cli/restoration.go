@@ -222,15 +222,11 @@ func (r *restoration) writeSecrets(ctx context.Context, id platform.RevisionID) 
 
 // writeUnits makes the units of all revisions anew: they follow from their descriptions, and from this version of fnctl.
 func (r *restoration) writeUnits(name string) error {
-	ids, err := r.store.Revisions(name)
+	revisions, err := r.store.ReadRevisions(name)
 	if err != nil {
 		return err
 	}
-	for _, id := range ids {
-		rev, err := r.store.Revision(id)
-		if err != nil {
-			return fmt.Errorf("revision %s: %w", id, err)
-		}
+	for _, rev := range revisions {
 		if _, err := r.launcher.putUnits(rev); err != nil {
 			return err
 		}

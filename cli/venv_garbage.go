@@ -35,16 +35,12 @@ func (c collector) findVenvs(function string) ([]garbage, error) {
 
 // usedVenvs are those that the commands of revisions name.
 func (c collector) usedVenvs(function string) (map[string]bool, error) {
-	revisions, err := c.store.Revisions(function)
+	revisions, err := c.store.ReadRevisions(function)
 	if err != nil {
 		return nil, err
 	}
 	used := map[string]bool{}
-	for _, id := range revisions {
-		rev, err := c.store.Revision(id)
-		if err != nil {
-			return nil, err
-		}
+	for _, rev := range revisions {
 		if len(rev.Command) > 0 && isVenvPython(rev.Command[0]) {
 			used[strings.TrimSuffix(rev.Command[0], "/bin/python3")] = true
 		}

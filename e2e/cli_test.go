@@ -82,14 +82,15 @@ type event struct {
 
 func (m *testMachine) events(t *testing.T, name string, args ...string) []event {
 	t.Helper()
-	return parseEvents(t, m.MustRun(t, "fnctl", append([]string{"events", name, "-o", "json"}, args...)...))
+	return parseLines[event](t, m.MustRun(t, "fnctl", append([]string{"events", name, "-o", "json"}, args...)...))
 }
 
-func parseEvents(t *testing.T, text string) []event {
+// parseLines reads objects, each on a line of its own.
+func parseLines[E any](t *testing.T, text string) []E {
 	t.Helper()
-	var list []event
+	var list []E
 	for line := range strings.Lines(text) {
-		var e event
+		var e E
 		if err := json.Unmarshal([]byte(line), &e); err != nil {
 			t.Fatalf("%v in %s", err, line)
 		}
@@ -117,7 +118,7 @@ func testEventsCommand(t *testing.T, m *testMachine) {
 	m.waitZero(t, "ping", 30*time.Second)
 	m.WriteFile(t, "/run/followed", "")
 	stop := m.Start(t, "sh", "-c", "exec fnctl events ping -f -n 1 -o json >/run/followed")
-	followed := func() []event { return parseEvents(t, m.MustRun(t, "sed", "-n", "/}$/p", "/run/followed")) }
+	followed := func() []event { return parseLines[event](t, m.MustRun(t, "sed", "-n", "/}$/p", "/run/followed")) }
 	eventually(t, 10*time.Second, "-f prints the last event", func() bool { return len(followed()) == 1 })
 	m.mustGet(t, pingURL)
 	m.waitZero(t, "ping", 30*time.Second)

@@ -3,7 +3,6 @@
 package e2e
 
 import (
-	"encoding/json"
 	"fmt"
 	"os"
 	"os/exec"
@@ -72,7 +71,10 @@ func (m *testMachine) startSteady(t *testing.T, name string, perSecond, slow int
 // stop ends the load. Only requests that were in flight while something was killed may have failed. It returns what was sent.
 func (s *steady) stop(t *testing.T, outages ...outage) []sent {
 	t.Helper()
-	all := parseSent(t, s.stopCommand(syscall.SIGTERM))
+	all := parseLines[sent](t, s.stopCommand(syscall.SIGTERM))
+	if len(all) < 10 {
+		t.Fatalf("there were only %d requests: that proves nothing", len(all))
+	}
 	var slowest time.Duration
 	var excused int
 	var failed []string
@@ -92,22 +94,6 @@ func (s *steady) stop(t *testing.T, outages ...outage) []sent {
 	}
 	if most := 60 * len(outages); excused > most {
 		t.Errorf("%d requests were lost; at this rate no more than %d can have been in flight", excused, most)
-	}
-	return all
-}
-
-func parseSent(t *testing.T, lines string) []sent {
-	t.Helper()
-	var all []sent
-	for line := range strings.Lines(lines) {
-		var one sent
-		if err := json.Unmarshal([]byte(line), &one); err != nil {
-			t.Fatalf("steady: %v: %s", err, line)
-		}
-		all = append(all, one)
-	}
-	if len(all) < 10 {
-		t.Fatalf("there were only %d requests: that proves nothing", len(all))
 	}
 	return all
 }

@@ -178,3 +178,18 @@ func (s Store) Revisions(name string) ([]RevisionID, error) {
 	slices.SortFunc(ids, func(a, b RevisionID) int { return a.Number - b.Number })
 	return ids, nil
 }
+
+// ReadRevisions reads all revisions of a function, by number. One that cannot be read is an error that names it.
+func (s Store) ReadRevisions(name string) ([]Revision, error) {
+	ids, err := s.Revisions(name)
+	if err != nil {
+		return nil, err
+	}
+	revisions := make([]Revision, len(ids))
+	for i, id := range ids {
+		if revisions[i], err = s.Revision(id); err != nil {
+			return nil, fmt.Errorf("revision %s: %w", id, err)
+		}
+	}
+	return revisions, nil
+}
