@@ -3,6 +3,7 @@ package activator
 import (
 	"context"
 	"errors"
+	"io/fs"
 	"strings"
 	"time"
 
@@ -150,6 +151,9 @@ func (a *Activator) finished(done action) {
 		log.Info("instance: "+done.verb, "event", done.verb, "duration", done.took.Round(time.Millisecond))
 		a.succeeded(done)
 	case errors.Is(done.err, context.Canceled):
+	case done.verb == actionProve && errors.Is(done.err, fs.ErrNotExist):
+		// It was drained before it accepted. A socket that was lost is found, and told of, by itself.
+		a.failed(done, time.Now())
 	default:
 		log.Warn("instance: "+done.verb, "event", "fail", "err", done.err)
 		a.failed(done, time.Now())

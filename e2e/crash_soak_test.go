@@ -29,6 +29,38 @@ func TestSoakCrash(t *testing.T) {
 	}
 }
 
+// The same for an app in Python with a secret and an environment of its own, of which more is written.
+func TestSoakCrashPython(t *testing.T) {
+	for _, suite := range []string{machine.Bookworm, machine.Trixie} {
+		t.Run(suite, func(t *testing.T) {
+			t.Parallel()
+			m := bootCrash(t, suite)
+			m.WriteFile(t, "/srv/crash/main.py", crashApp)
+			m.WriteFile(t, "/srv/crash/requirements.txt", "")
+			m.WriteFile(t, "/srv/crash/jcloud.yml", "app: main:app\ninstance: C3\nautoscale: {min: 0, max: 1, stable_window: 6s, scale_down_delay: 0s}\n")
+			if out := m.command(t, "fnctl deploy && echo hidden | fnctl secret crash set TOKEN"); out.Code != 0 {
+				t.Fatalf("deploy: %s%s", out.Stdout, out.Stderr)
+			}
+			for _, k := range killings[:3] {
+				t.Run(k.name, func(t *testing.T) {
+					testKilled(t, m, k, nil)
+					m.settle(t)
+				})
+			}
+		})
+	}
+}
+
+// crashApp answers as hello-go does, if it has its secret.
+const crashApp = `
+import os
+os.environ["TOKEN"]
+async def app(scope, receive, send):
+    if scope["type"] == "http":
+        await send({"type": "http.response.start", "status": 200, "headers": []})
+        await send({"type": "http.response.body", "body": b"Hello from " + os.environ["HOSTNAME"].encode()})
+`
+
 // The power fails again and again.
 func TestSoakPowerLoss(t *testing.T) {
 	for _, suite := range []string{machine.Bookworm, machine.Trixie} {
