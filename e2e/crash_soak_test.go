@@ -38,7 +38,7 @@ func TestSoakCrashPython(t *testing.T) {
 			m.WriteFile(t, "/srv/crash/main.py", crashApp)
 			m.WriteFile(t, "/srv/crash/requirements.txt", "")
 			m.WriteFile(t, "/srv/crash/jcloud.yml", "app: main:app\ninstance: C3\nautoscale: {min: 0, max: 1, stable_window: 6s, scale_down_delay: 0s}\n")
-			if out := m.command(t, "fnctl deploy && echo hidden | fnctl secret crash set TOKEN"); out.Code != 0 {
+			if out := m.command(t, "echo hidden | fnctl secret crash set TOKEN && fnctl deploy"); out.Code != 0 {
 				t.Fatalf("deploy: %s%s", out.Stdout, out.Stderr)
 			}
 			for _, k := range killings[:3] {

@@ -128,7 +128,7 @@ func (m *testMachine) untidy(t *testing.T) string {
 	t.Helper()
 	return m.command(t, `fnctl gc --dry-run 2>/dev/null | grep -v '^Nothing to remove$'
 		systemctl --failed --no-legend --plain
-		find /var/lib/fnctl /etc/systemd/system /var/cache/private /run/fnctl -name '.?*'
+		find /var/lib/fnctl /etc/systemd/system /var/cache/private /run/fnctl -name '.?*' -not -path '*/venvs/[!.]*/*'
 		ls /etc/systemd/system/fnctl.target.wants | grep fn-crash- | sed 's/^/boot: /'`).Stdout
 }
 
