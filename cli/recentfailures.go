@@ -46,12 +46,20 @@ func (in *inspector) failuresOf(ctx context.Context, function functionStatus) *r
 }
 
 // failuresAmong sums up the failures of revisions among events, oldest first. Those of before the newest was made are history,
-// or of another function of the same name.
+// or of another function of the same name. What is said of an instance until it starts again is one failure: the last says most.
 func failuresAmong(list []event, revisions []string, created time.Time) *recentFailures {
 	var failures recentFailures
+	failed := map[string]bool{}
 	for _, e := range list {
-		if e.Event == "fail" && e.Time.After(created) && slices.Contains(revisions, e.Revision) {
-			failures.Count++
+		switch {
+		case !e.Time.After(created) || !slices.Contains(revisions, e.Revision):
+		case e.Event == "start":
+			delete(failed, e.subject())
+		case e.Event == "fail":
+			if !failed[e.subject()] {
+				failures.Count++
+			}
+			failed[e.subject()] = true
 			failures.Last = e
 		}
 	}

@@ -17,15 +17,16 @@ func TestFailuresAmong(t *testing.T) {
 	serving := []string{"ping-00002"}
 	list := []event{
 		at(-5, "fail", "ping-00002@9", "of another function"), at(1, "start", "ping-00002@1", ""), at(1, "fail", "ping-00001@1", "went away"),
-		at(2, "fail", "ping-00002@1", "main process exited, code=exited, status=3"), at(3, "fail", "ping-00002@2", "failed with result 'oom-kill'"),
-		at(4, "stop", "ping-00002@3", ""),
+		at(2, "fail", "ping-00002@1", "main process exited, code=exited, status=3"), at(3, "start", "ping-00002@1", ""),
+		at(4, "fail", "ping-00002@1", "main process exited, code=killed, status=9/KILL"), at(4, "fail", "ping-00002@1", "failed with result 'oom-kill'"),
+		at(5, "stop", "ping-00002@3", ""),
 	}
 	got := failuresAmong(list, serving, created)
-	if got == nil || got.Count != 2 || got.Last != list[4] {
+	if got == nil || got.Count != 2 || got.Last != list[6] {
 		t.Fatalf("got %+v", got)
 	}
 	if text := got.text("ping"); !strings.HasPrefix(text, "2 within an hour, the last at ") ||
-		!strings.HasSuffix(text, ": ping-00002@2: failed with result 'oom-kill'; see fnctl events ping") {
+		!strings.HasSuffix(text, ": ping-00002@1: failed with result 'oom-kill'; see fnctl events ping") {
 		t.Errorf("got %q", text)
 	}
 	if got := failuresAmong(list[:3], serving, created); got != nil {
