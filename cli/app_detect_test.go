@@ -45,6 +45,8 @@ func TestDetectServer(t *testing.T) {
 		"gunicorn required":      {"main:app", "from site_ import app\n", "gunicorn\n", platform.RuntimeGunicorn, "requirements.txt names gunicorn"},
 		"django":                 {"site.wsgi:application", "", "Django\n", platform.RuntimeGunicorn, "the module is named wsgi"},
 		"django in ASGI":         {"site.asgi:application", "", "Django\n", platform.RuntimeUvicorn, "the module is named asgi"},
+		"django in a module":     {"main:app", "from django.core.wsgi import get_wsgi_application\n", "uvicorn\n", platform.RuntimeGunicorn, "get_wsgi_application"},
+		"the same in ASGI":       {"main:app", "from django.core.asgi import get_asgi_application\n", "", platform.RuntimeUvicorn, "get_asgi_application"},
 		"plain WSGI":             {"main:app", "def app(environ, start_response): ...\n", "", platform.RuntimeGunicorn, "function of environ"},
 		"plain ASGI":             {"main:app", "async def app(scope, receive, send): ...\n", "flask\n", platform.RuntimeUvicorn, "async function"},
 		"a word in a text":       {"main:app", "'''\nWe do not import flask\n'''\n", "", platform.RuntimeUvicorn, "took it for ASGI"},
@@ -65,6 +67,7 @@ func TestDetectServer(t *testing.T) {
 }
 
 func TestDetectConnections(t *testing.T) {
+	outside := filepath.Join("..", filepath.Base(appFiles(t, "serve", "nc -l $PORT\n")), "serve")
 	for name, test := range map[string]struct {
 		command []string
 		script  string
@@ -75,9 +78,10 @@ func TestDetectConnections(t *testing.T) {
 		"script, PORT":      {[]string{"sh", "serve"}, "nc -l $PORT\n", platform.RuntimePort},
 		"script, socket":    {[]string{"sh", "serve"}, "x --fd 3 || y $PORT\n", platform.RuntimeSocket},
 		"script, fd":        {[]string{"sh", "serve"}, "server.listen({ fd: 3 }) // not PORT\n", platform.RuntimeSocket},
+		"script, systemd":   {[]string{"sh", "serve"}, "x $LISTEN_FDS || y $PORT\n", platform.RuntimeSocket},
 		"own script":        {[]string{"./serve"}, "#!/bin/sh\nexec nc -l ${PORT}\n", platform.RuntimePort},
 		"another port":      {[]string{"sh", "serve"}, "nc -l $MYPORT $PORTS\n", platform.RuntimeSocket},
-		"outside is unread": {[]string{"sh", "../../../../../etc/passwd"}, "", platform.RuntimeSocket},
+		"outside is unread": {[]string{"sh", outside}, "", platform.RuntimeSocket},
 	} {
 		config := platform.DefaultConfig()
 		config.Command = test.command

@@ -25,7 +25,7 @@ func TestBackup(t *testing.T) {
 	from.deploy(t, "echo", serverless, "main:app")
 	from.MustRun(t, "fnctl", "env", "echo", "set", "COLOUR=blue sky")
 	from.MustRun(t, "sh", "-c", "printf %s "+backupSecret+" | fnctl secret echo set TOKEN")
-	from.MustRun(t, "fnctl", "traffic", "echo", "2=25", "3=75")
+	from.MustRun(t, "fnctl", "traffic", "echo", "2=25", "3=75", "--tag", "blue=2", "--sticky", "header:X-User")
 	from.MustRun(t, "fnctl", "scale", "echo", "--max", "7")
 	from.deploy(t, "ping", serverless, "main:app")
 	from.MustRun(t, "fnctl", "pause", "ping")
@@ -35,6 +35,7 @@ func TestBackup(t *testing.T) {
 		t.Errorf("the mode of a backup: got %s, want %s", got, want)
 	}
 	from.MustFail(t, 1, "grep", "-q", backupSecret, backupFile)
+	traffic := from.MustRun(t, "fnctl", "traffic", "echo", "-o", "json")
 
 	t.Run("refusals", func(t *testing.T) { testRestoreRefuses(t, from) })
 	t.Run("another machine", func(t *testing.T) {
@@ -47,6 +48,9 @@ func TestBackup(t *testing.T) {
 		to.WriteFile(t, backupFile, string(data))
 		testRestoreKilled(t, to)
 		to.MustRun(t, "fnctl", append([]string{"restore", backupFile}, withPassphrase...)...)
+		if got := to.MustRun(t, "fnctl", "traffic", "echo", "-o", "json"); got != traffic {
+			t.Errorf("the traffic: got %s, want %s", got, traffic)
+		}
 		testRestored(t, to)
 	})
 }
@@ -93,15 +97,17 @@ func testRestoreKilled(t *testing.T, m *testMachine) {
 }
 
 func testRestored(t *testing.T, m *testMachine) {
-	env := m.appEnv(t)
-	if env["COLOUR"] != "blue sky" || env["K_REVISION"] == "echo-00003" && env["TOKEN"] != backupSecret {
-		t.Errorf("the variables of %s: COLOUR=%q", env["K_REVISION"], env["COLOUR"])
+	for host, secret := range map[string]string{"blue": "", "00003": backupSecret} {
+		env := m.mustGet(t, "http://"+host+".echo.localhost:8080/env").body
+		if !strings.Contains(env, `"COLOUR":"blue sky"`) || secret != "" && !strings.Contains(env, secret) {
+			t.Errorf("the variables of %s: got %s", host, env)
+		}
 	}
 	if got := m.mustGet(t, echoURL+"/read?file=$JCLOUD_WORKSPACE/note").body; got != "kept" {
 		t.Errorf("the data: got %q", got)
 	}
 	s := m.status(t, "echo")
-	if s.Scale.Max != 2*7 || len(s.Revisions) != 2 || s.Revisions[0].Traffic != 25 {
+	if s.Scale.Max != 2*7 || len(s.Revisions) != 2 {
 		t.Errorf("got %+v", s)
 	}
 	m.MustRun(t, "fnctl", "rollback", "echo", "1")

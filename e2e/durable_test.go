@@ -14,9 +14,12 @@ import (
 // loss on a machine whose kernel goes on can show that, but the order of the system calls does.
 func testDurable(t *testing.T, m *testMachine) {
 	m.CopyIn(t, function("ping"), "/srv/python")
+	m.WriteFile(t, "/srv/python/requirements.txt", "")
+	m.WriteFile(t, "/srv/crash/static/index.html", "nobody writes to its directory again")
 	m.MustRun(t, "rm", "-r", "/etc/systemd/system/fnctl.target.wants") // as before the very first deploy
 	for _, command := range []string{
-		"fnctl deploy --force", "fnctl remove crash; fault -log /run/changes fnctl deploy", "fnctl deploy --force", "fnctl env crash set A=1",
+		"fnctl deploy --force", "fnctl remove crash; fault -log /run/changes fnctl deploy", "fnctl deploy --force",
+		"fnctl secret crash set TOKEN <<<hidden; fault -log /run/changes fnctl env crash set A=1",
 		"fnctl rollback crash", "fnctl traffic crash $LAST=50 $BEFORE=50", "fnctl pause crash", "fnctl resume crash",
 		"fnctl deploy main:app --app-dir /srv/python",
 	} {

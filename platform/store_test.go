@@ -146,6 +146,9 @@ func TestLockIsHeldByOne(t *testing.T) {
 	if err := <-got; err != nil {
 		t.Errorf("after the unlock: %v", err)
 	}
+	if _, err := os.Stat(store.Paths.Lock("ping")); err != nil {
+		t.Errorf("another file could be locked besides the one that somebody waits for: %v", err)
+	}
 	ctx, cancel := context.WithTimeout(t.Context(), 20*time.Millisecond)
 	defer cancel()
 	unlock, _ = store.TryLock("ping")
