@@ -69,8 +69,8 @@ func failuresAmong(list []event, revisions []string, created time.Time) *recentF
 	return &failures
 }
 
-// text is for people.
-func (f *recentFailures) text(function string) string {
+// String is for people.
+func (f *recentFailures) String() string {
 	return fmt.Sprintf("%d within an hour, the last at %s: %s: %s; see fnctl events %s",
-		f.Count, f.Last.Time.Local().Format(time.TimeOnly), f.Last.subject(), f.Last.Why, function)
+		f.Count, f.Last.Time.Local().Format(time.TimeOnly), f.Last.subject(), f.Last.Why, f.Last.Function)
 }

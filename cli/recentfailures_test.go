@@ -25,7 +25,7 @@ func TestFailuresAmong(t *testing.T) {
 	if got == nil || got.Count != 2 || got.Last != list[6] {
 		t.Fatalf("got %+v", got)
 	}
-	if text := got.text("ping"); !strings.HasPrefix(text, "2 within an hour, the last at ") ||
+	if text := got.String(); !strings.HasPrefix(text, "2 within an hour, the last at ") ||
 		!strings.HasSuffix(text, ": ping-00002@1: failed with result 'oom-kill'; see fnctl events ping") {
 		t.Errorf("got %q", text)
 	}

@@ -175,12 +175,12 @@ func (r *restoration) restore(ctx context.Context, name string) (err error) {
 
 // move brings the directory of a function into the registry, without its route.
 func (r *restoration) move(ctx context.Context, name string) error {
-	ids, err := r.staged.Revisions(name)
+	revisions, err := r.staged.ReadRevisions(name)
 	if err != nil {
 		return err
 	}
-	for _, id := range ids {
-		if err := r.writeSecrets(ctx, id); err != nil {
+	for _, rev := range revisions {
+		if err := r.writeSecrets(ctx, rev); err != nil {
 			return err
 		}
 	}
@@ -197,27 +197,23 @@ func (r *restoration) move(ctx context.Context, name string) error {
 }
 
 // writeSecrets encrypts the secrets of a revision with the key of this machine, if it can.
-func (r *restoration) writeSecrets(ctx context.Context, id platform.RevisionID) error {
-	data, there := r.secrets[secretsMember(id)]
+func (r *restoration) writeSecrets(ctx context.Context, rev platform.Revision) error {
+	data, there := r.secrets[secretsMember(rev.ID)]
 	if !there {
-		return fmt.Errorf("%w: the secrets of %s are missing", platform.ErrArchive, id)
+		return fmt.Errorf("%w: the secrets of %s are missing", platform.ErrArchive, rev.ID)
 	}
 	secrets, err := units.ParseSecretScript(data)
 	if err != nil {
-		return fmt.Errorf("%w: the secrets of %s: %w", platform.ErrArchive, id, err)
-	}
-	rev, err := r.staged.Revision(id)
-	if err != nil {
-		return fmt.Errorf("revision %s: %w", id, err)
+		return fmt.Errorf("%w: the secrets of %s: %w", platform.ErrArchive, rev.ID, err)
 	}
 	rev.Secrets = nil
 	if len(secrets) > 0 {
 		rev.Secrets = &platform.Secrets{Names: slices.Sorted(maps.Keys(secrets)), Encrypted: canEncrypt(ctx) == nil}
-		if err := writeSecrets(ctx, r.staged.Paths.Credentials(id), secrets, rev.Secrets.Encrypted); err != nil {
+		if err := writeSecrets(ctx, r.staged.Paths.Credentials(rev.ID), secrets, rev.Secrets.Encrypted); err != nil {
 			return err
 		}
 	}
-	return r.staged.PutRevision(r.staged.Paths.Revision(id), rev)
+	return r.staged.PutRevision(r.staged.Paths.Revision(rev.ID), rev)
 }
 
 // writeUnits makes the units of all revisions anew: they follow from their descriptions, and from this version of fnctl.

@@ -80,7 +80,7 @@ func printStatus(w io.Writer, s functionStatus) {
 		}
 	}
 	if s.RecentFailures != nil {
-		fmt.Fprintf(w, "failures: %s\n", s.RecentFailures.text(s.Name))
+		fmt.Fprintf(w, "failures: %s\n", s.RecentFailures)
 	}
 	printScale(w, s)
 	fmt.Fprintf(w, "disk: %s\n", s.Disk)

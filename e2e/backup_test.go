@@ -97,17 +97,17 @@ func testRestoreKilled(t *testing.T, m *testMachine) {
 }
 
 func testRestored(t *testing.T, m *testMachine) {
-	for host, secret := range map[string]string{"blue": "", "00003": backupSecret} {
-		env := m.mustGet(t, "http://"+host+".echo.localhost:8080/env").body
-		if !strings.Contains(env, `"COLOUR":"blue sky"`) || secret != "" && !strings.Contains(env, secret) {
-			t.Errorf("the variables of %s: got %s", host, env)
+	for host, want := range map[string]struct{ revision, secret string }{"blue": {"echo-00002", ""}, "00003": {"echo-00003", backupSecret}} {
+		env := m.envAt(t, "http://"+host+".echo.localhost:8080")
+		if env["K_REVISION"] != want.revision || env["COLOUR"] != "blue sky" || env["TOKEN"] != want.secret {
+			t.Errorf("the variables at %s, of %s: COLOUR=%q, the right secret: %t", host, env["K_REVISION"], env["COLOUR"], env["TOKEN"] == want.secret)
 		}
 	}
 	if got := m.mustGet(t, echoURL+"/read?file=$JCLOUD_WORKSPACE/note").body; got != "kept" {
 		t.Errorf("the data: got %q", got)
 	}
 	s := m.status(t, "echo")
-	if s.Scale.Max != 2*7 || len(s.Revisions) != 2 {
+	if s.Scale.Max != 2*7 || len(s.Revisions) != 2 || s.Revisions[0].Traffic != 25 {
 		t.Errorf("got %+v", s)
 	}
 	m.MustRun(t, "fnctl", "rollback", "echo", "1")

@@ -85,20 +85,6 @@ func (m *testMachine) events(t *testing.T, name string, args ...string) []event 
 	return parseLines[event](t, m.MustRun(t, "fnctl", append([]string{"events", name, "-o", "json"}, args...)...))
 }
 
-// parseLines reads objects, each on a line of its own.
-func parseLines[E any](t *testing.T, text string) []E {
-	t.Helper()
-	var list []E
-	for line := range strings.Lines(text) {
-		var e E
-		if err := json.Unmarshal([]byte(line), &e); err != nil {
-			t.Fatalf("%v in %s", err, line)
-		}
-		list = append(list, e)
-	}
-	return list
-}
-
 // hasEvents tells whether there are such events, written "event subject", in this order.
 func hasEvents(list []event, want ...string) bool {
 	for _, e := range list {

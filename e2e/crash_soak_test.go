@@ -3,6 +3,7 @@
 package e2e
 
 import (
+	"strings"
 	"testing"
 	"time"
 
@@ -15,16 +16,20 @@ func TestSoakCrash(t *testing.T) {
 		t.Run(suite, func(t *testing.T) {
 			t.Parallel()
 			m := bootCrash(t, suite)
-			for _, k := range killings {
-				t.Run(k.name, func(t *testing.T) {
-					testKilled(t, m, k, nil)
-					m.settle(t)
-				})
-			}
+			testAllKilled(t, m, killings)
 			t.Run("several at once", func(t *testing.T) { testContention(t, m, newChance(t), time.Minute) })
 			for _, command := range fillings {
 				t.Run("full "+command.name, func(t *testing.T) { testFull(t, m, command, nil) })
 			}
+		})
+	}
+}
+
+func testAllKilled(t *testing.T, m *testMachine, commands []killing) {
+	for _, k := range commands {
+		t.Run(k.name, func(t *testing.T) {
+			testKilled(t, m, k, nil)
+			m.settle(t)
 		})
 	}
 }
@@ -37,16 +42,11 @@ func TestSoakCrashPython(t *testing.T) {
 			m := bootCrash(t, suite)
 			m.WriteFile(t, "/srv/crash/main.py", crashApp)
 			m.WriteFile(t, "/srv/crash/requirements.txt", "")
-			m.WriteFile(t, "/srv/crash/jcloud.yml", "app: main:app\ninstance: C3\nautoscale: {min: 0, max: 1, stable_window: 6s, scale_down_delay: 0s}\n")
+			m.WriteFile(t, "/srv/crash/jcloud.yml", strings.Replace(crashConf, "command: [./hello-go]", "app: main:app", 1))
 			if out := m.command(t, "echo hidden | fnctl secret crash set TOKEN && fnctl deploy"); out.Code != 0 {
 				t.Fatalf("deploy: %s%s", out.Stdout, out.Stderr)
 			}
-			for _, k := range killings[:3] {
-				t.Run(k.name, func(t *testing.T) {
-					testKilled(t, m, k, nil)
-					m.settle(t)
-				})
-			}
+			testAllKilled(t, m, killings[:3])
 		})
 	}
 }

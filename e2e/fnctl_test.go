@@ -181,3 +181,17 @@ func (tr *traffic) stop(t *testing.T) {
 	}
 	t.Logf("%d requests", total)
 }
+
+// parseLines reads objects, each on a line of its own.
+func parseLines[E any](t *testing.T, text string) []E {
+	t.Helper()
+	var list []E
+	for line := range strings.Lines(text) {
+		var e E
+		if err := json.Unmarshal([]byte(line), &e); err != nil {
+			t.Fatalf("%v in %s", err, line)
+		}
+		list = append(list, e)
+	}
+	return list
+}

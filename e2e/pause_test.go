@@ -241,8 +241,14 @@ func testUnchanged(t *testing.T, m *testMachine) {
 
 func (m *testMachine) appEnv(t *testing.T) map[string]string {
 	t.Helper()
+	return m.envAt(t, echoURL)
+}
+
+// envAt is the environment of the instance of echo that a URL leads to.
+func (m *testMachine) envAt(t *testing.T, url string) map[string]string {
+	t.Helper()
 	env := map[string]string{}
-	if err := json.Unmarshal([]byte(m.mustGet(t, echoURL+"/env").body), &env); err != nil {
+	if err := json.Unmarshal([]byte(m.mustGet(t, url+"/env").body), &env); err != nil {
 		t.Fatal(err)
 	}
 	return env

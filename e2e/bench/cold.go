@@ -28,36 +28,44 @@ func benchCold(ctx context.Context, l *lab) ([]result, error) {
 	if err := l.machine.WriteFile(ctx, "/srv/instant/hello", []byte(instant), 0o755); err != nil {
 		return nil, err
 	}
-	served, err := l.coldStarts(ctx, "ping", "main:app", "/ping", "bare uvicorn")
-	if err != nil {
-		return nil, err
+	var results []result
+	for _, app := range []coldApp{
+		{name: "ping", deploy: "main:app", path: "/ping", peer: "bare uvicorn"},
+		{name: "instant", deploy: "./hello", path: "/", peer: "bare program", judged: true},
+	} {
+		found, err := l.coldStarts(ctx, app)
+		if err != nil {
+			return results, err
+		}
+		results = append(results, found...)
 	}
-	added, err := l.coldStarts(ctx, "instant", "./hello", "/", "bare program")
-	if err != nil {
-		return served, err
-	}
-	// A server in Python takes longer or shorter by many times what is looked for.
-	extra := &added[1]
-	*extra = extra.aiming(extra.Ours.Median <= coldTarget, "≤ %d ms", coldTarget)
-	return append(served, added...), nil
+	return results, nil
+}
+
+// coldApp is an app in /srv, and where it answers. Not all are judged: a server in Python takes longer or shorter by many
+// times what is looked for.
+type coldApp struct {
+	name, deploy, path, peer string
+	judged                   bool
 }
 
 // coldStarts deploys an app and compares its cold starts with bare ones.
-func (l *lab) coldStarts(ctx context.Context, name, app, path, peer string) ([]result, error) {
-	if _, err := l.machine.RunIn(ctx, "/srv/"+name, "fnctl", "deploy", app); err != nil {
+func (l *lab) coldStarts(ctx context.Context, app coldApp) ([]result, error) {
+	if _, err := l.machine.RunIn(ctx, "/srv/"+app.name, "fnctl", "deploy", app.deploy); err != nil {
 		return nil, err
 	}
 	times, err := l.drive(ctx, func(round map[string]float64) {
-		l.step("cold: %s by fnctl %.1f ms, bare %.1f ms", name, round["fnctl"]*1000, round["bare"]*1000)
-	}, "-rounds", strconv.Itoa(l.rounds), "cold", name, path)
+		l.step("cold: %s by fnctl %.1f ms, bare %.1f ms", app.name, round["fnctl"]*1000, round["bare"]*1000)
+	}, "-rounds", strconv.Itoa(l.rounds), "cold", app.name, app.path)
 	if err != nil {
 		return nil, err
 	}
-	whole := result{Benchmark: "cold", Measure: "cold start of " + name + ", request to answer", Unit: "ms", Ours: spreadOf(times["fnctl"], 1000)}
-	results := []result{
-		whole.against(peer, spreadOf(times["bare"], 1000)),
-		{Benchmark: "cold", Measure: "  what the platform adds", Unit: "ms", Ours: added(times["fnctl"], times["bare"])},
+	whole := result{Benchmark: "cold", Measure: "cold start of " + app.name + ", request to answer", Unit: "ms", Ours: spreadOf(times["fnctl"], 1000)}
+	extra := result{Benchmark: "cold", Measure: "  what the platform adds", Unit: "ms", Ours: added(times["fnctl"], times["bare"])}
+	if app.judged {
+		extra = extra.aiming(extra.Ours.Median <= coldTarget, "≤ %d ms", coldTarget)
 	}
+	results := []result{whole.against(app.peer, spreadOf(times["bare"], 1000)), extra}
 	for _, part := range []struct{ name, measure string }{
 		{"wake", "  request → its process exists"},
 		{"sandbox", "  → the app is executed"},

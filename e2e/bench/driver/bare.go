@@ -3,13 +3,14 @@
 package main
 
 import (
-	"context"
 	"fmt"
 	"net"
 	"os"
 	"os/exec"
 	"syscall"
 	"time"
+
+	"github.com/fnctl/fnctl/platform"
 )
 
 // bare starts the app as anybody would without a platform: on a unix socket that it is given as file descriptor 3.
@@ -61,9 +62,7 @@ func (b *bare) start(times map[string]float64) error {
 		_ = cmd.Process.Signal(syscall.SIGTERM) // it may have ended by itself
 		_ = cmd.Wait()
 	}()
-	err = b.ask(func(ctx context.Context, _, _ string) (net.Conn, error) {
-		return new(net.Dialer).DialContext(ctx, "unix", b.socket)
-	})
+	err = b.ask(platform.DialUnix(b.socket))
 	times["bare"] = monotonic() - began
 	return err
 }

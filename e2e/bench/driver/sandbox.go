@@ -3,14 +3,14 @@
 package main
 
 import (
-	"context"
 	"fmt"
 	"io"
-	"net"
 	"net/http"
 	"os"
 	"strconv"
 	"strings"
+
+	"github.com/fnctl/fnctl/platform"
 )
 
 // sandbox takes the times from a connection to the first answer of services that differ in their sandbox only. They take
@@ -62,9 +62,7 @@ func wake(name string) (took, cpu float64, err error) {
 func askService(name string) error {
 	client := &http.Client{Transport: &http.Transport{
 		DisableKeepAlives: true,
-		DialContext: func(ctx context.Context, _, _ string) (net.Conn, error) {
-			return new(net.Dialer).DialContext(ctx, "unix", "/run/"+name+".sock")
-		},
+		DialContext:       platform.DialUnix("/run/" + name + ".sock"),
 	}}
 	resp, err := client.Get("http://sandbox/")
 	if err != nil {
