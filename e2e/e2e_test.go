@@ -58,7 +58,7 @@ func keepJournal(t *testing.T, m *machine.Machine) {
 		err = os.WriteFile(file, []byte(journal), 0o644)
 	}
 	lines := strings.SplitAfter(journal, "\n")
-	end := strings.Join(lines[max(0, len(lines)-500):], "")
+	end := strings.Join(lines[max(0, len(lines)-60):], "")
 	t.Logf("console:\n%s\nend of the journal; all of it is in %s (%v):\n%s", m.Console(), file, err, end)
 }
 

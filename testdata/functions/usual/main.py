@@ -24,6 +24,10 @@ def threads():
 def processes():
     with multiprocessing.get_context("fork").Pool(2) as pool:
         assert pool.map(abs, [-1, -2]) == [1, 2]
+        # Who forks a server inherits its signal handlers and the socket behind them: a worker that still runs when the pool
+        # is terminated would hand its SIGTERM on to the server, which would shut down.
+        pool.close()
+        pool.join()
 
 
 def spawned_processes():
