@@ -150,6 +150,9 @@ func (b backupWriter) writeAll(ctx context.Context, archive *platform.Archive, n
 			return err
 		}
 	}
+	for _, member := range archive.Truncated {
+		b.progress.note("%q became shorter while it was read: what is missing is zeros in the backup", member)
+	}
 	return nil
 }
 

@@ -11,8 +11,6 @@ import (
 	"path"
 	"path/filepath"
 	"syscall"
-
-	"golang.org/x/sys/unix"
 )
 
 // Archive writes trees of files into a tar, with modes, times, links, and names of one file as such. Owners are left out:
@@ -21,6 +19,8 @@ type Archive struct {
 	tar *tar.Writer
 	// written are the names of the files that have several.
 	written map[[2]uint64]string
+	// Truncated are files that became shorter while they were read. The rest of them is zeros, as with tar.
+	Truncated []string
 }
 
 // NewArchive begins an archive. Close ends it.
@@ -41,59 +41,83 @@ func (a *Archive) AddFile(name string, data []byte) error {
 }
 
 // AddTree adds a directory as name, but for what skip chooses by its path in the archive. Sockets, pipes and devices stay
-// behind. The error tells of a file that became shorter meanwhile.
+// behind. Others may write to the directory meanwhile: nothing from outside of it gets into the archive, and what vanishes is
+// left out.
 func (a *Archive) AddTree(ctx context.Context, dir, name string, skip func(name string) bool) error {
-	return filepath.WalkDir(dir, func(file string, entry fs.DirEntry, err error) error {
-		if err != nil {
-			return err
-		}
-		if err := context.Cause(ctx); err != nil {
-			return err
-		}
-		inside, err := filepath.Rel(dir, file)
-		if err != nil {
-			return err
-		}
-		member := path.Join(name, filepath.ToSlash(inside))
+	root, err := os.OpenRoot(dir)
+	if err != nil {
+		return err
+	}
+	defer root.Close()
+	return walkRoot(ctx, root, func(f found) error {
+		member := path.Join(name, f.name)
 		if skip(member) {
-			if entry.IsDir() {
+			if f.info.IsDir() {
 				return fs.SkipDir
 			}
 			return nil
 		}
-		info, err := entry.Info()
-		if err != nil {
-			return err
-		}
-		if err := a.add(file, member, info); err != nil {
-			return fmt.Errorf("archive %s: %w", file, err)
+		if err := a.add(f, member); err != nil {
+			return fmt.Errorf("archive %s: %w", filepath.Join(dir, f.name), err)
 		}
 		return nil
 	})
 }
 
-func (a *Archive) add(file, name string, info fs.FileInfo) error {
-	header := &tar.Header{Name: name, Mode: int64(info.Mode().Perm()), ModTime: info.ModTime(), Format: tar.FormatPAX}
-	switch {
-	case info.IsDir():
-		header.Typeflag, header.Name = tar.TypeDir, name+"/"
-	case info.Mode()&fs.ModeSymlink != 0:
-		link, err := os.Readlink(file)
+func (a *Archive) add(f found, member string) error {
+	switch mode := f.info.Mode(); {
+	case mode.IsDir():
+		return a.tar.WriteHeader(headerOf(tar.TypeDir, member+"/", f.info))
+	case mode&fs.ModeSymlink != 0:
+		link, err := f.dir.Readlink(f.base)
 		if err != nil {
-			return err
+			return f.unlessReplaced(err)
 		}
-		header.Typeflag, header.Linkname = tar.TypeSymlink, link
-	case info.Mode().IsRegular():
-		if first, again := a.firstName(name, info); again {
-			header.Typeflag, header.Linkname = tar.TypeLink, first
-			break
-		}
-		header.Typeflag, header.Size = tar.TypeReg, info.Size()
-		return a.addContent(file, header)
-	default:
-		return nil
+		header := headerOf(tar.TypeSymlink, member, f.info)
+		header.Linkname = link
+		return a.tar.WriteHeader(header)
+	case mode.IsRegular():
+		return a.addRegular(f, member)
 	}
-	return a.tar.WriteHeader(header)
+	return nil
+}
+
+func headerOf(kind byte, name string, info fs.FileInfo) *tar.Header {
+	return &tar.Header{Typeflag: kind, Name: name, Mode: int64(info.Mode().Perm()), ModTime: info.ModTime(), Format: tar.FormatPAX}
+}
+
+// addRegular adds a file, whichever has the name by now.
+func (a *Archive) addRegular(f found, member string) error {
+	in, info, err := f.open()
+	if in == nil {
+		return err
+	}
+	defer in.Close()
+	if first, again := a.firstName(member, info); again {
+		header := headerOf(tar.TypeLink, member, info)
+		header.Linkname = first
+		return a.tar.WriteHeader(header)
+	}
+	header := headerOf(tar.TypeReg, member, info)
+	header.Size = info.Size()
+	if err := a.tar.WriteHeader(header); err != nil {
+		return err
+	}
+	// What was appended since is left out.
+	copied, err := io.CopyN(a.tar, in, header.Size)
+	if errors.Is(err, io.EOF) {
+		a.Truncated = append(a.Truncated, member)
+		_, err = io.CopyN(a.tar, zeros{}, header.Size-copied)
+	}
+	return err
+}
+
+// zeros is as many zeros as are read.
+type zeros struct{}
+
+func (zeros) Read(p []byte) (int, error) {
+	clear(p)
+	return len(p), nil
 }
 
 // firstName is the name under which a file with several of them is in the archive already.
@@ -107,34 +131,4 @@ func (a *Archive) firstName(name string, info fs.FileInfo) (first string, again 
 		a.written[file] = name
 	}
 	return first, again
-}
-
-func (a *Archive) addContent(file string, header *tar.Header) error {
-	in, err := openRegular(file)
-	if err != nil {
-		return err
-	}
-	defer in.Close()
-	if err := a.tar.WriteHeader(header); err != nil {
-		return err
-	}
-	// What was appended since is left out.
-	_, err = io.CopyN(a.tar, in, header.Size)
-	if errors.Is(err, io.EOF) {
-		return errors.New("it became shorter while it was read")
-	}
-	return err
-}
-
-// openRegular opens what was a file when it was listed: a pipe by now would block, a link would lead elsewhere.
-func openRegular(path string) (*os.File, error) {
-	file, err := os.OpenFile(path, os.O_RDONLY|unix.O_NOFOLLOW|unix.O_NONBLOCK, 0)
-	if err != nil {
-		return nil, err
-	}
-	if now, err := file.Stat(); err != nil || !now.Mode().IsRegular() {
-		file.Close()
-		return nil, errors.New("it is not a file any more")
-	}
-	return file, nil
 }

@@ -8,9 +8,12 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 	"time"
+
+	"golang.org/x/sys/unix"
 )
 
 func takeNothing(string, io.Reader) (bool, error) { return false, nil }
@@ -45,6 +48,8 @@ func TestArchiveRoundTrip(t *testing.T) {
 		os.Link(filepath.Join(from, "a/run"), filepath.Join(from, "again")),
 		os.Symlink("/usr/bin/python3", filepath.Join(from, "a/link")),
 		os.Mkdir(filepath.Join(from, "a/readonly"), 0o500),
+		os.Mkdir(filepath.Join(from, "a/\xff"), 0o700),
+		os.WriteFile(filepath.Join(from, "a/\xff/\xfe"), nil, 0o600),
 		os.Chtimes(filepath.Join(from, "a"), then, then),
 	} {
 		if err != nil {
@@ -67,7 +72,7 @@ func TestArchiveRoundTrip(t *testing.T) {
 	}
 	for name, want := range map[string]fs.FileMode{
 		"x/a": fs.ModeDir | 0o750, "x/a/main.py": 0o640, "x/a/run": 0o755, "x/a/.hidden": 0o600, "x/again": 0o755,
-		"x/a/readonly": fs.ModeDir | 0o500, "x/added": 0o600, "x/a/link": fs.ModeSymlink | 0o777,
+		"x/a/readonly": fs.ModeDir | 0o500, "x/added": 0o600, "x/a/link": fs.ModeSymlink | 0o777, "x/a/\xff/\xfe": 0o600,
 	} {
 		info, err := os.Lstat(filepath.Join(to, name))
 		if err != nil {
@@ -89,6 +94,113 @@ func TestArchiveRoundTrip(t *testing.T) {
 	if !os.SameFile(one, other) {
 		t.Error("two names of one file have become two files")
 	}
+}
+
+// Who may write to a directory while it is archived gets nothing from outside of it into the archive, and keeps nobody from
+// archiving it.
+func TestArchiveWhileChanging(t *testing.T) {
+	for name, change := range map[string]struct {
+		at   string // the change is made when this was found, and not yet read
+		make func(dir, outside string) error
+	}{
+		"link for a directory": {"x/dir", func(dir, outside string) error {
+			return errors.Join(os.RemoveAll(dir+"/dir"), os.Symlink(outside, dir+"/dir"))
+		}},
+		"link above a file": {"x/dir/file", func(dir, outside string) error {
+			return errors.Join(os.RemoveAll(dir+"/dir"), os.Symlink(outside, dir+"/dir"))
+		}},
+		"link for a file": {"x/dir/file", func(dir, outside string) error {
+			return errors.Join(os.Remove(dir+"/dir/file"), os.Symlink(outside+"/file", dir+"/dir/file"))
+		}},
+		"pipe for a file": {"x/dir/file", func(dir, _ string) error {
+			return errors.Join(os.Remove(dir+"/dir/file"), unix.Mkfifo(dir+"/dir/file", 0o600))
+		}},
+		"pipe for a directory": {"x/dir", func(dir, _ string) error {
+			return errors.Join(os.RemoveAll(dir+"/dir"), unix.Mkfifo(dir+"/dir", 0o600))
+		}},
+		"directory for a link":   {"x/link", func(dir, _ string) error { return errors.Join(os.Remove(dir+"/link"), os.Mkdir(dir+"/link", 0o700)) }},
+		"directory that is gone": {"x/dir", func(dir, _ string) error { return os.RemoveAll(dir + "/dir") }},
+		"file that is gone":      {"x/dir/file", func(dir, _ string) error { return os.Remove(dir + "/dir/file") }},
+		"another file":           {"x/dir/file", func(dir, _ string) error { return os.WriteFile(dir+"/dir/file", []byte("a longer one"), 0o600) }},
+	} {
+		t.Run(name, func(t *testing.T) {
+			dir, outside := t.TempDir(), t.TempDir()
+			for _, err := range []error{
+				os.Mkdir(dir+"/dir", 0o700), os.WriteFile(dir+"/dir/file", []byte("its own"), 0o600), os.Symlink("dir/file", dir+"/link"),
+				os.WriteFile(dir+"/stays", []byte("stays"), 0o600), os.WriteFile(outside+"/file", []byte("another's"), 0o600),
+			} {
+				if err != nil {
+					t.Fatal(err)
+				}
+			}
+			var archived bytes.Buffer
+			a := NewArchive(&archived)
+			err := a.AddTree(t.Context(), dir, "x", func(name string) bool {
+				if name == change.at {
+					if err := change.make(dir, outside); err != nil {
+						t.Error(err)
+					}
+				}
+				return false
+			})
+			if err != nil {
+				t.Error(err)
+			}
+			if err := a.Close(); err != nil {
+				t.Fatal(err)
+			}
+			if bytes.Contains(archived.Bytes(), []byte("another's")) {
+				t.Error("what is outside is in the archive")
+			}
+			if !bytes.Contains(archived.Bytes(), []byte("stays")) {
+				t.Error("what did not change is not in the archive")
+			}
+		})
+	}
+}
+
+// A file that becomes shorter while it is read is as long in the archive as it was.
+func TestArchiveTruncated(t *testing.T) {
+	dir, to := t.TempDir(), t.TempDir()
+	const size = 10 << 20
+	if err := os.WriteFile(filepath.Join(dir, "log"), bytes.Repeat([]byte("x"), size), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	var archived bytes.Buffer
+	a := NewArchive(&truncating{w: &archived, at: size / 2, file: filepath.Join(dir, "log")})
+	if err := a.AddTree(t.Context(), dir, "x", func(string) bool { return false }); err != nil {
+		t.Fatal(err)
+	}
+	if err := a.Close(); err != nil {
+		t.Fatal(err)
+	}
+	if !slices.Equal(a.Truncated, []string{"x/log"}) {
+		t.Errorf("truncated: %q", a.Truncated)
+	}
+	if err := extractInto(t, to, archived.Bytes()); err != nil {
+		t.Fatal(err)
+	}
+	data, err := os.ReadFile(filepath.Join(to, "x/log"))
+	if rest := bytes.TrimLeft(data, "x"); err != nil || len(data) != size || len(rest) < size/4 || len(bytes.Trim(rest, "\x00")) != 0 {
+		t.Errorf("got %d bytes, of which %d are the rest: %v", len(data), len(rest), err)
+	}
+}
+
+// truncating empties a file when so many bytes of an archive were written.
+type truncating struct {
+	w    io.Writer
+	at   int
+	file string
+}
+
+func (w *truncating) Write(p []byte) (int, error) {
+	if w.at -= len(p); w.at < 0 && w.file != "" {
+		if err := os.Truncate(w.file, 0); err != nil {
+			return 0, err
+		}
+		w.file = ""
+	}
+	return w.w.Write(p)
 }
 
 // No archive writes outside of the directory that it is extracted into.

@@ -2,7 +2,6 @@ package platform
 
 import (
 	"context"
-	"errors"
 	"io/fs"
 	"path/filepath"
 	"syscall"
@@ -59,11 +58,4 @@ func (s *diskSum) add(info fs.FileInfo) {
 	if left == 1 {
 		s.alone += bytes
 	}
-}
-
-func ignoreGone(err error) error {
-	if errors.Is(err, fs.ErrNotExist) {
-		return nil
-	}
-	return err
 }

@@ -1,6 +1,7 @@
 package platform
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"hash/fnv"
@@ -92,19 +93,16 @@ func joinTree(path string, project uint32) error {
 		return err
 	}
 	defer root.Close()
-	return fs.WalkDir(root.FS(), ".", func(name string, entry fs.DirEntry, err error) error {
-		if errors.Is(err, fs.ErrNotExist) {
+	return walkRoot(context.Background(), root, func(f found) error {
+		if !f.info.IsDir() && !f.info.Mode().IsRegular() {
 			return nil
 		}
-		if err != nil || !entry.IsDir() && !entry.Type().IsRegular() {
-			return err
-		}
-		file, err := root.OpenFile(name, unix.O_NOFOLLOW|unix.O_NONBLOCK, 0)
+		file, err := f.dir.OpenFile(f.base, unix.O_NOFOLLOW|unix.O_NONBLOCK, 0)
 		if err != nil {
 			return nil // it is gone, or has become a link
 		}
 		defer file.Close()
-		return joinProject(file, project, entry.IsDir())
+		return joinProject(file, project, f.info.IsDir())
 	})
 }
 

@@ -9,8 +9,6 @@ import (
 	"os"
 	"path"
 	"path/filepath"
-	"slices"
-	"strings"
 
 	"golang.org/x/sys/unix"
 )
@@ -100,16 +98,13 @@ func (t *snapshotTree) readDir(ctx context.Context, dir string, filter treeFilte
 	return nil
 }
 
-// list lists a directory by name. Names need not be UTF-8, as they need be for an fs.FS.
 func (t *snapshotTree) list(dir string) ([]fs.DirEntry, error) {
-	d, err := t.root.Open(dir)
+	d, err := openDir(t.root, dir)
 	if err != nil {
 		return nil, err
 	}
 	defer d.Close()
-	entries, err := d.ReadDir(-1)
-	slices.SortFunc(entries, func(a, b fs.DirEntry) int { return strings.Compare(a.Name(), b.Name()) })
-	return entries, err
+	return readDir(d)
 }
 
 // leaveOut tells whether a file or directory stays behind.
