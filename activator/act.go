@@ -188,16 +188,20 @@ func (a *Activator) failed(done action, now time.Time) {
 		i = &instance{id: done.id}
 		rev.fleet[done.id.Index] = i
 	}
-	switch {
-	case i == nil:
-	case done.verb == actionProve:
+	if i == nil {
+		return
+	}
+	if done.verb == actionProve {
 		i.refused(done.err, now)
 		return
-	default:
-		i.failed(now)
-		i.problem = strings.TrimSuffix(done.err.Error(), ".")
 	}
-	if makesSocket(done.verb) && rev != nil && !i.listens() {
+	i.problem = strings.TrimSuffix(done.err.Error(), ".")
+	if !makesSocket(done.verb) || i.listens() {
+		i.failed(now)
+		return
+	}
+	i.failedToArm(now)
+	if rev != nil {
 		rev.arming.failed(now)
 	}
 }

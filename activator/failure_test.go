@@ -52,24 +52,36 @@ func TestStuck(t *testing.T) {
 	deaf := armed(4).starts(epoch).accepts()
 	deaf.load = &InstanceLoad{Deaf: true}
 	masked := &instance{id: platform.InstanceID{Revision: ping1.Revision, Index: 5}}
-	masked.failed(epoch)
+	masked.failedToArm(epoch)
+	armedAtLast := &instance{id: platform.InstanceID{Revision: ping1.Revision, Index: 6}, tries: tries{row: 3}}
+	armedAtLast.failedToArm(epoch)
+	armedAtLast.update("socket", unit("active", "listening"), later)
+	if armedAtLast.row != 3 {
+		t.Errorf("%d starts in a row came to nothing, want 3: no service was started", armedAtLast.row)
+	}
+	endedBefore := failed(7)
+	endedBefore.update("socket", unit("failed", "failed"), later)
+	endedBefore.failedToArm(later.Add(time.Hour))
+	endedBefore.update("socket", unit("active", "listening"), later.Add(time.Hour))
 	for name, c := range map[string]struct {
 		fleet fleet
 		want  int // index, 0 for none
 	}{
-		"nothing there":              {fleetOf(), 0},
-		"armed":                      {fleetOf(armed(1)), 0},
-		"its first start":            {fleetOf(armed(1).starts(epoch)), 0},
-		"it ended at once":           {fleetOf(failed(1)), 1},
-		"it is started again":        {fleetOf(failed(1).starts(later)), 1},
-		"another is ready":           {fleetOf(failed(1), armed(2).starts(epoch).accepts()), 0},
-		"another starts":             {fleetOf(failed(1), armed(2).starts(epoch)), 0},
-		"another starts again":       {fleetOf(failed(1), failed(2).starts(later.Add(time.Hour))), -1},
-		"another drains":             {fleetOf(failed(1), drained), 1},
-		"another is deaf":            {fleetOf(failed(1), deaf), 1},
-		"there is no socket":         {fleetOf(masked), 5},
-		"killed when it was ready":   {fleetOf(armed(1).starts(epoch).accepts().ends(later)), 0},
-		"and then did not come back": {fleetOf(armed(1).starts(epoch).accepts().ends(later).starts(later.Add(time.Minute)).ends(later.Add(time.Hour))), 1},
+		"nothing there":        {fleetOf(), 0},
+		"armed":                {fleetOf(armed(1)), 0},
+		"its first start":      {fleetOf(armed(1).starts(epoch)), 0},
+		"it ended at once":     {fleetOf(failed(1)), 1},
+		"it is started again":  {fleetOf(failed(1).starts(later)), 1},
+		"another is ready":     {fleetOf(failed(1), armed(2).starts(epoch).accepts()), 0},
+		"another starts":       {fleetOf(failed(1), armed(2).starts(epoch)), 0},
+		"another starts again": {fleetOf(failed(1), failed(2).starts(later.Add(time.Hour))), -1},
+		"another drains":       {fleetOf(failed(1), drained), 1},
+		"another is deaf":      {fleetOf(failed(1), deaf), 1},
+		"there is no socket":   {fleetOf(masked), 5},
+		"its socket was late":  {fleetOf(armedAtLast), 0},
+		"it ended at once, and its socket was late": {fleetOf(endedBefore), 7},
+		"killed when it was ready":                  {fleetOf(armed(1).starts(epoch).accepts().ends(later)), 0},
+		"and then did not come back":                {fleetOf(armed(1).starts(epoch).accepts().ends(later).starts(later.Add(time.Minute)).ends(later.Add(time.Hour))), 1},
 	} {
 		got := 0
 		if i := c.fleet.stuck(); i != nil {

@@ -46,7 +46,12 @@ func (i *instance) update(kind string, unit platform.UnitStatus, now time.Time) 
 	// A service that failed in an earlier life of the instance is told of once more before it is started.
 	old := kind == "service" && mine.Active == "" && unit.Active == "failed"
 	*mine = unit
-	if kind == "socket" && unit.Active != "active" {
+	switch {
+	case kind == "service":
+		i.unarmed = false
+	case unit.Active == "active":
+		i.armed()
+	default:
 		i.lost = false
 	}
 	// A service that isn't running has to prove itself anew when it is.
