@@ -46,7 +46,7 @@ func TestLimits(t *testing.T) {
 		run  func(*testing.T, *testMachine)
 	}{
 		{"memory", testMemory}, {"processor", testProcessor}, {"processes", testProcesses},
-		{"disk", testDisk}, {"devices", testDevices},
+		{"disk", testDisk}, {"xfs", testXFS}, {"devices", testDevices},
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			test.run(t, m)
