@@ -188,20 +188,16 @@ func (a *Activator) failed(done action, now time.Time) {
 		i = &instance{id: done.id}
 		rev.fleet[done.id.Index] = i
 	}
-	if i == nil {
-		return
-	}
-	if done.verb == actionProve {
+	switch {
+	case i == nil:
+	case done.verb == actionProve:
 		i.refused(done.err, now)
 		return
-	}
-	i.problem = strings.TrimSuffix(done.err.Error(), ".")
-	if !makesSocket(done.verb) || i.listens() {
+	default:
 		i.failed(now)
-		return
+		i.problem = strings.TrimSuffix(done.err.Error(), ".")
 	}
-	i.failedToArm(now)
-	if rev != nil {
+	if makesSocket(done.verb) && rev != nil && !i.listens() {
 		rev.arming.failed(now)
 	}
 }

@@ -25,8 +25,8 @@ type tries struct {
 	// whose place it has taken. failedAt is when the last of them came to nothing.
 	failures, row int
 	failedAt      time.Time
-	// unarmed tells that all of them were of the socket, which could not be made: no service was started.
-	unarmed bool
+	// started tells that a service was started: it is not only for want of a socket that they came to nothing.
+	started bool
 	// problem is what the last action said, if it failed.
 	problem string
 	// notBefore is when to try again.
@@ -44,15 +44,9 @@ func (t *tries) failed(now time.Time) {
 	t.notBefore = now.Add(backoff(t.failures))
 }
 
-// failedToArm takes note that the socket could not be made.
-func (t *tries) failedToArm(now time.Time) {
-	t.failed(now)
-	t.unarmed = t.unarmed || t.failures == 1
-}
-
 // armed takes note that the socket listens: what could not be started for want of it has its first chance still.
 func (t *tries) armed() {
-	if t.unarmed {
+	if !t.started {
 		*t = tries{row: t.row - t.failures}
 	}
 }

@@ -52,16 +52,19 @@ func TestStuck(t *testing.T) {
 	deaf := armed(4).starts(epoch).accepts()
 	deaf.load = &InstanceLoad{Deaf: true}
 	masked := &instance{id: platform.InstanceID{Revision: ping1.Revision, Index: 5}}
-	masked.failedToArm(epoch)
-	armedAtLast := &instance{id: platform.InstanceID{Revision: ping1.Revision, Index: 6}, tries: tries{row: 3}}
-	armedAtLast.failedToArm(epoch)
+	masked.failed(epoch)
+	armedAtLast := armed(6).starts(epoch).accepts()
+	armedAtLast.row = 3 // of those before it
+	armedAtLast.ends(epoch)
+	armedAtLast.update("socket", unit("failed", "failed"), later)
+	armedAtLast.failed(later) // of which the action tells, too
 	armedAtLast.update("socket", unit("active", "listening"), later)
 	if armedAtLast.row != 3 {
 		t.Errorf("%d starts in a row came to nothing, want 3: no service was started", armedAtLast.row)
 	}
 	endedBefore := failed(7)
 	endedBefore.update("socket", unit("failed", "failed"), later)
-	endedBefore.failedToArm(later.Add(time.Hour))
+	endedBefore.failed(later.Add(time.Hour))
 	endedBefore.update("socket", unit("active", "listening"), later.Add(time.Hour))
 	for name, c := range map[string]struct {
 		fleet fleet

@@ -48,7 +48,7 @@ func (i *instance) update(kind string, unit platform.UnitStatus, now time.Time) 
 	*mine = unit
 	switch {
 	case kind == "service":
-		i.unarmed = false
+		i.started = i.started || !old && (unit.Active == "activating" || unit.Active == "active" || unit.Active == "failed")
 	case unit.Active == "active":
 		i.armed()
 	default:
