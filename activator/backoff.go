@@ -25,7 +25,7 @@ type tries struct {
 	// whose place it has taken. failedAt is when the last of them came to nothing.
 	failures, row int
 	failedAt      time.Time
-	// started tells that a service was started: it is not only for want of a socket that they came to nothing.
+	// started tells that a service was started, so that it is not only for want of a socket that they came to nothing.
 	started bool
 	// problem is what the last action said, if it failed.
 	problem string
@@ -46,7 +46,7 @@ func (t *tries) failed(now time.Time) {
 
 // armed takes note that the socket listens: what could not be started for want of it has its first chance still.
 func (t *tries) armed() {
-	if !t.started {
+	if t.failures > 0 && !t.started {
 		*t = tries{row: t.row - t.failures}
 	}
 }

@@ -62,6 +62,11 @@ func TestStuck(t *testing.T) {
 	if armedAtLast.row != 3 {
 		t.Errorf("%d starts in a row came to nothing, want 3: no service was started", armedAtLast.row)
 	}
+	killed := armed(8).starts(epoch).accepts()
+	killed.update("service", unit("failed", "failed"), epoch)
+	killed.update("socket", unit("failed", "failed"), later)
+	killed.failed(later)
+	killed.update("socket", unit("active", "listening"), later)
 	endedBefore := failed(7)
 	endedBefore.update("socket", unit("failed", "failed"), later)
 	endedBefore.failed(later.Add(time.Hour))
@@ -70,18 +75,19 @@ func TestStuck(t *testing.T) {
 		fleet fleet
 		want  int // index, 0 for none
 	}{
-		"nothing there":        {fleetOf(), 0},
-		"armed":                {fleetOf(armed(1)), 0},
-		"its first start":      {fleetOf(armed(1).starts(epoch)), 0},
-		"it ended at once":     {fleetOf(failed(1)), 1},
-		"it is started again":  {fleetOf(failed(1).starts(later)), 1},
-		"another is ready":     {fleetOf(failed(1), armed(2).starts(epoch).accepts()), 0},
-		"another starts":       {fleetOf(failed(1), armed(2).starts(epoch)), 0},
-		"another starts again": {fleetOf(failed(1), failed(2).starts(later.Add(time.Hour))), -1},
-		"another drains":       {fleetOf(failed(1), drained), 1},
-		"another is deaf":      {fleetOf(failed(1), deaf), 1},
-		"there is no socket":   {fleetOf(masked), 5},
-		"its socket was late":  {fleetOf(armedAtLast), 0},
+		"nothing there":                             {fleetOf(), 0},
+		"armed":                                     {fleetOf(armed(1)), 0},
+		"its first start":                           {fleetOf(armed(1).starts(epoch)), 0},
+		"it ended at once":                          {fleetOf(failed(1)), 1},
+		"it is started again":                       {fleetOf(failed(1).starts(later)), 1},
+		"another is ready":                          {fleetOf(failed(1), armed(2).starts(epoch).accepts()), 0},
+		"another starts":                            {fleetOf(failed(1), armed(2).starts(epoch)), 0},
+		"another starts again":                      {fleetOf(failed(1), failed(2).starts(later.Add(time.Hour))), -1},
+		"another drains":                            {fleetOf(failed(1), drained), 1},
+		"another is deaf":                           {fleetOf(failed(1), deaf), 1},
+		"there is no socket":                        {fleetOf(masked), 5},
+		"its socket was late":                       {fleetOf(armedAtLast), 0},
+		"it was killed, and its socket was late":    {fleetOf(killed), 0},
 		"it ended at once, and its socket was late": {fleetOf(endedBefore), 7},
 		"killed when it was ready":                  {fleetOf(armed(1).starts(epoch).accepts().ends(later)), 0},
 		"and then did not come back":                {fleetOf(armed(1).starts(epoch).accepts().ends(later).starts(later.Add(time.Minute)).ends(later.Add(time.Hour))), 1},
@@ -93,6 +99,17 @@ func TestStuck(t *testing.T) {
 		if got != c.want && !(c.want < 0 && got > 0) {
 			t.Errorf("%s: got instance %d, want %d", name, got, c.want)
 		}
+	}
+}
+
+// An instance that was ready and ended pauses before it is started again, also when systemd tells of its socket meanwhile.
+func TestCrashPauses(t *testing.T) {
+	i := armed(1)
+	i.update("socket", unit("active", "running"), epoch)
+	i.starts(epoch).accepts().ends(epoch)
+	i.update("socket", unit("active", "listening"), epoch)
+	if !i.notBefore.After(epoch) {
+		t.Error("it may be started again at once")
 	}
 }
 

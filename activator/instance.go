@@ -46,13 +46,11 @@ func (i *instance) update(kind string, unit platform.UnitStatus, now time.Time) 
 	// A service that failed in an earlier life of the instance is told of once more before it is started.
 	old := kind == "service" && mine.Active == "" && unit.Active == "failed"
 	*mine = unit
-	switch {
-	case kind == "service":
-		i.started = i.started || !old && (unit.Active == "activating" || unit.Active == "active" || unit.Active == "failed")
-	case unit.Active == "active":
-		i.armed()
-	default:
+	if kind == "socket" && unit.Active != "active" {
 		i.lost = false
+	}
+	if kind == "socket" && unit.Active == "active" {
+		i.armed()
 	}
 	// A service that isn't running has to prove itself anew when it is.
 	i.proved = i.proved && i.service.Running()
@@ -62,10 +60,11 @@ func (i *instance) update(kind string, unit platform.UnitStatus, now time.Time) 
 		i.crashed(now)
 	case after == platform.Failed:
 		i.failed(now)
+		i.started = i.started || kind == "service"
 	case after == platform.Draining:
 		i.gone = now
 	case after == platform.Starting:
-		i.since, i.proofs = now, proofs{}
+		i.since, i.proofs, i.started = now, proofs{}, true
 	}
 	return true
 }
