@@ -88,17 +88,9 @@ func (m *testMachine) ask(t *testing.T, ctx context.Context, method, url, id str
 }
 
 // requests are those that the access log has, oldest first.
-func (m *testMachine) requests(t *testing.T, args ...string) (list []logged) {
+func (m *testMachine) requests(t *testing.T, args ...string) []logged {
 	t.Helper()
-	out := m.MustRun(t, "fnctl", append([]string{"logs", "--requests", "-o", "json", "-n", "0"}, args...)...)
-	for line := range strings.Lines(out) {
-		var r logged
-		if err := json.Unmarshal([]byte(line), &r); err != nil {
-			t.Fatalf("%v in %s", err, line)
-		}
-		list = append(list, r)
-	}
-	return list
+	return parseLines[logged](t, m.MustRun(t, "fnctl", append([]string{"logs", "--requests", "-o", "json", "-n", "0"}, args...)...))
 }
 
 // request waits for a request in the access log.

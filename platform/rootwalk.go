@@ -104,10 +104,13 @@ func readDir(dir *os.File) ([]fs.DirEntry, error) {
 	return entries, err
 }
 
-// ignoreGone takes for no error that something is not there any more, or that something above it is no directory any more.
+// ignoreGone takes for no error that something is not there any more.
 func ignoreGone(err error) error {
-	if errors.Is(err, fs.ErrNotExist) || errors.Is(err, unix.ENOTDIR) {
+	if notThere(err) {
 		return nil
 	}
 	return err
 }
+
+// notThere tells whether an error says that something is not there any more, or that something above it is no directory any more.
+func notThere(err error) bool { return errors.Is(err, fs.ErrNotExist) || errors.Is(err, unix.ENOTDIR) }

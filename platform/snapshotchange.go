@@ -2,8 +2,6 @@ package platform
 
 import (
 	"context"
-	"errors"
-	"io/fs"
 	"os"
 	"syscall"
 	"time"
@@ -23,7 +21,7 @@ func (e *ChangedError) Error() string {
 
 // changedIfGone makes a ChangedError of an error that says that something is not there any more.
 func changedIfGone(name string, err error) error {
-	if errors.Is(err, fs.ErrNotExist) || errors.Is(err, unix.ENOTDIR) {
+	if notThere(err) {
 		return &ChangedError{name}
 	}
 	return err

@@ -217,7 +217,7 @@ func (t *snapshotTree) readLink(name string) (string, error) {
 		return "", err
 	}
 	switch _, err := t.root.Stat(name); {
-	case err == nil, errors.Is(err, fs.ErrNotExist), errors.Is(err, unix.ENOTDIR), errors.Is(err, unix.ELOOP):
+	case err == nil, notThere(err), errors.Is(err, unix.ELOOP):
 		return link, nil
 	}
 	return "", fmt.Errorf("%w: the link %s leads to %s, outside of the app's directory", ErrSnapshot, t.path(name), link)
