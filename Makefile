@@ -136,6 +136,10 @@ demo: deb image-bookworm ## deploys the sample functions on a disposable machine
 bench: deb image-bookworm ## fnctl against its peers
 	@go run -tags e2e ./e2e/bench
 
+.PHONY: structure
+structure: ## figures of the structure of the code: files, functions, wide types, arrows that run back up
+	@go run ./packaging/structure
+
 .PHONY: clean
 clean: ## removes what make has made
 	rm -rf dist .cache
