@@ -17,6 +17,7 @@ import (
 	"github.com/urfave/cli/v2"
 
 	"github.com/fnctl/fnctl/platform"
+	"github.com/fnctl/fnctl/snapshot"
 	"github.com/fnctl/fnctl/units"
 )
 
@@ -117,7 +118,7 @@ func (b backupWriter) write(ctx context.Context, w io.Writer, names []string, pa
 	}
 	buffered := bufio.NewWriterSize(encrypted, 1<<20)
 	compressed := gzip.NewWriter(buffered)
-	archive := platform.NewArchive(compressed)
+	archive := snapshot.NewArchive(compressed)
 	if err := b.writeAll(ctx, archive, names); err != nil {
 		return err
 	}
@@ -129,7 +130,7 @@ func (b backupWriter) write(ctx context.Context, w io.Writer, names []string, pa
 	return nil
 }
 
-func (b backupWriter) writeAll(ctx context.Context, archive *platform.Archive, names []string) error {
+func (b backupWriter) writeAll(ctx context.Context, archive *snapshot.Archive, names []string) error {
 	text, err := json.MarshalIndent(manifest{
 		Format: backupFormat, Version: Version(), Created: time.Now().UTC().Truncate(time.Second), Functions: names, Data: b.data,
 	}, "", "  ")
@@ -157,7 +158,7 @@ func (b backupWriter) writeAll(ctx context.Context, archive *platform.Archive, n
 }
 
 // writeFunction adds one function, under its lock, so that its parts fit together.
-func (b backupWriter) writeFunction(ctx context.Context, archive *platform.Archive, name string) error {
+func (b backupWriter) writeFunction(ctx context.Context, archive *snapshot.Archive, name string) error {
 	unlock, err := lockFunction(ctx, b.store, name, b.progress, false)
 	if err != nil {
 		return err
@@ -194,7 +195,7 @@ func isUnfinished(member string) bool {
 	return (depth == 2 || depth == 3) && strings.HasPrefix(path.Base(member), ".")
 }
 
-func (b backupWriter) writeSecrets(ctx context.Context, archive *platform.Archive, name string) error {
+func (b backupWriter) writeSecrets(ctx context.Context, archive *snapshot.Archive, name string) error {
 	revisions, err := b.store.ReadRevisions(name)
 	if err != nil {
 		return err

@@ -9,6 +9,7 @@ import (
 	"slices"
 
 	"github.com/fnctl/fnctl/platform"
+	"github.com/fnctl/fnctl/snapshot"
 	"github.com/fnctl/fnctl/units"
 )
 
@@ -202,7 +203,7 @@ func (c collector) findUnfinished(function string, left remains) ([]garbage, err
 func (c collector) garbage(function, what, path string, remove func(context.Context) error) garbage {
 	one := garbage{Function: function, What: what, remove: remove}
 	if path != "" {
-		_, one.Bytes, _ = platform.DiskUse(context.Background(), path)
+		_, one.Bytes, _ = snapshot.DiskUse(context.Background(), path)
 	}
 	return one
 }

@@ -10,7 +10,9 @@ import (
 	"time"
 
 	"github.com/fnctl/fnctl/platform"
+	"github.com/fnctl/fnctl/snapshot"
 	"github.com/fnctl/fnctl/units"
+	"github.com/fnctl/fnctl/workspace"
 )
 
 // cleanupTimeout bounds the way back from a deploy that failed or was interrupted.
@@ -183,11 +185,11 @@ func (d *deployment) copyApp(ctx context.Context) (string, error) {
 }
 
 // snapshot takes the app from its directory, or shares the files of an earlier revision.
-func (d *deployment) snapshot(ctx context.Context, to string) (platform.Snapshotted, error) {
+func (d *deployment) snapshot(ctx context.Context, to string) (snapshot.Result, error) {
 	if d.request.from.Number > 0 {
-		return platform.ShareSnapshot(ctx, d.paths.Snapshot(d.request.from), to)
+		return snapshot.Share(ctx, d.paths.Snapshot(d.request.from), to)
 	}
-	copied, err := platform.Snapshot(ctx, d.request.dir, to, platform.SnapshotOptions{
+	copied, err := snapshot.Take(ctx, d.request.dir, to, snapshot.Options{
 		Before: d.lastSnapshot(), Report: d.progress.copying(),
 	})
 	if err != nil {
@@ -369,7 +371,7 @@ func (d *deployment) undo(ctx context.Context) error {
 		return nil
 	}
 	// An app may have written to the workspace, or an earlier function of this name: then it stays.
-	_ = d.paths.RemoveWorkspace(d.request.name, os.Remove)
+	_ = workspace.Remove(d.paths, d.request.name, os.Remove)
 	// What a deploy or a removal that was killed has left goes, too: nobody would find it without the registry.
 	return r.all(ctx, d.request.name)
 }

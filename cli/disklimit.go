@@ -4,6 +4,7 @@ import (
 	"errors"
 
 	"github.com/fnctl/fnctl/platform"
+	"github.com/fnctl/fnctl/workspace"
 )
 
 // limitDisk enforces disk_size, where the file system can. It comes before the first instance, which could write.
@@ -12,8 +13,8 @@ func (l launcher) limitDisk(rev platform.Revision, verbose bool) error {
 	if size == 0 {
 		return nil
 	}
-	err := l.paths.LimitWorkspace(rev.ID.Function, size)
-	if !errors.Is(err, platform.ErrNoQuota) {
+	err := workspace.Limit(l.paths, rev.ID.Function, size)
+	if !errors.Is(err, workspace.ErrNoQuota) {
 		return err
 	}
 	// Whoever has not asked for a size need not be told.

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/fnctl/fnctl/platform"
+	"github.com/fnctl/fnctl/snapshot"
 )
 
 // diskTimeout bounds the look at a function's files: a workspace may have millions.
@@ -43,7 +44,7 @@ func (in *inspector) diskOf(ctx context.Context, name string) *diskStatus {
 }
 
 func (s *diskStatus) measure(ctx context.Context, paths platform.Paths, name string) (err error) {
-	if s.Revisions, s.Alone, err = platform.DiskUse(ctx, paths.Revisions(name)); err != nil {
+	if s.Revisions, s.Alone, err = snapshot.DiskUse(ctx, paths.Revisions(name)); err != nil {
 		return err
 	}
 	ids, err := paths.ListWorks()
@@ -56,10 +57,10 @@ func (s *diskStatus) measure(ctx context.Context, paths platform.Paths, name str
 			works = append(works, paths.Work(id))
 		}
 	}
-	if s.Instances, _, err = platform.DiskUse(ctx, works...); err != nil {
+	if s.Instances, _, err = snapshot.DiskUse(ctx, works...); err != nil {
 		return err
 	}
-	s.Workspace, _, err = platform.DiskUse(ctx, paths.Workspace(name))
+	s.Workspace, _, err = snapshot.DiskUse(ctx, paths.Workspace(name))
 	return err
 }
 

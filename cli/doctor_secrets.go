@@ -7,6 +7,7 @@ import (
 	"strings"
 
 	"github.com/fnctl/fnctl/platform"
+	"github.com/fnctl/fnctl/workspace"
 )
 
 // checkSecrets tells how secrets are kept on the disk.
@@ -47,7 +48,7 @@ func (e *examination) hasPlainSecrets(rev platform.Revision) bool {
 
 // checkQuotas tells whether disk_size is enforced.
 func (e *examination) checkQuotas(context.Context) error {
-	if err := e.paths.CheckQuotas(); err != nil {
+	if err := workspace.CheckQuotas(e.paths); err != nil {
 		e.warn("mount /var/lib with project quotas (prjquota on ext4 and XFS), if functions are to be limited", "disk_size is not enforced: %v", err)
 		return nil
 	}

@@ -11,6 +11,7 @@ import (
 
 	"github.com/fnctl/fnctl/platform"
 	"github.com/fnctl/fnctl/units/systemd"
+	"github.com/fnctl/fnctl/workspace"
 )
 
 func removeCommand() *cli.Command {
@@ -153,7 +154,7 @@ func disposeData(c *cli.Context, paths platform.Paths, p *progress, name string)
 		p.note("its data stays in %s; --purge removes it", data)
 		return nil
 	}
-	if err := paths.RemoveWorkspace(name, os.RemoveAll); err != nil {
+	if err := workspace.Remove(paths, name, os.RemoveAll); err != nil {
 		return fmt.Errorf("remove the data of %s: %w", name, err)
 	}
 	return nil

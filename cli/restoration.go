@@ -16,6 +16,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/fnctl/fnctl/platform"
+	"github.com/fnctl/fnctl/snapshot"
 	"github.com/fnctl/fnctl/units"
 )
 
@@ -68,7 +69,7 @@ func (r *restoration) unpack(ctx context.Context, file io.Reader, passphrase str
 	}
 	tar, err := gzip.NewReader(decrypted)
 	if err != nil {
-		return fmt.Errorf("%w: %w", platform.ErrArchive, err)
+		return fmt.Errorf("%w: %w", snapshot.ErrArchive, err)
 	}
 	dir := filepath.Dir(r.staged.Paths.Functions())
 	if err := os.MkdirAll(dir, 0o700); err != nil {
@@ -79,7 +80,7 @@ func (r *restoration) unpack(ctx context.Context, file io.Reader, passphrase str
 		return err
 	}
 	defer root.Close()
-	if err := platform.Extract(ctx, tar, root, r.take); err != nil {
+	if err := snapshot.Extract(ctx, tar, root, r.take); err != nil {
 		return err
 	}
 	return r.checkManifest()
@@ -108,7 +109,7 @@ func (r *restoration) checkManifest() error {
 	}
 	for _, name := range r.manifest.Functions {
 		if err := platform.CheckName(name); err != nil {
-			return fmt.Errorf("%w: %w", platform.ErrArchive, err)
+			return fmt.Errorf("%w: %w", snapshot.ErrArchive, err)
 		}
 	}
 	if now, _ := os.ReadFile(r.paths.Settings()); string(now) != string(r.settings) {
@@ -200,11 +201,11 @@ func (r *restoration) move(ctx context.Context, name string) error {
 func (r *restoration) writeSecrets(ctx context.Context, rev platform.Revision) error {
 	data, there := r.secrets[secretsMember(rev.ID)]
 	if !there {
-		return fmt.Errorf("%w: the secrets of %s are missing", platform.ErrArchive, rev.ID)
+		return fmt.Errorf("%w: the secrets of %s are missing", snapshot.ErrArchive, rev.ID)
 	}
 	secrets, err := units.ParseSecretScript(data)
 	if err != nil {
-		return fmt.Errorf("%w: the secrets of %s: %w", platform.ErrArchive, rev.ID, err)
+		return fmt.Errorf("%w: the secrets of %s: %w", snapshot.ErrArchive, rev.ID, err)
 	}
 	rev.Secrets = nil
 	if len(secrets) > 0 {

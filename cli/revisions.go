@@ -12,6 +12,7 @@ import (
 	"github.com/urfave/cli/v2"
 
 	"github.com/fnctl/fnctl/platform"
+	"github.com/fnctl/fnctl/snapshot"
 )
 
 func revisionsCommand() *cli.Command {
@@ -74,7 +75,7 @@ func (in *inspector) keptRevisions(function string) ([]keptRevision, error) {
 }
 
 func (in *inspector) bytesOf(id platform.RevisionID) *int64 {
-	bytes, _, err := platform.DiskUse(context.Background(), in.paths.Revision(id))
+	bytes, _, err := snapshot.DiskUse(context.Background(), in.paths.Revision(id))
 	if err != nil {
 		return nil
 	}

@@ -9,6 +9,7 @@ import (
 	"strings"
 
 	"github.com/fnctl/fnctl/platform"
+	"github.com/fnctl/fnctl/snapshot"
 )
 
 // lastSnapshot is the snapshot of the newest revision that there is, or "".
@@ -21,18 +22,18 @@ func (d *deployment) lastSnapshot() string {
 }
 
 func explainSnapshot(err error) error {
-	var changed *platform.ChangedError
+	var changed *snapshot.ChangedError
 	switch {
 	case errors.As(err, &changed):
 		return withHint(err, "deploy again when nothing writes there; what the app doesn't need can be named in .fnctlignore")
-	case errors.Is(err, platform.ErrSnapshot):
+	case errors.Is(err, snapshot.ErrUnsupported):
 		return withHint(err, "what the app doesn't need can be named in .fnctlignore")
 	}
 	return err
 }
 
 // copiedText says what was copied, and what was not.
-func copiedText(copied platform.Snapshotted) string {
+func copiedText(copied snapshot.Result) string {
 	text := fmt.Sprintf("copied the app: %s, %s", plural(copied.Files, "file"), byteSize(copied.Bytes))
 	if copied.Shared > 0 {
 		text += fmt.Sprintf(", %d unchanged", copied.Shared)
@@ -50,7 +51,7 @@ func copiedText(copied platform.Snapshotted) string {
 }
 
 // checkLeftOut refuses an app that is itself among what is left out, and says what is, if the user wants to know.
-func (d *deployment) checkLeftOut(leftOut []platform.LeftOut) error {
+func (d *deployment) checkLeftOut(leftOut []snapshot.LeftOut) error {
 	started := d.startedFiles()
 	for _, left := range leftOut {
 		for _, file := range started {
@@ -65,7 +66,7 @@ func (d *deployment) checkLeftOut(leftOut []platform.LeftOut) error {
 	return nil
 }
 
-func explainLeftOut(file string, left platform.LeftOut) error {
+func explainLeftOut(file string, left snapshot.LeftOut) error {
 	if left.Rule == "" {
 		return withHint(fmt.Errorf("%s is not deployed: %s stays behind, as do version control, caches and virtual environments", file, left.Name),
 			"have it elsewhere in the app's directory")

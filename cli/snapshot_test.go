@@ -8,6 +8,7 @@ import (
 	"testing"
 
 	"github.com/fnctl/fnctl/platform"
+	"github.com/fnctl/fnctl/snapshot"
 )
 
 func TestStartedFiles(t *testing.T) {
@@ -48,16 +49,16 @@ func TestCheckLeftOut(t *testing.T) {
 	}
 	d := deployment{request: request{dir: dir, app: app{text: "src.app.main:app"}}}
 	for _, c := range []struct {
-		left platform.LeftOut
+		left snapshot.LeftOut
 		want string
 	}{
-		{platform.LeftOut{Name: "src/app/main.py", Rule: ".gitignore:3: main.*"}, "src/app/main.py is not deployed: it is ignored by .gitignore:3: main.*"},
-		{platform.LeftOut{Name: "src", Rule: ".gitignore:1: src/"}, "src/app/main.py is not deployed: it is ignored by .gitignore:1: src/"},
-		{platform.LeftOut{Name: "src/app"}, "src/app/main.py is not deployed: src/app stays behind"},
-		{platform.LeftOut{Name: "src/ap", Rule: "x"}, ""},
-		{platform.LeftOut{Name: "src/app/main.pyc", Rule: "x"}, ""},
+		{snapshot.LeftOut{Name: "src/app/main.py", Rule: ".gitignore:3: main.*"}, "src/app/main.py is not deployed: it is ignored by .gitignore:3: main.*"},
+		{snapshot.LeftOut{Name: "src", Rule: ".gitignore:1: src/"}, "src/app/main.py is not deployed: it is ignored by .gitignore:1: src/"},
+		{snapshot.LeftOut{Name: "src/app"}, "src/app/main.py is not deployed: src/app stays behind"},
+		{snapshot.LeftOut{Name: "src/ap", Rule: "x"}, ""},
+		{snapshot.LeftOut{Name: "src/app/main.pyc", Rule: "x"}, ""},
 	} {
-		err := d.checkLeftOut([]platform.LeftOut{{Name: "other", Rule: "x"}, c.left})
+		err := d.checkLeftOut([]snapshot.LeftOut{{Name: "other", Rule: "x"}, c.left})
 		if c.want == "" && err != nil || c.want != "" && (err == nil || !strings.HasPrefix(err.Error(), c.want)) {
 			t.Errorf("%+v: got %v, want %q", c.left, err, c.want)
 		}
@@ -66,15 +67,15 @@ func TestCheckLeftOut(t *testing.T) {
 
 // The bar fits into a line with the spinner before it and the time after it.
 func TestCopyBar(t *testing.T) {
-	total := platform.Amount{Files: 10_000, Bytes: 999_900_000}
+	total := snapshot.Amount{Files: 10_000, Bytes: 999_900_000}
 	for _, c := range []struct {
-		done, total platform.Amount
+		done, total snapshot.Amount
 		want        string
 	}{
-		{platform.Amount{}, total, strings.Repeat("░", barWidth) + " 0/10000 files, 0 B/999.9 MB"},
-		{platform.Amount{Files: 9999, Bytes: 999_899_999}, total, strings.Repeat("█", barWidth-1) + "░ 9999/10000 files, 999.9 MB/999.9 MB"},
+		{snapshot.Amount{}, total, strings.Repeat("░", barWidth) + " 0/10000 files, 0 B/999.9 MB"},
+		{snapshot.Amount{Files: 9999, Bytes: 999_899_999}, total, strings.Repeat("█", barWidth-1) + "░ 9999/10000 files, 999.9 MB/999.9 MB"},
 		{total, total, strings.Repeat("█", barWidth) + " 10000/10000 files, 999.9 MB/999.9 MB"},
-		{platform.Amount{Files: 1}, platform.Amount{Files: 2}, strings.Repeat("█", barWidth) + " 1/2 files, 0 B/0 B"},
+		{snapshot.Amount{Files: 1}, snapshot.Amount{Files: 2}, strings.Repeat("█", barWidth) + " 1/2 files, 0 B/0 B"},
 	} {
 		got := copyBar(c.done, c.total)
 		if got != c.want {

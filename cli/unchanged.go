@@ -9,6 +9,7 @@ import (
 	"reflect"
 
 	"github.com/fnctl/fnctl/platform"
+	"github.com/fnctl/fnctl/snapshot"
 	"github.com/fnctl/fnctl/units"
 )
 
@@ -79,6 +80,6 @@ func (d *deployment) sameFiles(ctx context.Context, id platform.RevisionID) bool
 	if d.request.from == id {
 		return true
 	}
-	same, err := platform.SameSnapshot(ctx, d.request.dir, d.paths.Snapshot(id))
+	same, err := snapshot.Same(ctx, d.request.dir, d.paths.Snapshot(id))
 	return err == nil && same
 }

@@ -9,6 +9,7 @@ import (
 	"testing"
 
 	"github.com/fnctl/fnctl/platform"
+	"github.com/fnctl/fnctl/workspace"
 )
 
 // testXFS: what testDisk finds on ext4 holds for workspaces on XFS, too, the usual file system of distributions with RPM.
@@ -18,7 +19,7 @@ func testXFS(t *testing.T, m *testMachine) {
 	paths := platform.Paths{Root: "/mnt/xfs"}
 	limit := func(function string, bytes int64) {
 		t.Helper()
-		if err := paths.LimitWorkspace(function, bytes); err != nil {
+		if err := workspace.Limit(paths, function, bytes); err != nil {
 			t.Fatal(err)
 		}
 	}
@@ -48,7 +49,7 @@ func testXFS(t *testing.T, m *testMachine) {
 	if got, _ := write("other"); got != 60<<20 {
 		t.Errorf("the other one, which has 100 MB, could write %d bytes", got)
 	}
-	if err := paths.RemoveWorkspace("shop", os.RemoveAll); err != nil {
+	if err := workspace.Remove(paths, "shop", os.RemoveAll); err != nil {
 		t.Fatal(err)
 	}
 	limit("shop", 20e6)

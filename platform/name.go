@@ -65,3 +65,6 @@ func clip(s string) string {
 func SliceName(function string) string {
 	return "fn-" + strings.ReplaceAll(function, "-", `\x2d`) + ".slice"
 }
+
+// Clip bounds hostile input in an error message.
+func Clip(s string) string { return clip(s) }

@@ -1,4 +1,4 @@
-package platform
+package snapshot
 
 import (
 	"bytes"
@@ -10,10 +10,10 @@ import (
 	"os"
 )
 
-// SameSnapshot tells whether a snapshot of an app's directory would have the paths, modes and contents of one that there
+// Same tells whether a snapshot of an app's directory would have the paths, modes and contents of one that there
 // is. Times don't count. Contents are read only if everything else is the same, and nothing is trusted but them: a build
 // may give each file one time.
-func SameSnapshot(ctx context.Context, dir, snapshot string) (bool, error) {
+func Same(ctx context.Context, dir, snapshot string) (bool, error) {
 	now, err := readTree(ctx, dir, withoutIgnored)
 	if err != nil {
 		return false, fmt.Errorf("compare the app: %w", err)
@@ -42,7 +42,7 @@ func SameSnapshot(ctx context.Context, dir, snapshot string) (bool, error) {
 }
 
 // looksLike tells whether a copy of a node would be the same as another, but for its content.
-func (n snapshotNode) looksLike(other snapshotNode) bool {
+func (n node) looksLike(other node) bool {
 	mode := n.info.Mode()
 	switch {
 	case n.name != other.name:
@@ -55,7 +55,7 @@ func (n snapshotNode) looksLike(other snapshotNode) bool {
 	return copiedMode(n.info) == copiedMode(other.info) && (mode.IsDir() || n.info.Size() == other.info.Size())
 }
 
-func sameNodes(ctx context.Context, now *snapshotTree, n snapshotNode, before *snapshotTree, other snapshotNode) (bool, error) {
+func sameNodes(ctx context.Context, now *tree, n node, before *tree, other node) (bool, error) {
 	if !n.info.Mode().IsRegular() {
 		return true, nil
 	}

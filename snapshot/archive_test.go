@@ -1,4 +1,4 @@
-package platform
+package snapshot
 
 import (
 	"archive/tar"

@@ -1,4 +1,4 @@
-package platform
+package snapshot
 
 import (
 	"context"
@@ -12,9 +12,9 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// snapshotWriter makes a snapshot of a tree.
-type snapshotWriter struct {
-	tree     *snapshotTree
+// writer makes a snapshot of a tree.
+type writer struct {
+	tree     *tree
 	to       string
 	before   string // a snapshot whose files are shared if they are the same
 	shareAll bool   // the tree is a snapshot itself, whose files are shared
@@ -24,7 +24,7 @@ type snapshotWriter struct {
 	shared      int
 }
 
-func (w *snapshotWriter) write(ctx context.Context) error {
+func (w *writer) write(ctx context.Context) error {
 	w.total = w.tree.amount()
 	for _, n := range w.tree.nodes {
 		if err := context.Cause(ctx); err != nil {
@@ -45,9 +45,9 @@ func (w *snapshotWriter) write(ctx context.Context) error {
 	return nil
 }
 
-func (w *snapshotWriter) target(n snapshotNode) string { return filepath.Join(w.to, n.name) }
+func (w *writer) target(n node) string { return filepath.Join(w.to, n.name) }
 
-func (w *snapshotWriter) writeNode(ctx context.Context, n snapshotNode) error {
+func (w *writer) writeNode(ctx context.Context, n node) error {
 	switch mode := n.info.Mode(); {
 	case mode.IsDir():
 		return os.Mkdir(w.target(n), 0o700)
@@ -69,7 +69,7 @@ func (w *snapshotWriter) writeNode(ctx context.Context, n snapshotNode) error {
 	return nil
 }
 
-func (w *snapshotWriter) tell() {
+func (w *writer) tell() {
 	if w.report != nil {
 		w.report(w.done, w.total)
 	}
@@ -77,7 +77,7 @@ func (w *snapshotWriter) tell() {
 
 // share gives a file of another snapshot a name in this one, if it is the same and the file system can. Its time does not
 // count, and stays: a checkout gives each file a new one.
-func (w *snapshotWriter) share(ctx context.Context, n snapshotNode) (bool, error) {
+func (w *writer) share(ctx context.Context, n node) (bool, error) {
 	path := w.tree.path(n.name)
 	if !w.shareAll {
 		path = filepath.Join(w.before, n.name)
@@ -92,7 +92,7 @@ func (w *snapshotWriter) share(ctx context.Context, n snapshotNode) (bool, error
 	return err == nil, err
 }
 
-func (w *snapshotWriter) sameAsBefore(ctx context.Context, n snapshotNode, path string) (bool, error) {
+func (w *writer) sameAsBefore(ctx context.Context, n node, path string) (bool, error) {
 	if w.before == "" {
 		return false, nil
 	}
@@ -117,7 +117,7 @@ func (w *snapshotWriter) sameAsBefore(ctx context.Context, n snapshotNode, path 
 const copiedAtOnce = 16 << 20
 
 // copy copies a file. The kernel does it (copy_file_range), and shares the blocks where the file system can.
-func (w *snapshotWriter) copy(ctx context.Context, n snapshotNode) error {
+func (w *writer) copy(ctx context.Context, n node) error {
 	in, err := w.tree.open(n)
 	if err != nil {
 		return err

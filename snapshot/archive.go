@@ -1,4 +1,4 @@
-package platform
+package snapshot
 
 import (
 	"archive/tar"
@@ -49,35 +49,35 @@ func (a *Archive) AddTree(ctx context.Context, dir, name string, skip func(name 
 		return err
 	}
 	defer root.Close()
-	return walkRoot(ctx, root, func(f found) error {
-		member := path.Join(name, f.name)
+	return Walk(ctx, root, func(e Entry) error {
+		member := path.Join(name, e.Name)
 		if skip(member) {
-			if f.info.IsDir() {
+			if e.Info.IsDir() {
 				return fs.SkipDir
 			}
 			return nil
 		}
-		if err := a.add(f, member); err != nil {
-			return fmt.Errorf("archive %s: %w", filepath.Join(dir, f.name), err)
+		if err := a.add(e, member); err != nil {
+			return fmt.Errorf("archive %s: %w", filepath.Join(dir, e.Name), err)
 		}
 		return nil
 	})
 }
 
-func (a *Archive) add(f found, member string) error {
-	switch mode := f.info.Mode(); {
+func (a *Archive) add(e Entry, member string) error {
+	switch mode := e.Info.Mode(); {
 	case mode.IsDir():
-		return a.tar.WriteHeader(headerOf(tar.TypeDir, member+"/", f.info))
+		return a.tar.WriteHeader(headerOf(tar.TypeDir, member+"/", e.Info))
 	case mode&fs.ModeSymlink != 0:
-		link, err := f.dir.Readlink(f.base)
+		link, err := e.Dir.Readlink(e.Base)
 		if err != nil {
-			return f.unlessReplaced(err)
+			return e.unlessReplaced(err)
 		}
-		header := headerOf(tar.TypeSymlink, member, f.info)
+		header := headerOf(tar.TypeSymlink, member, e.Info)
 		header.Linkname = link
 		return a.tar.WriteHeader(header)
 	case mode.IsRegular():
-		return a.addRegular(f, member)
+		return a.addRegular(e, member)
 	}
 	return nil
 }
@@ -87,8 +87,8 @@ func headerOf(kind byte, name string, info fs.FileInfo) *tar.Header {
 }
 
 // addRegular adds a file, whichever has the name by now.
-func (a *Archive) addRegular(f found, member string) error {
-	in, info, err := f.open()
+func (a *Archive) addRegular(e Entry, member string) error {
+	in, info, err := e.open()
 	if in == nil {
 		return err
 	}

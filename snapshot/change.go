@@ -1,4 +1,4 @@
-package platform
+package snapshot
 
 import (
 	"context"
@@ -29,13 +29,13 @@ func changedIfGone(name string, err error) error {
 
 // checkUnchanged looks at everything a second time. What is written, replaced, renamed or removed has another inode then,
 // or another time of change, which nobody can set; what is new has a name that was not there.
-func (t *snapshotTree) checkUnchanged(ctx context.Context) error {
+func (t *tree) checkUnchanged(ctx context.Context) error {
 	now, err := readTree(ctx, t.root.Name(), withoutIgnored)
 	if err != nil {
 		return err
 	}
 	defer now.close()
-	before := make(map[string]snapshotNode, len(t.nodes))
+	before := make(map[string]node, len(t.nodes))
 	for _, n := range t.nodes {
 		before[n.name] = n
 	}
@@ -52,7 +52,7 @@ func (t *snapshotTree) checkUnchanged(ctx context.Context) error {
 }
 
 // isStill tells whether nobody has touched a file or link. What is in a directory has names of its own.
-func (n snapshotNode) isStill(was snapshotNode) bool {
+func (n node) isStill(was node) bool {
 	if !os.SameFile(n.info, was.info) || n.info.Mode() != was.info.Mode() {
 		return false
 	}
@@ -60,7 +60,7 @@ func (n snapshotNode) isStill(was snapshotNode) bool {
 }
 
 // changed is when somebody changed a file's content or anything else of it.
-func (n snapshotNode) changed() unix.Timespec {
+func (n node) changed() unix.Timespec {
 	return unix.Timespec(n.info.Sys().(*syscall.Stat_t).Ctim)
 }
 
@@ -69,7 +69,7 @@ const longestTick = 10 * time.Millisecond
 
 // settle waits until whatever is written gets a later time of change than all that was found: the kernel takes the time of
 // its last tick.
-func (t *snapshotTree) settle(ctx context.Context) error {
+func (t *tree) settle(ctx context.Context) error {
 	newest := int64(0)
 	for _, n := range t.nodes {
 		changed := n.changed()

@@ -1,4 +1,4 @@
-package platform
+package snapshot
 
 import (
 	"context"
@@ -13,38 +13,38 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// found is something that a walk has come upon.
-type found struct {
-	dir  *os.Root // the directory that it is in, until visit returns
-	base string   // its name there
-	name string   // its name from where the walk began, which itself is "."
-	info fs.FileInfo
+// Entry is a file, a directory or anything else that a walk visits.
+type Entry struct {
+	Dir  *os.Root // the directory that it is in, until visit returns
+	Base string   // its name there
+	Name string   // its name from where the walk began, which itself is "."
+	Info fs.FileInfo
 }
 
-// walkRoot visits a directory and all that is in it, by name, a directory before what is in it; fs.SkipDir leaves it out. It is
+// Walk visits a directory and all that is in it, by name, a directory before what is in it; fs.SkipDir leaves it out. It is
 // for directories that others write to meanwhile: whatever takes the place of a directory, the walk stays in the one that
 // it was, and what has vanished is passed over.
-func walkRoot(ctx context.Context, root *os.Root, visit func(found) error) error {
-	return found{dir: root, base: ".", name: "."}.walk(ctx, visit)
+func Walk(ctx context.Context, root *os.Root, visit func(Entry) error) error {
+	return Entry{Dir: root, Base: ".", Name: "."}.walk(ctx, visit)
 }
 
-func (f found) walk(ctx context.Context, visit func(found) error) error {
+func (e Entry) walk(ctx context.Context, visit func(Entry) error) error {
 	if err := context.Cause(ctx); err != nil {
 		return err
 	}
 	var err error
-	if f.info, err = f.dir.Lstat(f.base); err != nil {
+	if e.Info, err = e.Dir.Lstat(e.Base); err != nil {
 		return ignoreGone(err)
 	}
-	if err := visit(f); err != nil || !f.info.IsDir() {
+	if err := visit(e); err != nil || !e.Info.IsDir() {
 		if errors.Is(err, fs.SkipDir) {
 			return nil
 		}
 		return err
 	}
-	list, err := openDir(f.dir, f.base)
+	list, err := openDir(e.Dir, e.Base)
 	if err != nil {
-		return f.unlessReplaced(err)
+		return e.unlessReplaced(err)
 	}
 	defer list.Close()
 	entries, err := readDir(list)
@@ -58,7 +58,7 @@ func (f found) walk(ctx context.Context, visit func(found) error) error {
 	}
 	defer dir.Close()
 	for _, entry := range entries {
-		below := found{dir: dir, base: entry.Name(), name: path.Join(f.name, entry.Name())}
+		below := Entry{Dir: dir, Base: entry.Name(), Name: path.Join(e.Name, entry.Name())}
 		if err := below.walk(ctx, visit); err != nil {
 			return err
 		}
@@ -66,11 +66,11 @@ func (f found) walk(ctx context.Context, visit func(found) error) error {
 	return nil
 }
 
-// open opens a file, and returns nil if there is none, or something else, by now: a pipe would block.
-func (f found) open() (*os.File, fs.FileInfo, error) {
-	file, err := f.dir.OpenFile(f.base, os.O_RDONLY|unix.O_NONBLOCK, 0)
+// open opens the file, and returns nil if there is none, or something else, by now: a pipe would block.
+func (e Entry) open() (*os.File, fs.FileInfo, error) {
+	file, err := e.Dir.OpenFile(e.Base, os.O_RDONLY|unix.O_NONBLOCK, 0)
 	if err != nil {
-		return nil, nil, f.unlessReplaced(err)
+		return nil, nil, e.unlessReplaced(err)
 	}
 	info, err := file.Stat()
 	if err != nil || !info.Mode().IsRegular() {
@@ -81,12 +81,12 @@ func (f found) open() (*os.File, fs.FileInfo, error) {
 }
 
 // unlessReplaced returns an error, if what it is about is still there and of the same kind.
-func (f found) unlessReplaced(err error) error {
-	now, gone := f.dir.Lstat(f.base)
+func (e Entry) unlessReplaced(err error) error {
+	now, gone := e.Dir.Lstat(e.Base)
 	if gone != nil {
 		return ignoreGone(gone)
 	}
-	if now.Mode().Type() != f.info.Mode().Type() {
+	if now.Mode().Type() != e.Info.Mode().Type() {
 		return nil
 	}
 	return err

@@ -1,4 +1,4 @@
-package platform_test
+package snapshot_test
 
 import (
 	"context"
@@ -14,7 +14,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
-	"github.com/fnctl/fnctl/platform"
+	"github.com/fnctl/fnctl/snapshot"
 )
 
 func write(t *testing.T, path string, mode os.FileMode) {
@@ -40,7 +40,7 @@ func TestSnapshot(t *testing.T) {
 	if err := os.Chtimes(filepath.Join(from, "main.py"), old, old); err != nil {
 		t.Fatal(err)
 	}
-	done, err := platform.Snapshot(t.Context(), from, to, platform.SnapshotOptions{})
+	done, err := snapshot.Take(t.Context(), from, to, snapshot.Options{})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -101,8 +101,8 @@ func TestSnapshotRefuses(t *testing.T) {
 			t.Fatal(err)
 		}
 		to := filepath.Join(t.TempDir(), "app")
-		_, err := platform.Snapshot(t.Context(), from, to, platform.SnapshotOptions{})
-		if !errors.Is(err, platform.ErrSnapshot) || !strings.Contains(err.Error(), c.want) {
+		_, err := snapshot.Take(t.Context(), from, to, snapshot.Options{})
+		if !errors.Is(err, snapshot.ErrUnsupported) || !strings.Contains(err.Error(), c.want) {
 			t.Errorf("%s: got %v, want %q", name, err, c.want)
 		}
 		if _, err := os.Stat(to); err == nil {
@@ -121,7 +121,7 @@ func TestSnapshotLinks(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	if _, err := platform.Snapshot(t.Context(), from, to, platform.SnapshotOptions{}); err != nil {
+	if _, err := snapshot.Take(t.Context(), from, to, snapshot.Options{}); err != nil {
 		t.Fatal(err)
 	}
 	for name, want := range links {
@@ -161,7 +161,7 @@ func TestSnapshotOfWhatChanges(t *testing.T) {
 			t.Fatal(err)
 		}
 		changed := false
-		report := func(done, _ platform.Amount) {
+		report := func(done, _ snapshot.Amount) {
 			if done.Files < 2 || changed { // .gitignore and a.py
 				return
 			}
@@ -171,8 +171,8 @@ func TestSnapshotOfWhatChanges(t *testing.T) {
 			}
 		}
 		os.Chtimes(from+"/a.py", past, past)
-		_, err := platform.Snapshot(t.Context(), from, filepath.Join(t.TempDir(), "app"), platform.SnapshotOptions{Report: report})
-		var found *platform.ChangedError
+		_, err := snapshot.Take(t.Context(), from, filepath.Join(t.TempDir(), "app"), snapshot.Options{Report: report})
+		var found *snapshot.ChangedError
 		switch {
 		case c.want == "" && err != nil:
 			t.Errorf("%s: got %v", name, err)
@@ -216,8 +216,8 @@ func TestSnapshotNeverMixed(t *testing.T) {
 	noticed, good := 0, 0
 	for deadline := time.Now().Add(30 * time.Second); (noticed < 3 || good < 3) && time.Now().Before(deadline); {
 		to := filepath.Join(t.TempDir(), "app")
-		_, err := platform.Snapshot(t.Context(), from, to, platform.SnapshotOptions{})
-		var changed *platform.ChangedError
+		_, err := snapshot.Take(t.Context(), from, to, snapshot.Options{})
+		var changed *snapshot.ChangedError
 		switch {
 		case errors.As(err, &changed):
 			noticed++
@@ -256,9 +256,9 @@ func TestSnapshotInterrupted(t *testing.T) {
 		write(t, filepath.Join(from, file), 0o644)
 	}
 	ctx, interrupt := context.WithCancelCause(t.Context())
-	report := func(platform.Amount, platform.Amount) { interrupt(errors.New("interrupted")) }
+	report := func(snapshot.Amount, snapshot.Amount) { interrupt(errors.New("interrupted")) }
 	to := filepath.Join(t.TempDir(), "app")
-	_, err := platform.Snapshot(ctx, from, to, platform.SnapshotOptions{Report: report})
+	_, err := snapshot.Take(ctx, from, to, snapshot.Options{Report: report})
 	if err == nil || !strings.Contains(err.Error(), "interrupted") {
 		t.Errorf("got %v", err)
 	}

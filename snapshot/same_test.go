@@ -1,4 +1,4 @@
-package platform_test
+package snapshot_test
 
 import (
 	"os"
@@ -6,7 +6,7 @@ import (
 	"testing"
 	"time"
 
-	"github.com/fnctl/fnctl/platform"
+	"github.com/fnctl/fnctl/snapshot"
 )
 
 // writeApp makes an app of each kind of file that a snapshot has, or leaves behind.
@@ -32,7 +32,7 @@ func writeApp(t *testing.T) string {
 func takeSnapshot(t *testing.T, dir string) string {
 	t.Helper()
 	to := filepath.Join(t.TempDir(), "snapshot")
-	if _, err := platform.Snapshot(t.Context(), dir, to, platform.SnapshotOptions{}); err != nil {
+	if _, err := snapshot.Take(t.Context(), dir, to, snapshot.Options{}); err != nil {
 		t.Fatal(err)
 	}
 	if err := os.Chmod(to, 0o700); err != nil {
@@ -75,16 +75,16 @@ func TestSameSnapshot(t *testing.T) {
 			if err := os.WriteFile(dir+"/.gitignore", []byte("*.log\n"), 0o644); err != nil {
 				t.Fatal(err)
 			}
-			snapshot := takeSnapshot(t, dir)
+			taken := takeSnapshot(t, dir)
 			if err := c.change(dir); err != nil {
 				t.Fatal(err)
 			}
-			if same, err := platform.SameSnapshot(t.Context(), dir, snapshot); err != nil || same != c.same {
+			if same, err := snapshot.Same(t.Context(), dir, taken); err != nil || same != c.same {
 				t.Errorf("got %v, %v, want %v", same, err, c.same)
 			}
 		})
 	}
-	if _, err := platform.SameSnapshot(t.Context(), writeApp(t), "/nonexistent"); err == nil {
+	if _, err := snapshot.Same(t.Context(), writeApp(t), "/nonexistent"); err == nil {
 		t.Error("a snapshot that is gone is no error")
 	}
 }

@@ -1,4 +1,4 @@
-package platform_test
+package snapshot_test
 
 import (
 	"errors"
@@ -7,7 +7,7 @@ import (
 	"testing"
 	"time"
 
-	"github.com/fnctl/fnctl/platform"
+	"github.com/fnctl/fnctl/snapshot"
 )
 
 func sameFile(t *testing.T, one, other string) bool {
@@ -23,11 +23,11 @@ func sameFile(t *testing.T, one, other string) bool {
 func TestShareSnapshot(t *testing.T) {
 	from := takeSnapshot(t, writeApp(t))
 	to := filepath.Join(t.TempDir(), "shared")
-	done, err := platform.ShareSnapshot(t.Context(), from, to)
+	done, err := snapshot.Share(t.Context(), from, to)
 	if err != nil || done.Files != 2 || done.Shared != 2 || done.Bytes != int64(len("main.py")+len("lib/part.py")) {
 		t.Fatalf("got %+v, %v", done, err)
 	}
-	if same, err := platform.SameSnapshot(t.Context(), from, to); err != nil || !same {
+	if same, err := snapshot.Same(t.Context(), from, to); err != nil || !same {
 		t.Errorf("got %v, %v", same, err)
 	}
 	if !sameFile(t, from+"/lib/part.py", to+"/lib/part.py") {
@@ -43,11 +43,11 @@ func TestShareSnapshotAcrossFileSystems(t *testing.T) {
 		t.Skip("there is no other file system")
 	}
 	t.Cleanup(func() { os.RemoveAll(dir) })
-	done, err := platform.ShareSnapshot(t.Context(), from, dir+"/copied")
+	done, err := snapshot.Share(t.Context(), from, dir+"/copied")
 	if err != nil || done.Shared != 0 {
 		t.Fatalf("got %+v, %v", done, err)
 	}
-	if same, err := platform.SameSnapshot(t.Context(), from, dir+"/copied"); err != nil || !same {
+	if same, err := snapshot.Same(t.Context(), from, dir+"/copied"); err != nil || !same {
 		t.Errorf("got %v, %v", same, err)
 	}
 }
@@ -76,7 +76,7 @@ func TestSnapshotSharesWithTheOneBefore(t *testing.T) {
 			t.Fatal(err)
 		}
 		to := filepath.Join(t.TempDir(), "app")
-		done, err := platform.Snapshot(t.Context(), app, to, platform.SnapshotOptions{Before: before})
+		done, err := snapshot.Take(t.Context(), app, to, snapshot.Options{Before: before})
 		if err != nil || done.Files != 2 {
 			t.Fatalf("%s: got %+v, %v", c.name, done, err)
 		}
@@ -86,7 +86,7 @@ func TestSnapshotSharesWithTheOneBefore(t *testing.T) {
 		if got, err := os.ReadFile(to + "/main.py"); err != nil || string(got) != string(want) {
 			t.Errorf("%s: got %q, %v, want %q", c.name, got, err, want)
 		}
-		if same, err := platform.SameSnapshot(t.Context(), app, to); err != nil || !same {
+		if same, err := snapshot.Same(t.Context(), app, to); err != nil || !same {
 			t.Errorf("%s: got %v, %v", c.name, same, err)
 		}
 	}

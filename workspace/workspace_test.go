@@ -1,4 +1,4 @@
-package platform_test
+package workspace_test
 
 import (
 	"errors"
@@ -8,15 +8,16 @@ import (
 	"testing"
 
 	"github.com/fnctl/fnctl/platform"
+	"github.com/fnctl/fnctl/workspace"
 )
 
 // Limits that are enforced take a file system with project quotas: TestLimits has one.
-func TestLimitWorkspaceWithoutQuotas(t *testing.T) {
+func TestLimitWithoutQuotas(t *testing.T) {
 	paths := platform.Paths{Root: t.TempDir()}
 	if err := os.MkdirAll(filepath.Join(paths.Root, "var/lib"), 0o755); err != nil {
 		t.Fatal(err)
 	}
-	if err := paths.LimitWorkspace("shop", 1e9); !errors.Is(err, platform.ErrNoQuota) {
+	if err := workspace.Limit(paths, "shop", 1e9); !errors.Is(err, workspace.ErrNoQuota) {
 		t.Skipf("temporary files are on a file system with project quotas: %v", err)
 	}
 	if _, err := os.Stat(paths.Workspace("shop")); !errors.Is(err, fs.ErrNotExist) {
@@ -24,7 +25,7 @@ func TestLimitWorkspaceWithoutQuotas(t *testing.T) {
 	}
 }
 
-func TestRemoveWorkspace(t *testing.T) {
+func TestRemove(t *testing.T) {
 	paths := platform.Paths{Root: t.TempDir()}
 	make := func() {
 		t.Helper()
@@ -41,12 +42,12 @@ func TestRemoveWorkspace(t *testing.T) {
 	if err := os.WriteFile(filepath.Join(paths.Workspace("shop"), "data"), nil, 0o600); err != nil {
 		t.Fatal(err)
 	}
-	if err := paths.RemoveWorkspace("shop", os.Remove); err == nil {
+	if err := workspace.Remove(paths, "shop", os.Remove); err == nil {
 		t.Error("data was removed")
 	}
 	for _, remove := range []func(string) error{os.RemoveAll, os.Remove} {
 		make()
-		if err := paths.RemoveWorkspace("shop", remove); err != nil {
+		if err := workspace.Remove(paths, "shop", remove); err != nil {
 			t.Error(err)
 		}
 		for _, path := range []string{paths.Workspace("shop"), paths.WorkspaceLink("shop")} {

@@ -1,4 +1,4 @@
-package platform_test
+package snapshot_test
 
 import (
 	"fmt"
@@ -10,7 +10,7 @@ import (
 	"strings"
 	"testing"
 
-	"github.com/fnctl/fnctl/platform"
+	"github.com/fnctl/fnctl/snapshot"
 )
 
 // ignoredTree writes an app of empty files, and what else is given, by name.
@@ -40,7 +40,7 @@ func writeFiles(t testing.TB, dir string, files map[string]string) {
 // deployedNames lists the files of a directory that would be in a snapshot.
 func deployedNames(t testing.TB, dir string) []string {
 	t.Helper()
-	names, err := platform.DeployedNames(t.Context(), dir)
+	names, err := snapshot.DeployedNames(t.Context(), dir)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -171,7 +171,7 @@ func TestIgnoreFnctl(t *testing.T) {
 
 func TestIgnoreSaysWhy(t *testing.T) {
 	dir := ignoredTree(t, []string{"main.py", "a.log", "sub/x/y"}, map[string]string{".gitignore": "# all logs\n\n*.log\n", "sub/.fnctlignore": "/x/\n"})
-	done, err := platform.Snapshot(t.Context(), dir, filepath.Join(t.TempDir(), "app"), platform.SnapshotOptions{})
+	done, err := snapshot.Take(t.Context(), dir, filepath.Join(t.TempDir(), "app"), snapshot.Options{})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -190,7 +190,7 @@ func TestIgnoreFileThatIsNone(t *testing.T) {
 		t.Errorf("got %q", got)
 	}
 	dir = ignoredTree(t, []string{"main.py"}, map[string]string{".gitignore": strings.Repeat("a\n", 1<<20)})
-	if _, err := platform.Snapshot(t.Context(), dir, filepath.Join(t.TempDir(), "app"), platform.SnapshotOptions{}); err == nil || !strings.Contains(err.Error(), ".gitignore is larger than") {
+	if _, err := snapshot.Take(t.Context(), dir, filepath.Join(t.TempDir(), "app"), snapshot.Options{}); err == nil || !strings.Contains(err.Error(), ".gitignore is larger than") {
 		t.Errorf("got %v", err)
 	}
 }
@@ -198,5 +198,5 @@ func TestIgnoreFileThatIsNone(t *testing.T) {
 // Whatever the rules are, and the names, there is an answer, and soon.
 func FuzzIgnore(f *testing.F) {
 	f.Add("*a*a*a*a*a*a*b\n!**/[[:alpha:]\\]\n", strings.Repeat("a", 200))
-	f.Fuzz(func(_ *testing.T, rules, name string) { platform.Ignored(rules, name) })
+	f.Fuzz(func(_ *testing.T, rules, name string) { snapshot.Ignored(rules, name) })
 }

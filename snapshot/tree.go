@@ -1,4 +1,4 @@
-package platform
+package snapshot
 
 import (
 	"context"
@@ -13,15 +13,15 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// snapshotTree is what there is in the directory of an app or in a snapshot, as far as it was not left out. All is read
+// tree is what there is in the directory of an app or in a snapshot, as far as it was not left out. All is read
 // through an os.Root: a link that takes the place of something meanwhile leads nowhere else.
-type snapshotTree struct {
+type tree struct {
 	root    *os.Root
-	nodes   []snapshotNode // a directory is before what is in it
+	nodes   []node // a directory is before what is in it
 	leftOut []LeftOut
 }
 
-type snapshotNode struct {
+type node struct {
 	name string // from the directory, which itself is "."
 	info fs.FileInfo
 	link string
@@ -36,13 +36,13 @@ const (
 	withoutIgnored            // without what ignore files name, either
 )
 
-// readTree looks at all that is in a directory. What cannot be part of a snapshot is an error that wraps ErrSnapshot.
-func readTree(ctx context.Context, dir string, filter treeFilter) (*snapshotTree, error) {
+// readTree looks at all that is in a directory. What cannot be part of a snapshot is an error that wraps ErrUnsupported.
+func readTree(ctx context.Context, dir string, filter treeFilter) (*tree, error) {
 	root, err := os.OpenRoot(dir)
 	if err != nil {
 		return nil, err
 	}
-	t := &snapshotTree{root: root}
+	t := &tree{root: root}
 	if err := t.readDir(ctx, ".", filter, ignoreRules{}); err != nil {
 		t.close()
 		return nil, err
@@ -50,12 +50,12 @@ func readTree(ctx context.Context, dir string, filter treeFilter) (*snapshotTree
 	return t, nil
 }
 
-func (t *snapshotTree) close() { t.root.Close() }
+func (t *tree) close() { t.root.Close() }
 
 // path is the path of a node as the user knows it.
-func (t *snapshotTree) path(name string) string { return filepath.Join(t.root.Name(), name) }
+func (t *tree) path(name string) string { return filepath.Join(t.root.Name(), name) }
 
-func (t *snapshotTree) amount() (sum Amount) {
+func (t *tree) amount() (sum Amount) {
 	for _, n := range t.nodes {
 		if n.info.Mode().IsRegular() {
 			sum.Files, sum.Bytes = sum.Files+1, sum.Bytes+n.info.Size()
@@ -64,7 +64,7 @@ func (t *snapshotTree) amount() (sum Amount) {
 	return sum
 }
 
-func (t *snapshotTree) readDir(ctx context.Context, dir string, filter treeFilter, rules ignoreRules) error {
+func (t *tree) readDir(ctx context.Context, dir string, filter treeFilter, rules ignoreRules) error {
 	if err := context.Cause(ctx); err != nil {
 		return err
 	}
@@ -72,7 +72,7 @@ func (t *snapshotTree) readDir(ctx context.Context, dir string, filter treeFilte
 	if err != nil {
 		return changedIfGone(dir, err)
 	}
-	t.nodes = append(t.nodes, snapshotNode{name: dir, info: info})
+	t.nodes = append(t.nodes, node{name: dir, info: info})
 	entries, err := t.list(dir)
 	if err != nil {
 		return changedIfGone(dir, err)
@@ -98,7 +98,7 @@ func (t *snapshotTree) readDir(ctx context.Context, dir string, filter treeFilte
 	return nil
 }
 
-func (t *snapshotTree) list(dir string) ([]fs.DirEntry, error) {
+func (t *tree) list(dir string) ([]fs.DirEntry, error) {
 	d, err := openDir(t.root, dir)
 	if err != nil {
 		return nil, err
@@ -108,7 +108,7 @@ func (t *snapshotTree) list(dir string) ([]fs.DirEntry, error) {
 }
 
 // leaveOut tells whether a file or directory stays behind.
-func (t *snapshotTree) leaveOut(name string, entry fs.DirEntry, rules ignoreRules) bool {
+func (t *tree) leaveOut(name string, entry fs.DirEntry, rules ignoreRules) bool {
 	if noAppNeeds[entry.Name()] || entry.IsDir() && t.isVenv(name) {
 		t.leftOut = append(t.leftOut, LeftOut{Name: name})
 		return true
@@ -120,7 +120,7 @@ func (t *snapshotTree) leaveOut(name string, entry fs.DirEntry, rules ignoreRule
 	return rule != nil
 }
 
-func (t *snapshotTree) isVenv(dir string) bool {
+func (t *tree) isVenv(dir string) bool {
 	_, err := t.root.Lstat(path.Join(dir, "pyvenv.cfg"))
 	return err == nil
 }
@@ -130,7 +130,7 @@ const maxIgnoreFile = 1 << 20
 
 // readIgnoreFiles adds the rules of a directory's ignore files to those of the directories above. As with git, a link is
 // not one.
-func (t *snapshotTree) readIgnoreFiles(dir string, entries []fs.DirEntry, rules ignoreRules) (ignoreRules, error) {
+func (t *tree) readIgnoreFiles(dir string, entries []fs.DirEntry, rules ignoreRules) (ignoreRules, error) {
 	for _, entry := range entries {
 		for kind, file := range ignoreFiles {
 			if entry.Name() != file || !entry.Type().IsRegular() {
@@ -146,12 +146,12 @@ func (t *snapshotTree) readIgnoreFiles(dir string, entries []fs.DirEntry, rules 
 	return rules, nil
 }
 
-func (t *snapshotTree) readIgnoreFile(name string) ([]ignoreRule, error) {
+func (t *tree) readIgnoreFile(name string) ([]ignoreRule, error) {
 	info, err := t.root.Lstat(name)
 	if err != nil {
 		return nil, changedIfGone(name, err)
 	}
-	file, err := t.open(snapshotNode{name: name, info: info})
+	file, err := t.open(node{name: name, info: info})
 	if err != nil {
 		return nil, err
 	}
@@ -167,7 +167,7 @@ func (t *snapshotTree) readIgnoreFile(name string) ([]ignoreRule, error) {
 }
 
 // open opens a file, if it is still the one that was looked at: a pipe would block, a link would lead elsewhere.
-func (t *snapshotTree) open(n snapshotNode) (*os.File, error) {
+func (t *tree) open(n node) (*os.File, error) {
 	file, err := t.root.OpenFile(n.name, os.O_RDONLY|unix.O_NONBLOCK, 0)
 	if err != nil {
 		return nil, changedIfGone(n.name, err)
@@ -180,12 +180,12 @@ func (t *snapshotTree) open(n snapshotNode) (*os.File, error) {
 }
 
 // readFile takes up what is not a directory.
-func (t *snapshotTree) readFile(name string) error {
+func (t *tree) readFile(name string) error {
 	info, err := t.root.Lstat(name)
 	if err != nil {
 		return changedIfGone(name, err)
 	}
-	node := snapshotNode{name: name, info: info}
+	node := node{name: name, info: info}
 	switch mode := info.Mode(); {
 	case mode&fs.ModeSymlink != 0:
 		if node.link, err = t.readLink(name); err != nil {
@@ -194,7 +194,7 @@ func (t *snapshotTree) readFile(name string) error {
 	case mode.IsDir():
 		return &ChangedError{name}
 	case !mode.IsRegular():
-		return fmt.Errorf("%w: %s is a %s", ErrSnapshot, t.path(name), kindOf(mode))
+		return fmt.Errorf("%w: %s is a %s", ErrUnsupported, t.path(name), kindOf(mode))
 	}
 	t.nodes = append(t.nodes, node)
 	return nil
@@ -211,7 +211,7 @@ func kindOf(mode fs.FileMode) string {
 }
 
 // readLink reads a link that leads, through whatever other links, to a place in the directory. There need not be anything.
-func (t *snapshotTree) readLink(name string) (string, error) {
+func (t *tree) readLink(name string) (string, error) {
 	link, err := t.root.Readlink(name)
 	if err != nil {
 		return "", err
@@ -220,5 +220,5 @@ func (t *snapshotTree) readLink(name string) (string, error) {
 	case err == nil, notThere(err), errors.Is(err, unix.ELOOP):
 		return link, nil
 	}
-	return "", fmt.Errorf("%w: the link %s leads to %s, outside of the app's directory", ErrSnapshot, t.path(name), link)
+	return "", fmt.Errorf("%w: the link %s leads to %s, outside of the app's directory", ErrUnsupported, t.path(name), link)
 }

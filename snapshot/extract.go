@@ -1,4 +1,4 @@
-package platform
+package snapshot
 
 import (
 	"archive/tar"
@@ -11,6 +11,8 @@ import (
 	"path"
 	"path/filepath"
 	"time"
+
+	"github.com/fnctl/fnctl/platform"
 )
 
 // ErrArchive is wrapped by errors about an archive that is damaged or not what it should be.
@@ -22,7 +24,7 @@ func Extract(ctx context.Context, archive io.Reader, to *os.Root, take func(name
 	if err := extractAll(ctx, tar.NewReader(archive), to, take); err != nil {
 		return err
 	}
-	return SyncFileSystem(to.Name())
+	return platform.SyncFileSystem(to.Name())
 }
 
 func extractAll(ctx context.Context, reader *tar.Reader, to *os.Root, take func(string, io.Reader) (bool, error)) error {
@@ -39,7 +41,7 @@ func extractAll(ctx context.Context, reader *tar.Reader, to *os.Root, take func(
 			return fmt.Errorf("%w: %w", ErrArchive, err)
 		}
 		if !filepath.IsLocal(header.Name) {
-			return fmt.Errorf("%w: it has the name %q", ErrArchive, clip(header.Name))
+			return fmt.Errorf("%w: it has the name %q", ErrArchive, platform.Clip(header.Name))
 		}
 		if header.Typeflag == tar.TypeReg {
 			if taken, err := take(path.Clean(header.Name), reader); err != nil {
@@ -49,7 +51,7 @@ func extractAll(ctx context.Context, reader *tar.Reader, to *os.Root, take func(
 			}
 		}
 		if err := extract(to, header, reader); err != nil {
-			return fmt.Errorf("extract %s: %w", clip(header.Name), err)
+			return fmt.Errorf("extract %s: %w", platform.Clip(header.Name), err)
 		}
 		if header.Typeflag == tar.TypeDir {
 			dirs = append(dirs, header)
@@ -58,7 +60,7 @@ func extractAll(ctx context.Context, reader *tar.Reader, to *os.Root, take func(
 	// At last: extracting into a directory changes its time, and may need a mode that it has not.
 	for i := len(dirs) - 1; i >= 0; i-- {
 		if err := dress(to, dirs[i]); err != nil {
-			return fmt.Errorf("extract %s: %w", clip(dirs[i].Name), err)
+			return fmt.Errorf("extract %s: %w", platform.Clip(dirs[i].Name), err)
 		}
 	}
 	return nil

@@ -1,4 +1,6 @@
-package platform
+// Package workspace makes, limits and removes the persistent directories of functions, $JCLOUD_WORKSPACE. A limit is a project
+// quota, which ext4 and XFS can have.
+package workspace
 
 import (
 	"context"
@@ -11,19 +13,22 @@ import (
 	"unsafe"
 
 	"golang.org/x/sys/unix"
+
+	"github.com/fnctl/fnctl/platform"
+	"github.com/fnctl/fnctl/snapshot"
 )
 
 // ErrNoQuota tells that a file system has no project quotas, or doesn't enforce them.
 var ErrNoQuota = errors.New("no project quotas")
 
 // CheckQuotas returns an error that wraps ErrNoQuota if persistent directories cannot be limited.
-func (p Paths) CheckQuotas() error { return checkQuota(p.join("var/lib")) }
+func CheckQuotas(paths platform.Paths) error { return checkQuota(filepath.Join(paths.Root, "var/lib")) }
 
-// LimitWorkspace makes the persistent directory of a function, if there is none, and bounds what all files in it may take
+// Limit makes the persistent directory of a function, if there is none, and bounds what all files in it may take
 // together. The error wraps ErrNoQuota, and nothing is made, if the file system cannot do that.
-func (p Paths) LimitWorkspace(function string, limit int64) error {
-	dir := p.Workspace(function)
-	if err := p.CheckQuotas(); err != nil {
+func Limit(paths platform.Paths, function string, limit int64) error {
+	dir := paths.Workspace(function)
+	if err := CheckQuotas(paths); err != nil {
 		return fmt.Errorf("limit %s: %w", dir, err)
 	}
 	// As systemd would make it: its private area is closed to all users but root.
@@ -42,10 +47,10 @@ func (p Paths) LimitWorkspace(function string, limit int64) error {
 	return nil
 }
 
-// RemoveWorkspace removes the persistent directory of a function by os.RemoveAll, or by os.Remove if it must be empty, and
+// Remove removes the persistent directory of a function by os.RemoveAll, or by os.Remove if it must be empty, and
 // then its limit and systemd's link to it.
-func (p Paths) RemoveWorkspace(function string, remove func(string) error) error {
-	dir, err := os.Open(p.Workspace(function))
+func Remove(paths platform.Paths, function string, remove func(string) error) error {
+	dir, err := os.Open(paths.Workspace(function))
 	if err != nil {
 		return err
 	}
@@ -57,7 +62,7 @@ func (p Paths) RemoveWorkspace(function string, remove func(string) error) error
 	if project != 0 {
 		_ = setQuota(dir, project, 0) // the limit of a project without files harms nobody
 	}
-	if err := os.Remove(p.WorkspaceLink(function)); err != nil && !errors.Is(err, fs.ErrNotExist) {
+	if err := os.Remove(paths.WorkspaceLink(function)); err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return err
 	}
 	return nil
@@ -93,16 +98,16 @@ func joinTree(path string, project uint32) error {
 		return err
 	}
 	defer root.Close()
-	return walkRoot(context.Background(), root, func(f found) error {
-		if !f.info.IsDir() && !f.info.Mode().IsRegular() {
+	return snapshot.Walk(context.Background(), root, func(e snapshot.Entry) error {
+		if !e.Info.IsDir() && !e.Info.Mode().IsRegular() {
 			return nil
 		}
-		file, err := f.dir.OpenFile(f.base, unix.O_NOFOLLOW|unix.O_NONBLOCK, 0)
+		file, err := e.Dir.OpenFile(e.Base, unix.O_NOFOLLOW|unix.O_NONBLOCK, 0)
 		if err != nil {
 			return nil // it is gone, or has become a link
 		}
 		defer file.Close()
-		return joinProject(file, project, f.info.IsDir())
+		return joinProject(file, project, e.Info.IsDir())
 	})
 }
 

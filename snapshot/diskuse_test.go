@@ -1,4 +1,4 @@
-package platform_test
+package snapshot_test
 
 import (
 	"context"
@@ -7,7 +7,7 @@ import (
 	"path/filepath"
 	"testing"
 
-	"github.com/fnctl/fnctl/platform"
+	"github.com/fnctl/fnctl/snapshot"
 )
 
 func TestDiskUse(t *testing.T) {
@@ -18,7 +18,7 @@ func TestDiskUse(t *testing.T) {
 	}
 	use := func() (total, alone int64) {
 		t.Helper()
-		total, alone, err := platform.DiskUse(t.Context(), inside)
+		total, alone, err := snapshot.DiskUse(t.Context(), inside)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -46,15 +46,15 @@ func TestDiskUse(t *testing.T) {
 	if shared, alone := use(); shared != one || alone != empty {
 		t.Errorf("got %d, alone %d, with a name outside, want %d and %d", shared, alone, one, empty)
 	}
-	if total, alone, err := platform.DiskUse(t.Context(), filepath.Join(dir, "nothing")); err != nil || total != 0 || alone != 0 {
+	if total, alone, err := snapshot.DiskUse(t.Context(), filepath.Join(dir, "nothing")); err != nil || total != 0 || alone != 0 {
 		t.Errorf("got %d, %d, %v of what is not there", total, alone, err)
 	}
-	if shared, alone, err := platform.DiskUse(t.Context(), inside, outside); err != nil || shared != one || alone != one {
+	if shared, alone, err := snapshot.DiskUse(t.Context(), inside, outside); err != nil || shared != one || alone != one {
 		t.Errorf("got %d, alone %d, %v of both, want %d", shared, alone, err, one)
 	}
 	ctx, cancel := context.WithCancel(t.Context())
 	cancel()
-	if _, _, err := platform.DiskUse(ctx, inside); !errors.Is(err, context.Canceled) {
+	if _, _, err := snapshot.DiskUse(ctx, inside); !errors.Is(err, context.Canceled) {
 		t.Errorf("got %v after the end of the context", err)
 	}
 }
