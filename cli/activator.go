@@ -17,6 +17,7 @@ import (
 	"golang.org/x/sync/errgroup"
 
 	"github.com/fnctl/fnctl/activator"
+	"github.com/fnctl/fnctl/journal"
 	"github.com/fnctl/fnctl/platform"
 	"github.com/fnctl/fnctl/units/systemd"
 )
@@ -46,7 +47,7 @@ func runActivator(c *cli.Context) error {
 	if settings.Metrics.Source == platform.SourcePrometheus {
 		source = prometheus
 	}
-	log := newLogger(c.App.ErrWriter)
+	log := journal.NewLogger(c.App.ErrWriter)
 	_, listeners, err := inheritedListeners()
 	if err != nil {
 		return err
@@ -90,7 +91,7 @@ func listenStatus(path string) (net.Listener, error) {
 func shareWithGroup(path string) error {
 	group, err := user.LookupGroup("fnctl")
 	if err != nil {
-		return withHint(err, "the package makes it; by hand: systemd-sysusers fnctl.conf")
+		return platform.WithHint(err, "the package makes it; by hand: systemd-sysusers fnctl.conf")
 	}
 	gid, err := strconv.Atoi(group.Gid)
 	if err != nil {

@@ -22,7 +22,7 @@ func warnConfig(stderr io.Writer, config platform.Config) {
 		case config.Instance.MemoryBytes() > 0 && target.Target > most:
 			printWarning(stderr, fmt.Errorf("memory: an instance of %s has %.0f MiB, it never comes to the target of %.0f", config.Instance.Name, most, target.Target))
 		case len(config.Command) == 0 && target.Target < idle:
-			printWarning(stderr, withHint(
+			printWarning(stderr, platform.WithHint(
 				fmt.Errorf("memory: a Python app uses about %.0f MiB before its first request, so the target of %.0f leads to %d instances at once", idle, target.Target, config.Autoscale.Max),
 				"a target must be above what an idle instance uses: fnctl status NAME shows that"))
 		}

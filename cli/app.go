@@ -59,14 +59,14 @@ func findApp(arg, dir string, config platform.Config) (app, error) {
 		return findProgram(text, args, dir, config)
 	}
 	if text == "" {
-		return app{}, withHint(usageError{errors.New("APP is missing")},
+		return app{}, platform.WithHint(platform.UsageError(errors.New("APP is missing")),
 			"name the app, as in \"fnctl deploy main:app\" or \"fnctl deploy ./server\", or write it into jcloud.yml as app:")
 	}
 	if module, attr, ok := platform.ParseApp(text); ok {
 		return findModule(text, module, attr, dir, config)
 	}
 	if strings.Contains(text, ":") {
-		return app{}, withHint(usageError{fmt.Errorf("APP %q is not module:attr", text)}, "for example main:app, for the object app in main.py")
+		return app{}, platform.WithHint(platform.UsageError(fmt.Errorf("APP %q is not module:attr", text)), "for example main:app, for the object app in main.py")
 	}
 	return findProgram(text, args, dir, config)
 }
@@ -74,7 +74,7 @@ func findApp(arg, dir string, config platform.Config) (app, error) {
 // findModule finds an application in a Python module.
 func findModule(text, module, attr, dir string, config platform.Config) (app, error) {
 	if config.Runtime != "" && !config.Runtime.IsServer() {
-		return app{}, withHint(fmt.Errorf("runtime: %s is not for an app such as %s", config.Runtime, text),
+		return app{}, platform.WithHint(fmt.Errorf("runtime: %s is not for an app such as %s", config.Runtime, text),
 			"use uvicorn, hypercorn, granian or gunicorn, or leave runtime: out")
 	}
 	path := filepath.Join(strings.Split(module, ".")...)
@@ -83,7 +83,7 @@ func findModule(text, module, attr, dir string, config platform.Config) (app, er
 		file = filepath.Join(path, "__init__.py")
 	}
 	if !exists(filepath.Join(dir, file)) {
-		return app{}, withHint(fmt.Errorf("module %q not found: %s has neither %s.py nor %s/__init__.py", module, dir,
+		return app{}, platform.WithHint(fmt.Errorf("module %q not found: %s has neither %s.py nor %s/__init__.py", module, dir,
 			strings.ReplaceAll(module, ".", "/"), strings.ReplaceAll(module, ".", "/")), "--app-dir names the directory of the app")
 	}
 	required, err := readRequirements(dir)
@@ -110,7 +110,7 @@ var systemPath = []string{"/usr/local/sbin", "/usr/local/bin", "/usr/sbin", "/us
 // findProgram finds an executable: one of the app's own, or else one of the machine.
 func findProgram(text string, args []string, dir string, config platform.Config) (app, error) {
 	if config.Runtime.IsServer() {
-		return app{}, withHint(fmt.Errorf("runtime: %s runs an app such as main:app, not the program %s", config.Runtime, text),
+		return app{}, platform.WithHint(fmt.Errorf("runtime: %s runs an app such as main:app, not the program %s", config.Runtime, text),
 			"use socket or port, or leave runtime: out")
 	}
 	program, own, err := locateProgram(text, dir)
@@ -166,7 +166,7 @@ func locateProgram(text, dir string) (program string, own bool, err error) {
 			return path, false, nil
 		}
 	}
-	return "", false, withHint(fmt.Errorf("APP %q not found: there is no file %s, and no %s in %s", text, filepath.Join(dir, text), text,
+	return "", false, platform.WithHint(fmt.Errorf("APP %q not found: there is no file %s, and no %s in %s", text, filepath.Join(dir, text), text,
 		strings.Join(systemPath, ":")), "APP is module:attr, such as main:app, or an executable in the app's directory; a program of the machine must be installed")
 }
 
@@ -174,14 +174,14 @@ func checkExecutable(text, path string) error {
 	info, err := os.Stat(path)
 	switch {
 	case errors.Is(err, fs.ErrNotExist):
-		return withHint(fmt.Errorf("APP %q not found: there is no file %s", text, path),
+		return platform.WithHint(fmt.Errorf("APP %q not found: there is no file %s", text, path),
 			"APP is module:attr, such as main:app, or an executable in the app's directory")
 	case err != nil:
 		return fmt.Errorf("find the executable: %w", err)
 	case !info.Mode().IsRegular():
 		return fmt.Errorf("%s is not a file", path)
 	case info.Mode()&0o111 == 0:
-		return withHint(fmt.Errorf("%s is not executable", path), "chmod +x %s", path)
+		return platform.WithHint(fmt.Errorf("%s is not executable", path), "chmod +x %s", path)
 	}
 	return nil
 }

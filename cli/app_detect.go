@@ -13,6 +13,7 @@ import (
 	"strings"
 
 	"github.com/fnctl/fnctl/platform"
+	"github.com/fnctl/fnctl/shim"
 )
 
 // pythonModule is what is known of the module with the application: it is read, and never run, since root deploys it.
@@ -117,7 +118,7 @@ func detectConnections(dir string, scripts, args []string) (platform.Runtime, st
 		return runtime, fmt.Sprintf("detected %s: %s; %s", runtime, why, connections[runtime])
 	}
 	for _, arg := range args {
-		if withPort(arg, 0) != arg {
+		if shim.ExpandPort(arg, 0) != arg {
 			return describe(platform.RuntimePort, fmt.Sprintf("the command has %s", arg))
 		}
 	}

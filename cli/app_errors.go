@@ -7,6 +7,7 @@ import (
 	"regexp"
 	"time"
 
+	"github.com/fnctl/fnctl/journal"
 	"github.com/fnctl/fnctl/platform"
 )
 
@@ -53,7 +54,7 @@ func withComplaint(err error, lines []string) error {
 	if reason == "" {
 		return err
 	}
-	return withHint(fmt.Errorf("%w: %s", err, reason), "%s", c.hint)
+	return platform.WithHint(fmt.Errorf("%w: %s", err, reason), "%s", c.hint)
 }
 
 // checkInterface finds an app that its server takes for one of the other interface: that answers, but each time with a 500.
@@ -63,7 +64,7 @@ func (l launcher) checkInterface(ctx context.Context, check healthcheck, id plat
 	if err != nil || status != http.StatusInternalServerError {
 		return nil //nolint:nilerr // it has answered before, and that is enough
 	}
-	if c, _ := findComplaint(journalLines(id.Service(), since, appLines)); c.fromInterface {
+	if c, _ := findComplaint(journal.Lines(id.Service(), since, appLines)); c.fromInterface {
 		return fmt.Errorf("it answers with %d %s", status, http.StatusText(status))
 	}
 	return nil

@@ -45,7 +45,7 @@ func backupCommand() *cli.Command {
 
 func backup(c *cli.Context) error {
 	if c.NArg() == 0 {
-		return withHint(usageError{errors.New("backup: FILE is missing")}, "usage: %s", c.Command.UsageText)
+		return platform.WithHint(platform.UsageError(errors.New("backup: FILE is missing")), "usage: %s", c.Command.UsageText)
 	}
 	if err := requireRoot("backup"); err != nil {
 		return err
@@ -165,7 +165,7 @@ func (b backupWriter) writeFunction(ctx context.Context, archive *snapshot.Archi
 	}
 	defer unlock()
 	if _, err := b.store.Route(name); err != nil {
-		return withHint(err, "deploy %s again, or name the functions to back up", name)
+		return platform.WithHint(err, "deploy %s again, or name the functions to back up", name)
 	}
 	if err := archive.AddTree(ctx, b.paths.Function(name), path.Join(functionsMember, name), isLeftOut); err != nil {
 		return err

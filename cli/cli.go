@@ -4,7 +4,6 @@ package cli
 import (
 	"cmp"
 	"context"
-	"errors"
 	"fmt"
 	"io"
 	"os"
@@ -42,8 +41,7 @@ func Main(args []string, stdout, stderr io.Writer) int {
 		return 0
 	}
 	printError(stderr, hintAtFullDisk(err))
-	var usage usageError
-	if errors.As(err, &usage) {
+	if platform.IsUsageError(err) {
 		return 2
 	}
 	return 1
@@ -78,14 +76,14 @@ func newApp(stdout, stderr io.Writer) *cli.App {
 	return app
 }
 
-func onUsageError(_ *cli.Context, err error, _ bool) error { return usageError{err} }
+func onUsageError(_ *cli.Context, err error, _ bool) error { return platform.UsageError(err) }
 
 func unknownCommand(c *cli.Context, name string) error {
-	err := error(usageError{fmt.Errorf("there is no command %q", name)})
+	err := platform.UsageError(fmt.Errorf("there is no command %q", name))
 	if nearest := nearestCommand(c.App.Commands, name); nearest != "" {
-		return withHint(err, "did you mean \"fnctl %s\"?", nearest)
+		return platform.WithHint(err, "did you mean \"fnctl %s\"?", nearest)
 	}
-	return withHint(err, "\"fnctl help\" lists the commands")
+	return platform.WithHint(err, "\"fnctl help\" lists the commands")
 }
 
 // nearestCommand is the command that was probably meant: at most two slips away, and not another one altogether.
@@ -112,7 +110,7 @@ func requireRoot(what string) error {
 	if os.Geteuid() == 0 {
 		return nil
 	}
-	return withHint(fmt.Errorf("%s needs root: it changes what systemd runs", what), "run it with sudo")
+	return platform.WithHint(fmt.Errorf("%s needs root: it changes what systemd runs", what), "run it with sudo")
 }
 
 // oneArg returns the only argument of a command.
@@ -121,7 +119,7 @@ func oneArg(c *cli.Context, what string) (string, error) {
 	case 1:
 		return c.Args().First(), nil
 	case 0:
-		return "", withHint(usageError{fmt.Errorf("%s: %s is missing", c.Command.Name, what)}, "usage: %s", c.Command.UsageText)
+		return "", platform.WithHint(platform.UsageError(fmt.Errorf("%s: %s is missing", c.Command.Name, what)), "usage: %s", c.Command.UsageText)
 	}
-	return "", usageError{fmt.Errorf("%s: one %s is allowed, got %q after it", c.Command.Name, what, c.Args().Get(1))}
+	return "", platform.UsageError(fmt.Errorf("%s: one %s is allowed, got %q after it", c.Command.Name, what, c.Args().Get(1)))
 }

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"strings"
 
+	"github.com/fnctl/fnctl/platform"
 	"github.com/urfave/cli/v2"
 )
 
@@ -20,7 +21,7 @@ func completionCommand() *cli.Command {
 			}
 			script, known := map[string]string{"bash": bashCompletion, "zsh": zshCompletion, "fish": fishCompletion}[shell]
 			if !known {
-				return usageError{fmt.Errorf("there is no completion for %q: use bash, zsh or fish", shell)}
+				return platform.UsageError(fmt.Errorf("there is no completion for %q: use bash, zsh or fish", shell))
 			}
 			_, err = fmt.Fprint(c.App.Writer, script)
 			return err

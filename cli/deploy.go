@@ -80,7 +80,7 @@ type request struct {
 func newRequest(c *cli.Context) (request, error) {
 	var r request
 	if c.NArg() > 1 {
-		return r, usageError{fmt.Errorf("deploy takes one APP, got %q after it", c.Args().Get(1))}
+		return r, platform.UsageError(fmt.Errorf("deploy takes one APP, got %q after it", c.Args().Get(1)))
 	}
 	dir, err := appDir(c.String("app-dir"))
 	if err != nil {
@@ -94,12 +94,12 @@ func newRequest(c *cli.Context) (request, error) {
 		return r, err
 	}
 	if err := platform.CheckDevices(r.config.Devices); err != nil {
-		return r, withHint(err, "leave it out of devices, or load its driver")
+		return r, platform.WithHint(err, "leave it out of devices, or load its driver")
 	}
 	for _, host := range c.StringSlice("host") {
 		host = strings.ToLower(host)
 		if err := platform.CheckHost(host); err != nil {
-			return r, usageError{err}
+			return r, platform.UsageError(err)
 		}
 		if !slices.Contains(r.config.Hosts, host) {
 			r.config.Hosts = append(r.config.Hosts, host)
@@ -125,10 +125,10 @@ func appDir(dir string) (string, error) {
 	}
 	info, err := os.Stat(abs)
 	if err != nil {
-		return "", withHint(fmt.Errorf("find the app's directory: %w", err), "--app-dir names the directory of the app")
+		return "", platform.WithHint(fmt.Errorf("find the app's directory: %w", err), "--app-dir names the directory of the app")
 	}
 	if !info.IsDir() {
-		return "", withHint(fmt.Errorf("%s is not a directory", abs), "--app-dir names the directory of the app")
+		return "", platform.WithHint(fmt.Errorf("%s is not a directory", abs), "--app-dir names the directory of the app")
 	}
 	return abs, nil
 }
@@ -143,7 +143,7 @@ func functionName(c *cli.Context, config, dir string) (string, error) {
 	}
 	name := strings.ToLower(strings.NewReplacer("_", "-", ".", "-", " ", "-").Replace(filepath.Base(dir)))
 	if err := platform.CheckName(name); err != nil {
-		return "", withHint(fmt.Errorf("the directory's name cannot name the function: %w", err), "choose one with --name")
+		return "", platform.WithHint(fmt.Errorf("the directory's name cannot name the function: %w", err), "choose one with --name")
 	}
 	return name, nil
 }

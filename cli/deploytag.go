@@ -20,11 +20,11 @@ func tagFlags() []cli.Flag {
 // checkTag refuses a tag whose host another function has, and a function of which nothing has traffic.
 func (d *deployment) checkTag() error {
 	if d.noTraffic && d.rollout > 0 {
-		return usageError{errors.New("--rollout moves traffic, and --no-traffic leaves it where it is: use one of them")}
+		return platform.UsageError(errors.New("--rollout moves traffic, and --no-traffic leaves it where it is: use one of them"))
 	}
 	if d.noTraffic {
 		if _, err := d.store.Route(d.request.name); errors.Is(err, platform.ErrNoFunction) {
-			return withHint(fmt.Errorf("%s has no revision yet that could keep the traffic", d.request.name), "deploy it without --no-traffic first")
+			return platform.WithHint(fmt.Errorf("%s has no revision yet that could keep the traffic", d.request.name), "deploy it without --no-traffic first")
 		} else if err != nil {
 			return err
 		}
@@ -33,7 +33,7 @@ func (d *deployment) checkTag() error {
 		return nil
 	}
 	if err := platform.CheckTag(d.tag); err != nil {
-		return usageError{err}
+		return platform.UsageError(err)
 	}
 	hosts, err := d.tagHosts(d.request.name, []string{d.tag})
 	if err != nil {

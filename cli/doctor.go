@@ -27,7 +27,7 @@ func doctorCommand() *cli.Command {
 
 func doctor(c *cli.Context) error {
 	if c.NArg() > 0 {
-		return usageError{fmt.Errorf("doctor takes no argument, got %q", c.Args().First())}
+		return platform.UsageError(fmt.Errorf("doctor takes no argument, got %q", c.Args().First()))
 	}
 	manager := &systemd.Manager{}
 	defer manager.Close()

@@ -68,16 +68,16 @@ func env(c *cli.Context) error {
 // parseVariables reads the arguments of env and secret: NAME, what to do, and with what.
 func parseVariables(c *cli.Context) (name, verb string, args []string, err error) {
 	if c.NArg() < 2 {
-		return "", "", nil, withHint(usageError{fmt.Errorf("%s: NAME and list, set or unset are needed", c.Command.Name)}, "usage: %s", c.Command.UsageText)
+		return "", "", nil, platform.WithHint(platform.UsageError(fmt.Errorf("%s: NAME and list, set or unset are needed", c.Command.Name)), "usage: %s", c.Command.UsageText)
 	}
 	name, verb, args = c.Args().Get(0), c.Args().Get(1), c.Args().Slice()[2:]
 	switch {
 	case !slices.Contains([]string{"list", "set", "unset"}, verb):
-		err = withHint(usageError{fmt.Errorf("%s: there is no %q: use list, set or unset", c.Command.Name, verb)}, "usage: %s", c.Command.UsageText)
+		err = platform.WithHint(platform.UsageError(fmt.Errorf("%s: there is no %q: use list, set or unset", c.Command.Name, verb)), "usage: %s", c.Command.UsageText)
 	case verb == "list" && len(args) > 0:
-		err = usageError{fmt.Errorf("%s: list takes nothing after it", c.Command.Name)}
+		err = platform.UsageError(fmt.Errorf("%s: list takes nothing after it", c.Command.Name))
 	case verb != "list" && len(args) == 0:
-		err = withHint(usageError{fmt.Errorf("%s: KEY is missing", c.Command.Name)}, "usage: %s", c.Command.UsageText)
+		err = platform.WithHint(platform.UsageError(fmt.Errorf("%s: KEY is missing", c.Command.Name)), "usage: %s", c.Command.UsageText)
 	default:
 		if err = checkDeployed(name); err == nil {
 			err = requireRoot(c.Command.Name) // only root can read them, too
@@ -91,18 +91,18 @@ func parseAssignments(args []string) (map[string]string, error) {
 	for _, arg := range args {
 		key, value, found := strings.Cut(arg, "=")
 		if !found {
-			return nil, usageError{fmt.Errorf("env: %q is not KEY=VALUE", arg)}
+			return nil, platform.UsageError(fmt.Errorf("env: %q is not KEY=VALUE", arg))
 		}
 		if err := platform.CheckEnvName(key); err != nil {
-			return nil, usageError{fmt.Errorf("env: %q: %w", key, err)}
+			return nil, platform.UsageError(fmt.Errorf("env: %q: %w", key, err))
 		}
 		if _, twice := given[key]; twice {
-			return nil, usageError{fmt.Errorf("env: %s is given twice", key)}
+			return nil, platform.UsageError(fmt.Errorf("env: %s is given twice", key))
 		}
 		given[key] = value
 	}
 	if _, err := units.EnvFile(given); err != nil { // what systemd cannot pass on
-		return nil, usageError{fmt.Errorf("env: %w", err)}
+		return nil, platform.UsageError(fmt.Errorf("env: %w", err))
 	}
 	return given, nil
 }
@@ -119,7 +119,7 @@ func readVariables(name string) (variables, error) {
 	var v variables
 	route, err := store().Route(name)
 	if err != nil {
-		return v, withHint(err, "deploy %s again to write a new one", name)
+		return v, platform.WithHint(err, "deploy %s again to write a new one", name)
 	}
 	id := route.Newest()
 	v.revision, err = store().Revision(id)
@@ -150,10 +150,10 @@ func readVariables(name string) (variables, error) {
 func checkOneServes(name string) error {
 	route, err := store().Route(name)
 	if err != nil {
-		return withHint(err, "deploy %s again to write a new one", name)
+		return platform.WithHint(err, "deploy %s again to write a new one", name)
 	}
 	if route.PercentOf(route.Newest()) != 100 {
-		return withHint(fmt.Errorf("the traffic of %s is split: which revision is meant is not known", name),
+		return platform.WithHint(fmt.Errorf("the traffic of %s is split: which revision is meant is not known", name),
 			"\"fnctl traffic %s REVISION=100\" first", name)
 	}
 	return nil
@@ -167,7 +167,7 @@ func unset(v variables, from map[string]string, keys []string) error {
 		switch {
 		case there:
 		case fixed:
-			return withHint(fmt.Errorf("%s of %s comes from jcloud.yml", key, v.revision.ID.Function), "change it there and deploy again")
+			return platform.WithHint(fmt.Errorf("%s of %s comes from jcloud.yml", key, v.revision.ID.Function), "change it there and deploy again")
 		default:
 			return fmt.Errorf("%s has no %s to unset", v.revision.ID.Function, key)
 		}

@@ -11,6 +11,3 @@ var Update = flag.Bool("update", false, "write what the code makes into testdata
 
 // UseRoot makes another directory the root of the machine.
 func UseRoot(root string) { machine = platform.Paths{Root: root} }
-
-// DieBy ends the process by a signal, whatever Go would make of it.
-var DieBy = dieBy

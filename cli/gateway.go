@@ -12,7 +12,9 @@ import (
 	"github.com/prometheus/client_golang/prometheus/collectors"
 	"github.com/urfave/cli/v2"
 
+	"github.com/fnctl/fnctl/accesslog"
 	"github.com/fnctl/fnctl/gateway"
+	"github.com/fnctl/fnctl/journal"
 	"github.com/fnctl/fnctl/platform"
 )
 
@@ -43,7 +45,7 @@ func runGateway(c *cli.Context) error {
 	if err != nil {
 		return err
 	}
-	log := newLogger(c.App.ErrWriter)
+	log := journal.NewLogger(c.App.ErrWriter)
 	registry := prometheus.NewRegistry()
 	registry.MustRegister(collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
 	config := gateway.Config{
@@ -61,9 +63,9 @@ func runGateway(c *cli.Context) error {
 	}
 	during := func(run func() error) error { return run() }
 	if which := settings.Gateway.AccessLog; which != platform.AccessLogOff {
-		access := newAccessLog(journalSocketPath, which == platform.AccessLogErrors)
-		registry.MustRegister(access.dropped)
-		config.AccessLog, during = access, access.during
+		access := accesslog.New(journal.SocketPath, which == platform.AccessLogErrors)
+		registry.MustRegister(access.Dropped)
+		config.AccessLog, during = access, access.During
 	}
 	g, err := gateway.New(config)
 	if err != nil {
@@ -93,7 +95,7 @@ func findPlace(ctx context.Context) (place, error) {
 	}
 	http, status, err := inheritedListeners()
 	if err == nil && len(http) == 0 {
-		err = withHint(errors.New("there is no socket to serve"), "the gateway is started by systemd: systemctl start fnctl-gateway.socket")
+		err = platform.WithHint(errors.New("there is no socket to serve"), "the gateway is started by systemd: systemctl start fnctl-gateway.socket")
 	}
 	return place{
 		listeners: http, status: status,

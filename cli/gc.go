@@ -35,11 +35,11 @@ func gcCommand() *cli.Command {
 
 func gc(c *cli.Context) error {
 	if c.NArg() > 0 {
-		return usageError{fmt.Errorf("gc takes no argument, got %q", c.Args().First())}
+		return platform.UsageError(fmt.Errorf("gc takes no argument, got %q", c.Args().First()))
 	}
 	if c.Int("keep") < 1 {
 		// The number of the newest revision must not be used again.
-		return usageError{fmt.Errorf("--keep is 1 or more, not %d", c.Int("keep"))}
+		return platform.UsageError(fmt.Errorf("--keep is 1 or more, not %d", c.Int("keep")))
 	}
 	if err := requireRoot("gc"); err != nil {
 		return err

@@ -14,6 +14,7 @@ import (
 	"time"
 
 	"github.com/coreos/go-systemd/v22/daemon"
+	"github.com/fnctl/fnctl/platform"
 	"golang.org/x/sys/unix"
 )
 
@@ -38,7 +39,7 @@ const (
 // startSuccessor starts a gateway in the place of the one that runs, and returns when it serves.
 func startSuccessor(ctx context.Context) error {
 	if os.Getenv("NOTIFY_SOCKET") == "" {
-		return withHint(errors.New("only systemd can replace the gateway"), "systemctl reload fnctl-gateway")
+		return platform.WithHint(errors.New("only systemd can replace the gateway"), "systemctl reload fnctl-gateway")
 	}
 	ctx, cancel := context.WithTimeout(ctx, startPatience)
 	defer cancel()
@@ -56,7 +57,7 @@ func startSuccessor(ctx context.Context) error {
 	defer stop()
 	if err := expect(ours, sayServing); err != nil {
 		_ = successor.Kill() // it may have ended already
-		return withHint(errors.New("the new gateway did not start, the one that runs goes on"), "journalctl -u fnctl-gateway says why")
+		return platform.WithHint(errors.New("the new gateway did not start, the one that runs goes on"), "journalctl -u fnctl-gateway says why")
 	}
 	if _, err := daemon.SdNotify(false, "MAINPID="+strconv.Itoa(successor.Pid)); err != nil {
 		return fmt.Errorf("tell systemd of the new gateway: %w", err)

@@ -121,10 +121,10 @@ func inspect(ctx context.Context, name string) (*inspector, error) {
 		return nil, err
 	}
 	if in.loads, err = activator.NewGatewaySource(in.paths.GatewaySocket()).Load(ctx); err != nil {
-		in.problems = append(in.problems, withHint(fmt.Errorf("the gateway doesn't answer: %w", err), "systemctl status fnctl-gateway"))
+		in.problems = append(in.problems, platform.WithHint(fmt.Errorf("the gateway doesn't answer: %w", err), "systemctl status fnctl-gateway"))
 	}
 	if in.wishes, err = readWishes(ctx, in.paths.ActivatorSocket()); err != nil {
-		in.problems = append(in.problems, withHint(fmt.Errorf("the activator doesn't answer: %w", err), "systemctl status fnctl-activator"))
+		in.problems = append(in.problems, platform.WithHint(fmt.Errorf("the activator doesn't answer: %w", err), "systemctl status fnctl-activator"))
 	}
 	return in, nil
 }
@@ -188,7 +188,7 @@ func (in *inspector) function(name string) (functionStatus, error) {
 		return functionStatus{}, err
 	}
 	if err != nil {
-		return functionStatus{}, withHint(err, "requests go where the last good route says; deploy %s again to write a new one", name)
+		return functionStatus{}, platform.WithHint(err, "requests go where the last good route says; deploy %s again to write a new one", name)
 	}
 	traffic := map[platform.RevisionID]int{}
 	for _, share := range route.Traffic {
@@ -198,7 +198,7 @@ func (in *inspector) function(name string) (functionStatus, error) {
 	rev, err := in.store.Revision(serving)
 	if err != nil {
 		// The route is good, so it may well serve; but nobody can scale it.
-		in.problems = append(in.problems, withHint(fmt.Errorf("revision %s: %w", serving, err), "deploy %s again", name))
+		in.problems = append(in.problems, platform.WithHint(fmt.Errorf("revision %s: %w", serving, err), "deploy %s again", name))
 	}
 	scale, err := in.store.Scale(name)
 	if err != nil {

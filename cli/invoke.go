@@ -37,7 +37,7 @@ func invokeCommand() *cli.Command {
 
 func invoke(c *cli.Context) error {
 	if c.NArg() < 1 || c.NArg() > 2 {
-		return usageError{errors.New("invoke takes NAME and at most one PATH")}
+		return platform.UsageError(errors.New("invoke takes NAME and at most one PATH"))
 	}
 	name, path := c.Args().Get(0), c.Args().Get(1)
 	if err := checkDeployed(name); err != nil {
@@ -80,7 +80,7 @@ func invoke(c *cli.Context) error {
 func invokeRequest(c *cli.Context, endpoint, path string) (*http.Request, error) {
 	target, err := url.Parse(endpoint + "/" + strings.TrimPrefix(path, "/"))
 	if err != nil {
-		return nil, usageError{fmt.Errorf("PATH %q: %w", path, err)}
+		return nil, platform.UsageError(fmt.Errorf("PATH %q: %w", path, err))
 	}
 	body, err := invokeBody(c.String("data"))
 	if err != nil {
@@ -95,13 +95,13 @@ func invokeRequest(c *cli.Context, endpoint, path string) (*http.Request, error)
 	}
 	req, err := http.NewRequestWithContext(c.Context, method, target.String(), body)
 	if err != nil {
-		return nil, usageError{err}
+		return nil, platform.UsageError(err)
 	}
 	req.Header.Set("User-Agent", "fnctl/"+Version())
 	for _, header := range c.StringSlice("header") {
 		key, value, found := strings.Cut(header, ":")
 		if !found {
-			return nil, usageError{fmt.Errorf("--header %q is not \"Name: value\"", header)}
+			return nil, platform.UsageError(fmt.Errorf("--header %q is not \"Name: value\"", header))
 		}
 		req.Header.Add(key, strings.TrimSpace(value))
 	}
@@ -163,7 +163,7 @@ func anyInstance(route platform.Route) (platform.InstanceID, error) {
 			return id, nil
 		}
 	}
-	return platform.InstanceID{}, withHint(fmt.Errorf("%s has no instance", route.Function), "systemctl status fnctl-activator")
+	return platform.InstanceID{}, platform.WithHint(fmt.Errorf("%s has no instance", route.Function), "systemctl status fnctl-activator")
 }
 
 func protocolOf(route platform.Route, id platform.RevisionID) platform.Protocol {
@@ -178,7 +178,7 @@ func protocolOf(route platform.Route, id platform.RevisionID) platform.Protocol 
 func explainRefused(err error) error {
 	err = fmt.Errorf("reach the function: %w", err)
 	if errors.Is(err, syscall.ECONNREFUSED) {
-		return withHint(err, "systemctl status fnctl-gateway.socket fnctl-gateway.service")
+		return platform.WithHint(err, "systemctl status fnctl-gateway.socket fnctl-gateway.service")
 	}
 	return err
 }

@@ -52,7 +52,7 @@ func (l launcher) checkHosts(function string, hosts []string) error {
 	}
 	for _, host := range hosts {
 		if owner, is := settings.FunctionOf(host); is && owner != function {
-			return withHint(fmt.Errorf("host %s is the address of the function %s", host, owner), "each function has the host of endpoint: in fnctl.yml anyway")
+			return platform.WithHint(fmt.Errorf("host %s is the address of the function %s", host, owner), "each function has the host of endpoint: in fnctl.yml anyway")
 		}
 	}
 	for _, name := range names {
@@ -233,5 +233,5 @@ func (l launcher) anyInstance(id platform.RevisionID) (platform.InstanceID, erro
 			return instance, nil
 		}
 	}
-	return platform.InstanceID{}, withHint(fmt.Errorf("%s has no instance", id), "systemctl status fnctl-activator")
+	return platform.InstanceID{}, platform.WithHint(fmt.Errorf("%s has no instance", id), "systemctl status fnctl-activator")
 }

@@ -6,6 +6,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/fnctl/fnctl/platform"
 	"github.com/jedib0t/go-pretty/v6/table"
 	"github.com/urfave/cli/v2"
 )
@@ -23,7 +24,7 @@ func listCommand() *cli.Command {
 		},
 		Action: func(c *cli.Context) error {
 			if c.NArg() > 0 {
-				return usageError{fmt.Errorf("list takes no argument, got %q", c.Args().First())}
+				return platform.UsageError(fmt.Errorf("list takes no argument, got %q", c.Args().First()))
 			}
 			phases, err := parsePhases(c.StringSlice("phase"))
 			if err != nil {
@@ -48,7 +49,7 @@ func parsePhases(given []string) ([]phase, error) {
 	for _, text := range given {
 		i := slices.IndexFunc(known, func(p phase) bool { return strings.EqualFold(string(p), text) })
 		if i < 0 {
-			return nil, usageError{fmt.Errorf("there is no phase %q: use Serving, Failed, Starting, Updating or Paused", text)}
+			return nil, platform.UsageError(fmt.Errorf("there is no phase %q: use Serving, Failed, Starting, Updating or Paused", text))
 		}
 		phases = append(phases, known[i])
 	}

@@ -33,7 +33,7 @@ func lockFunction(ctx context.Context, store platform.Store, name string, p *pro
 	defer cancel()
 	unlock, err = store.Lock(short, name, nil)
 	if errors.Is(err, platform.ErrLocked) && ctx.Err() == nil {
-		err = withHint(fmt.Errorf("another command is changing %s%s", name, holderText(store, name)), "without --no-wait it is waited for")
+		err = platform.WithHint(fmt.Errorf("another command is changing %s%s", name, holderText(store, name)), "without --no-wait it is waited for")
 	}
 	return unlock, err
 }

@@ -10,6 +10,7 @@ import (
 
 	"github.com/urfave/cli/v2"
 
+	"github.com/fnctl/fnctl/journal"
 	"github.com/fnctl/fnctl/platform"
 )
 
@@ -48,17 +49,17 @@ func logs(c *cli.Context) error {
 	}
 	switch {
 	case c.Int("lines") < 0:
-		return usageError{fmt.Errorf("--lines is 0 or more, not %d", c.Int("lines"))}
+		return platform.UsageError(fmt.Errorf("--lines is 0 or more, not %d", c.Int("lines")))
 	case c.IsSet("request-id") && id == "":
-		return usageError{errors.New("--request-id is empty")}
+		return platform.UsageError(errors.New("--request-id is empty"))
 	case id != "" && revision.Number > 0:
-		return usageError{errors.New("--revision doesn't go with --request-id: a request has one")}
+		return platform.UsageError(errors.New("--revision doesn't go with --request-id: a request has one"))
 	case requests:
 		return showRequests(c, name, revision, id)
 	case id == "":
 		return showInstances(c, name, revision)
 	case c.Bool("follow"):
-		return withHint(usageError{errors.New("--follow doesn't go with --request-id")}, "--requests shows requests while they end")
+		return platform.WithHint(platform.UsageError(errors.New("--follow doesn't go with --request-id")), "--requests shows requests while they end")
 	}
 	return showRequest(c, name, id)
 }
@@ -82,7 +83,7 @@ func loggedRevision(c *cli.Context, function string) (platform.RevisionID, error
 	case !c.IsSet("revision"):
 		return platform.RevisionID{}, nil
 	case function == "":
-		return platform.RevisionID{}, usageError{errors.New("--revision needs the NAME of its function")}
+		return platform.RevisionID{}, platform.UsageError(errors.New("--revision needs the NAME of its function"))
 	}
 	return parseRevision(function, c.String("revision"))
 }
@@ -98,16 +99,16 @@ func completeLogs(c *cli.Context) {
 
 // showInstances prints what the instances of a function, or of one revision, print, and what systemd says of them.
 func showInstances(c *cli.Context, name string, revision platform.RevisionID) error {
-	pattern, what := journalPattern(name), name
+	pattern, what := journal.UnitPattern(name), name
 	if revision.Number > 0 {
 		pattern, what = "fn-"+revision.String()+"@*.service", revision.String()
 	}
 	err := showJournal(c, append(journalRange(c), "--unit="+pattern))
 	if errors.Is(err, errNoUnit) && revision.Number > 0 && store().Has(name) {
-		return withHint(fmt.Errorf("%s has no logs", what), "\"fnctl revisions %s\" shows those that are kept", name)
+		return platform.WithHint(fmt.Errorf("%s has no logs", what), "\"fnctl revisions %s\" shows those that are kept", name)
 	}
 	if errors.Is(err, errNoUnit) {
-		return withHint(fmt.Errorf("%s has no logs", what), "\"fnctl list\" shows the functions of this machine")
+		return platform.WithHint(fmt.Errorf("%s has no logs", what), "\"fnctl list\" shows the functions of this machine")
 	}
 	return err
 }
@@ -157,5 +158,5 @@ func showJournal(c *cli.Context, args []string) error {
 		return errNoUnit
 	}
 	fmt.Fprint(c.App.ErrWriter, complaint.String())
-	return explainJournalctl(err, args)
+	return journal.Explain(err, args)
 }

@@ -7,6 +7,7 @@ import (
 	"io"
 	"os"
 
+	"github.com/fnctl/fnctl/platform"
 	"github.com/urfave/cli/v2"
 	"golang.org/x/term"
 )
@@ -36,7 +37,7 @@ func oldPassphrase(c *cli.Context) (string, error) {
 	case c.IsSet("passphrase-file"):
 		passphrase, err = readPassphrase(c.String("passphrase-file"))
 	case !term.IsTerminal(int(os.Stdin.Fd())):
-		return "", usageError{withHint(errors.New("there is no terminal to ask for the passphrase"), "--passphrase-file FILE")}
+		return "", platform.UsageError(platform.WithHint(errors.New("there is no terminal to ask for the passphrase"), "--passphrase-file FILE"))
 	default:
 		passphrase, err = askPassphrase(c.App.ErrWriter, "passphrase (it is not shown): ")
 	}

@@ -63,7 +63,7 @@ func changeFunction(c *cli.Context, change func(context.Context, launcher, platf
 		return noFunction(name)
 	}
 	if err != nil {
-		return withHint(err, "deploy %s again to write a new one", name)
+		return platform.WithHint(err, "deploy %s again to write a new one", name)
 	}
 	if err := change(c.Context, l, route); err != nil {
 		return err
@@ -121,5 +121,5 @@ func percentsOf(route platform.Route) percents {
 }
 
 func pausedError(function string) error {
-	return withHint(fmt.Errorf("%s is paused", function), "fnctl resume %s", function)
+	return platform.WithHint(fmt.Errorf("%s is paused", function), "fnctl resume %s", function)
 }

@@ -9,6 +9,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/fnctl/fnctl/journal"
 	"github.com/fnctl/fnctl/platform"
 )
 
@@ -23,8 +24,8 @@ func (l launcher) startInstance(ctx context.Context, rev platform.Revision, id p
 	since := time.Now()
 	if err := l.units.Start(ctx, id.Socket()); err != nil {
 		// The copy of the app is made then: the disk may be full.
-		l.quote("what was said while its socket was made:", journalLines(id.Socket(), since, appLines))
-		return withHint(err, "journalctl -u %s", id.Socket())
+		l.quote("what was said while its socket was made:", journal.Lines(id.Socket(), since, appLines))
+		return platform.WithHint(err, "journalctl -u %s", id.Socket())
 	}
 	return l.prove(ctx, rev, id, since, func(ctx context.Context) error {
 		return l.units.Start(ctx, id.Service())
@@ -135,11 +136,11 @@ func (l launcher) explain(id platform.InstanceID, since time.Time, check healthc
 	if errors.Is(reason, context.Canceled) {
 		return fmt.Errorf("start %s: interrupted", id.Revision)
 	}
-	lines := journalLines(id.Service(), since, appLines+maxAsked)
+	lines := journal.Lines(id.Service(), since, appLines+maxAsked)
 	lines = slices.DeleteFunc(lines, func(line string) bool { return !check.tells(line) })
 	lines = lines[max(0, len(lines)-appLines):]
 	if len(lines) == 0 {
-		return withHint(err, "the app printed nothing; journalctl -u %s has what systemd says", id.Service())
+		return platform.WithHint(err, "the app printed nothing; journalctl -u %s has what systemd says", id.Service())
 	}
 	l.quote("the app's last lines:", lines)
 	return withComplaint(err, lines)

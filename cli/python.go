@@ -19,7 +19,7 @@ func (d *deployment) prepareRuntime(ctx context.Context) (string, error) {
 		return d.described(""), nil
 	}
 	if !exists(python) {
-		return "", withHint(fmt.Errorf("%s not found", python), "install Python: apt-get install python3")
+		return "", platform.WithHint(fmt.Errorf("%s not found", python), "install Python: apt-get install python3")
 	}
 	if err := d.takeRequirements(); err != nil {
 		return "", err
@@ -91,15 +91,15 @@ func checkServer(ctx context.Context, server platform.Runtime, v venv) error {
 	debian := serverPackages[server]
 	switch {
 	case v.dir != "" && !v.systemPackages:
-		return withHint(missing, "write %s into %s, or set system_packages: true", server, requirementsFile)
+		return platform.WithHint(missing, "write %s into %s, or set system_packages: true", server, requirementsFile)
 	case debian == "":
-		return withHint(missing, "write %s into the app's %s", server, requirementsFile)
+		return platform.WithHint(missing, "write %s into the app's %s", server, requirementsFile)
 	}
 	_, err := runTool(ctx, python, "-I", "-c", "import "+string(server))
 	if err == nil || ctx.Err() != nil {
 		return context.Cause(ctx)
 	}
-	return withHint(missing, "install it for all apps: apt-get install %s; or write it into the app's %s", debian, requirementsFile)
+	return platform.WithHint(missing, "install it for all apps: apt-get install %s; or write it into the app's %s", debian, requirementsFile)
 }
 
 // runTool runs a program that is not the app, and returns what it prints.

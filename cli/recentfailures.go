@@ -7,6 +7,8 @@ import (
 	"os"
 	"slices"
 	"time"
+
+	"github.com/fnctl/fnctl/journal"
 )
 
 // recent is how far "fnctl status" looks back for failures; recentEvents bounds what it reads of them.
@@ -19,8 +21,8 @@ const (
 // recentFailures are the ends of instances that failed: what runs now says nothing of those that came back.
 type recentFailures struct {
 	// Count is how many there are among the last events of an hour, 1,000 at most.
-	Count int   `json:"count"`
-	Last  event `json:"last"`
+	Count int           `json:"count"`
+	Last  journal.Event `json:"last"`
 }
 
 // failuresOf finds the recent failures of a function; nil means that there are none, or that the journal is not for us to see.
@@ -28,8 +30,8 @@ func (in *inspector) failuresOf(ctx context.Context, function functionStatus) *r
 	ctx, cancel := context.WithTimeout(ctx, recentTimeout)
 	defer cancel()
 	since := time.Now().Add(-recent)
-	j := eventJournal{function: function.Name, stderr: io.Discard}
-	list, _, err := j.past(ctx, fmt.Sprintf("@%d", since.Unix()), recentEvents)
+	j := journal.Events{Function: function.Name, Stderr: io.Discard}
+	list, _, err := j.Past(ctx, fmt.Sprintf("@%d", since.Unix()), recentEvents)
 	if err != nil {
 		if os.Geteuid() == 0 {
 			in.problems = append(in.problems, fmt.Errorf("recent failures: %w", err))
@@ -47,19 +49,19 @@ func (in *inspector) failuresOf(ctx context.Context, function functionStatus) *r
 
 // failuresAmong sums up the failures of revisions among events, oldest first. Those of before the newest was made are history,
 // or of another function of the same name. What is said of an instance until it starts again is one failure: the last says most.
-func failuresAmong(list []event, revisions []string, created time.Time) *recentFailures {
+func failuresAmong(list []journal.Event, revisions []string, created time.Time) *recentFailures {
 	var failures recentFailures
 	failed := map[string]bool{}
 	for _, e := range list {
 		switch {
 		case !e.Time.After(created) || !slices.Contains(revisions, e.Revision):
 		case e.Event == "start":
-			delete(failed, e.subject())
+			delete(failed, e.Subject())
 		case e.Event == "fail":
-			if !failed[e.subject()] {
+			if !failed[e.Subject()] {
 				failures.Count++
 			}
-			failed[e.subject()] = true
+			failed[e.Subject()] = true
 			failures.Last = e
 		}
 	}
@@ -72,5 +74,5 @@ func failuresAmong(list []event, revisions []string, created time.Time) *recentF
 // String is for people.
 func (f *recentFailures) String() string {
 	return fmt.Sprintf("%d within an hour, the last at %s: %s: %s; see fnctl events %s",
-		f.Count, f.Last.Time.Local().Format(time.TimeOnly), f.Last.subject(), f.Last.Why, f.Last.Function)
+		f.Count, f.Last.Time.Local().Format(time.TimeOnly), f.Last.Subject(), f.Last.Why, f.Last.Function)
 }

@@ -4,18 +4,20 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"github.com/fnctl/fnctl/journal"
 )
 
 func TestFailuresAmong(t *testing.T) {
 	created := time.Date(2026, 1, 31, 12, 0, 0, 0, time.UTC)
-	at := func(minutes int, what, instance, why string) event {
+	at := func(minutes int, what, instance, why string) journal.Event {
 		revision, _, _ := strings.Cut(instance, "@")
-		return event{
+		return journal.Event{
 			Time: created.Add(time.Duration(minutes) * time.Minute), Event: what, Function: "ping", Revision: revision, Instance: instance, Why: why,
 		}
 	}
 	serving := []string{"ping-00002"}
-	list := []event{
+	list := []journal.Event{
 		at(-5, "fail", "ping-00002@9", "of another function"), at(1, "start", "ping-00002@1", ""), at(1, "fail", "ping-00001@1", "went away"),
 		at(2, "fail", "ping-00002@1", "main process exited, code=exited, status=3"), at(3, "start", "ping-00002@1", ""),
 		at(4, "fail", "ping-00002@1", "main process exited, code=killed, status=9/KILL"), at(4, "fail", "ping-00002@1", "failed with result 'oom-kill'"),

@@ -78,7 +78,7 @@ func removeFunction(ctx context.Context, c *cli.Context, r remover, name string)
 		return "finished the requests of " + name, r.drain(ctx, name, timeout)
 	})
 	if err != nil && ctx.Err() != nil {
-		return withHint(fmt.Errorf("remove %s: interrupted", name), "it takes no requests any more; \"fnctl remove %s\" removes the rest", name)
+		return platform.WithHint(fmt.Errorf("remove %s: interrupted", name), "it takes no requests any more; \"fnctl remove %s\" removes the rest", name)
 	}
 	if err := r.all(ctx, name); err != nil {
 		return err
@@ -161,5 +161,5 @@ func disposeData(c *cli.Context, paths platform.Paths, p *progress, name string)
 }
 
 func noFunction(name string) error {
-	return withHint(fmt.Errorf("%w: %s", platform.ErrNoFunction, name), "\"fnctl list\" shows the functions of this machine")
+	return platform.WithHint(fmt.Errorf("%w: %s", platform.ErrNoFunction, name), "\"fnctl list\" shows the functions of this machine")
 }

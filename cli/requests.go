@@ -9,6 +9,8 @@ import (
 
 	"github.com/urfave/cli/v2"
 
+	"github.com/fnctl/fnctl/accesslog"
+	"github.com/fnctl/fnctl/journal"
 	"github.com/fnctl/fnctl/platform"
 )
 
@@ -16,33 +18,15 @@ import (
 // gets them.
 const around = 100 * time.Millisecond
 
-// gatewayMatches are journalctl's matches for what the gateway says of a function, or of all, and of a request, or of all.
-// Apps may write any field, but not _SYSTEMD_UNIT.
-func gatewayMatches(function, id string) []string {
-	matches := []string{"_SYSTEMD_UNIT=fnctl-gateway.service"}
-	if function != "" {
-		matches = append(matches, "FNCTL_FUNCTION="+function)
-	}
-	if id != "" {
-		matches = append(matches, "FNCTL_REQUEST_ID="+id)
-	}
-	return matches
-}
-
-// accessMatches are those for the access log.
-func accessMatches(function, id string) []string {
-	return append(gatewayMatches(function, id), "SYSLOG_IDENTIFIER="+accessIdentifier)
-}
-
 // showRequests prints the access log: of a function, a revision or all, and one request, or all.
 func showRequests(c *cli.Context, function string, revision platform.RevisionID, id string) error {
 	printer := requestPrinter{w: c.App.Writer, json: wantsJSON(c)}
-	args := append(journalRange(c), accessMatches(function, id)...)
+	args := append(journalRange(c), accesslog.Matches(function, id)...)
 	if revision.Number > 0 {
 		args = append(args, "FNCTL_REVISION="+revision.String())
 	}
-	err := readJournal(c.Context, c.App.ErrWriter, args, func(entry accessEntry) error {
-		return printer.next(loggedRequest(entry))
+	err := journal.Read(c.Context, c.App.ErrWriter, args, func(entry accesslog.Entry) error {
+		return printer.next(accesslog.Request(entry))
 	})
 	switch {
 	case c.Context.Err() != nil:
@@ -60,7 +44,7 @@ type requestPrinter struct {
 	count int
 }
 
-func (p *requestPrinter) next(r loggedRequest) error {
+func (p *requestPrinter) next(r accesslog.Request) error {
 	p.count++
 	if p.json {
 		encoder := json.NewEncoder(p.w)
@@ -70,7 +54,7 @@ func (p *requestPrinter) next(r loggedRequest) error {
 	if p.count == 1 {
 		fmt.Fprintln(p.w, requestHeader)
 	}
-	_, err := fmt.Fprintln(p.w, r.line())
+	_, err := fmt.Fprintln(p.w, requestLine(r))
 	return err
 }
 
@@ -79,13 +63,13 @@ func noRequests(c *cli.Context, function, id string) error {
 	const hint = "gateway.access_log in /etc/fnctl/fnctl.yml says which requests are logged; root and the group systemd-journal see all of the journal"
 	switch {
 	case id != "":
-		return withHint(fmt.Errorf("the journal has no request %s", id), hint)
+		return platform.WithHint(fmt.Errorf("the journal has no request %s", id), hint)
 	case function == "":
-		printWarning(c.App.ErrWriter, withHint(errors.New("there are no requests"), hint))
+		printWarning(c.App.ErrWriter, platform.WithHint(errors.New("there are no requests"), hint))
 	case !store().Has(function):
 		return noFunction(function)
 	default:
-		printWarning(c.App.ErrWriter, withHint(fmt.Errorf("there are no requests of %s", function), hint))
+		printWarning(c.App.ErrWriter, platform.WithHint(fmt.Errorf("there are no requests of %s", function), hint))
 	}
 	return nil
 }
@@ -93,15 +77,15 @@ func noRequests(c *cli.Context, function, id string) error {
 // showRequest prints what the gateway says of a request and, if the access log has it, what its instance and systemd said
 // meanwhile.
 func showRequest(c *cli.Context, function, id string) error {
-	said := gatewayMatches(function, id)
-	entry, logged, err := lastEntry[accessEntry](c, accessMatches(function, id))
+	said := accesslog.GatewayMatches(function, id)
+	entry, logged, err := lastEntry[accesslog.Entry](c, accesslog.Matches(function, id))
 	if err != nil {
 		return err
 	}
 	if logged {
-		return showJournal(c, aroundRequest(c, loggedRequest(entry), said))
+		return showJournal(c, aroundRequest(c, accesslog.Request(entry), said))
 	}
-	_, known, err := lastEntry[journalEntry](c, said)
+	_, known, err := lastEntry[journal.Entry](c, said)
 	if err != nil {
 		return err
 	}
@@ -112,8 +96,8 @@ func showRequest(c *cli.Context, function, id string) error {
 }
 
 // aroundRequest asks journalctl for what was said by the gateway of a request, and by its instance and systemd meanwhile.
-func aroundRequest(c *cli.Context, r loggedRequest, said []string) []string {
-	until := r.ended().Add(around)
+func aroundRequest(c *cli.Context, r accesslog.Request, said []string) []string {
+	until := r.Ended().Add(around)
 	if r.Logged.After(until) {
 		until = r.Logged.Time
 	}
@@ -135,9 +119,9 @@ func lastEntry[E any](c *cli.Context, matches []string) (last E, found bool, err
 	if since := c.String("since"); since != "" {
 		args = append(args, "--since="+since)
 	}
-	err = readJournal(c.Context, c.App.ErrWriter, append(args, matches...), func(entry E) error {
+	err = journal.Read(c.Context, c.App.ErrWriter, append(args, matches...), func(entry E) error {
 		last, found = entry, true
-		return errEnough
+		return journal.ErrStop
 	})
 	return last, found, err
 }

@@ -104,7 +104,7 @@ func (r *restoration) take(name string, content io.Reader) (taken bool, err erro
 
 func (r *restoration) checkManifest() error {
 	if r.manifest.Format != backupFormat {
-		return withHint(fmt.Errorf("the backup has format %d, and this version of fnctl reads %d", r.manifest.Format, backupFormat),
+		return platform.WithHint(fmt.Errorf("the backup has format %d, and this version of fnctl reads %d", r.manifest.Format, backupFormat),
 			"it was written by fnctl %q", r.manifest.Version)
 	}
 	for _, name := range r.manifest.Functions {
@@ -141,7 +141,7 @@ func (r *restoration) restore(ctx context.Context, name string) (err error) {
 	}
 	defer unlock()
 	if exists(r.paths.Function(name)) {
-		return withHint(errors.New("this machine has a function of that name"), "fnctl remove %s; if fnctl list doesn't show it: fnctl gc", name)
+		return platform.WithHint(errors.New("this machine has a function of that name"), "fnctl remove %s; if fnctl list doesn't show it: fnctl gc", name)
 	}
 	route, err := r.staged.Route(name)
 	if err != nil {

@@ -11,6 +11,7 @@ import (
 	"filippo.io/age"
 	"github.com/urfave/cli/v2"
 
+	"github.com/fnctl/fnctl/platform"
 	"github.com/fnctl/fnctl/units/systemd"
 )
 
@@ -29,10 +30,10 @@ func restoreCommand() *cli.Command {
 
 func restore(c *cli.Context) error {
 	if c.NArg() == 0 {
-		return withHint(usageError{errors.New("restore: FILE is missing")}, "usage: %s", c.Command.UsageText)
+		return platform.WithHint(platform.UsageError(errors.New("restore: FILE is missing")), "usage: %s", c.Command.UsageText)
 	}
 	if c.Args().First() == "-" && !c.IsSet("passphrase-file") {
-		return usageError{withHint(errors.New("standard input cannot give both the backup and the passphrase"), "--passphrase-file FILE")}
+		return platform.UsageError(platform.WithHint(errors.New("standard input cannot give both the backup and the passphrase"), "--passphrase-file FILE"))
 	}
 	if err := requireRoot("restore"); err != nil {
 		return err
@@ -84,7 +85,7 @@ func (r *restoration) choose(asked []string) ([]string, error) {
 	}
 	for _, name := range asked {
 		if !slices.Contains(r.manifest.Functions, name) {
-			return nil, withHint(fmt.Errorf("the backup has no function %q", name), "it has %s", strings.Join(r.manifest.Functions, ", "))
+			return nil, platform.WithHint(fmt.Errorf("the backup has no function %q", name), "it has %s", strings.Join(r.manifest.Functions, ", "))
 		}
 	}
 	return asked, nil
@@ -96,5 +97,5 @@ func decryptError(err error) error {
 	if errors.As(err, &noMatch) {
 		return errors.New("decrypt the backup: the passphrase is wrong")
 	}
-	return withHint(fmt.Errorf("decrypt the backup: %w", err), "it is not a file that fnctl backup has written, or it is damaged")
+	return platform.WithHint(fmt.Errorf("decrypt the backup: %w", err), "it is not a file that fnctl backup has written, or it is damaged")
 }

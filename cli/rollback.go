@@ -31,9 +31,9 @@ func rollbackCommand() *cli.Command {
 func rollback(c *cli.Context) error {
 	switch {
 	case c.NArg() == 0:
-		return withHint(usageError{fmt.Errorf("rollback: NAME is missing")}, "usage: %s", c.Command.UsageText)
+		return platform.WithHint(platform.UsageError(fmt.Errorf("rollback: NAME is missing")), "usage: %s", c.Command.UsageText)
 	case c.NArg() > 2:
-		return usageError{fmt.Errorf("rollback takes NAME and at most one REVISION, got %q after them", c.Args().Get(2))}
+		return platform.UsageError(fmt.Errorf("rollback takes NAME and at most one REVISION, got %q after them", c.Args().Get(2)))
 	}
 	name := c.Args().First()
 	if c.NArg() == 1 {
@@ -55,7 +55,7 @@ func rollback(c *cli.Context) error {
 func earlier(store platform.Store, before platform.Route) (platform.RevisionID, error) {
 	hint := fmt.Sprintf("\"fnctl revisions %s\" shows those that are kept", before.Function)
 	if len(before.Traffic) == 0 {
-		return platform.RevisionID{}, withHint(fmt.Errorf("which revision of %s has traffic is not known", before.Function),
+		return platform.RevisionID{}, platform.WithHint(fmt.Errorf("which revision of %s has traffic is not known", before.Function),
 			"name the one to go back to; %s", hint)
 	}
 	ids, err := store.Revisions(before.Function)
@@ -70,7 +70,7 @@ func earlier(store platform.Store, before platform.Route) (platform.RevisionID, 
 		}
 	}
 	if found.Number == 0 {
-		return found, withHint(fmt.Errorf("%s has no revision before %05d to go back to", before.Function, before.Newest().Number), "%s", hint)
+		return found, platform.WithHint(fmt.Errorf("%s has no revision before %05d to go back to", before.Function, before.Newest().Number), "%s", hint)
 	}
 	return found, nil
 }

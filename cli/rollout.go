@@ -32,7 +32,7 @@ func rolloutFlag() cli.Flag {
 		Name: "rollout", Usage: "move the traffic in steps over `TIME`, such as 60s, and go back if more requests fail than before",
 		Action: func(_ *cli.Context, d time.Duration) error {
 			if d < minRollout || d > maxRollout {
-				return usageError{fmt.Errorf("--rollout is from %s to %s, not %s", minRollout, maxRollout, d)}
+				return platform.UsageError(fmt.Errorf("--rollout is from %s to %s, not %s", minRollout, maxRollout, d))
 			}
 			return nil
 		},
@@ -73,7 +73,7 @@ func (d *deployment) newRollout(ctx context.Context) (*rollout, error) {
 	}
 	r := &rollout{launcher: d.launcher, revision: d.revision, before: before, duration: d.rollout, seen: time.Now()}
 	if r.page, err = readOutcomes(ctx, d.paths.GatewaySocket()); err != nil {
-		return nil, withHint(fmt.Errorf("roll out %s: %w", d.revision.ID, err), "without the gateway's metrics nobody sees what fails; deploy without --rollout")
+		return nil, platform.WithHint(fmt.Errorf("roll out %s: %w", d.revision.ID, err), "without the gateway's metrics nobody sees what fails; deploy without --rollout")
 	}
 	for _, share := range before.Traffic {
 		r.earlier = r.earlier.plus(r.page.of[share.Revision])
@@ -164,7 +164,7 @@ func rolloutLooks(d time.Duration) int {
 // goBack lets requests go where they went before. Those that the new revision has are finished.
 func (r *rollout) goBack(reason error) error {
 	if err := r.switchRoute(r.before); err != nil {
-		return withHint(fmt.Errorf("go back: %w", err), "fnctl traffic %s says how the traffic is split", r.before.Function)
+		return platform.WithHint(fmt.Errorf("go back: %w", err), "fnctl traffic %s says how the traffic is split", r.before.Function)
 	}
 	r.failure = reason.Error()
 	r.progress.note("went back: the traffic of %s is as before", r.before.Function)

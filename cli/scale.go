@@ -68,11 +68,11 @@ func newScaleChange(c *cli.Context) (scaleChange, error) {
 	bounded, replicas, reset := c.IsSet("min") || c.IsSet("max"), c.IsSet("replicas"), c.Bool("reset")
 	switch {
 	case !bounded && !replicas && !reset:
-		return scaleChange{}, withHint(usageError{errors.New("scale: what to change is missing")}, "usage: %s", c.Command.UsageText)
+		return scaleChange{}, platform.WithHint(platform.UsageError(errors.New("scale: what to change is missing")), "usage: %s", c.Command.UsageText)
 	case replicas && bounded || reset && (bounded || replicas):
-		return scaleChange{}, usageError{errors.New("scale takes --min and --max, or --replicas, or --reset")}
+		return scaleChange{}, platform.UsageError(errors.New("scale takes --min and --max, or --replicas, or --reset"))
 	case replicas && c.Int("replicas") < 1:
-		return scaleChange{}, withHint(usageError{fmt.Errorf("--replicas is 1 or more, not %d", c.Int("replicas"))},
+		return scaleChange{}, platform.WithHint(platform.UsageError(fmt.Errorf("--replicas is 1 or more, not %d", c.Int("replicas"))),
 			"--min 0 lets the function scale to zero; the next request wakes it")
 	}
 	change := scaleChange{reset: reset, given: platform.Scale{Min: intFlag(c, "min"), Max: intFlag(c, "max")}}
@@ -80,7 +80,7 @@ func newScaleChange(c *cli.Context) (scaleChange, error) {
 		change.given = platform.Scale{Min: n, Max: n}
 	}
 	if err := change.given.Check(); err != nil {
-		return change, usageError{fmt.Errorf("scale: %w", err)}
+		return change, platform.UsageError(fmt.Errorf("scale: %w", err))
 	}
 	return change, nil
 }
@@ -137,7 +137,7 @@ func checkScale(name string, scale platform.Scale) (platform.Config, error) {
 			return platform.Config{}, err
 		}
 		if err := scale.CheckFor(rev.Config); err != nil {
-			return platform.Config{}, withHint(fmt.Errorf("scale %s: %w", rev.ID, err), "--min and --max can be given together")
+			return platform.Config{}, platform.WithHint(fmt.Errorf("scale %s: %w", rev.ID, err), "--min and --max can be given together")
 		}
 		if rev.ID == route.Newest() {
 			newest = rev

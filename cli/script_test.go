@@ -18,7 +18,7 @@ import (
 // TestMain lets the test binary be fnctl, too: the scripts run it.
 func TestMain(m *testing.M) {
 	os.Setenv("GORACE", "atexit_sleep_ms=10 "+os.Getenv("GORACE")) // instead of a second for each command
-	testscript.Main(m, map[string]func(){"fnctl": runFnctl, "behindShim": behindShim})
+	testscript.Main(m, map[string]func(){"fnctl": runFnctl})
 }
 
 // runFnctl is fnctl, with the root and the user that the script asks for.

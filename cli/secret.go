@@ -40,7 +40,7 @@ func secret(c *cli.Context) error {
 	case err != nil:
 		return err
 	case verb != "set" && c.IsSet("file"):
-		return usageError{errors.New("secret: --file is for set")}
+		return platform.UsageError(errors.New("secret: --file is for set"))
 	case verb == "list":
 		return listSecrets(c, name)
 	case verb == "unset":
@@ -89,11 +89,11 @@ func (v *variables) readSecrets(ctx context.Context, changed []string) error {
 // readSecret reads the value of one secret. No error has anything of it, nor of what may be one by mistake.
 func readSecret(c *cli.Context, args []string) (map[string]string, error) {
 	if len(args) > 1 || strings.Contains(args[0], "=") {
-		return nil, withHint(usageError{errors.New("secret: set takes one KEY and never a value: arguments can be seen by every user")},
+		return nil, platform.WithHint(platform.UsageError(errors.New("secret: set takes one KEY and never a value: arguments can be seen by every user")),
 			"fnctl secret NAME set KEY < FILE")
 	}
 	if err := platform.CheckEnvName(args[0]); err != nil {
-		return nil, usageError{fmt.Errorf("secret: %w", err)}
+		return nil, platform.UsageError(fmt.Errorf("secret: %w", err))
 	}
 	value, err := secretValue(c)
 	if err != nil {

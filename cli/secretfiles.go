@@ -18,7 +18,7 @@ import (
 func readSecrets(ctx context.Context, paths platform.Paths, rev platform.Revision) (map[string]string, error) {
 	secrets, err := readSecretsOf(ctx, paths, rev)
 	if err != nil {
-		return nil, withHint(fmt.Errorf("read the secrets of %s: %w", rev.ID, err),
+		return nil, platform.WithHint(fmt.Errorf("read the secrets of %s: %w", rev.ID, err),
 			"set all of them again: fnctl deploy --secret FILE, in the directory of the app")
 	}
 	return secrets, nil

@@ -102,5 +102,5 @@ func keptSecrets(store platform.Store, function string) (platform.Revision, erro
 	case !exists(store.Paths.Credentials(id)):
 		return platform.Revision{ID: id}, nil // it is damaged, which a deploy makes good, and no secret is lost
 	}
-	return rev, withHint(fmt.Errorf("find the secrets of %s: %w", id, err), "set all of them again, with --secret FILE")
+	return rev, platform.WithHint(fmt.Errorf("find the secrets of %s: %w", id, err), "set all of them again, with --secret FILE")
 }

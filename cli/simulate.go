@@ -66,14 +66,14 @@ func simulate(c *cli.Context) error {
 
 func checkSimulate(c *cli.Context) error {
 	if c.NArg() > 0 {
-		return usageError{fmt.Errorf("simulate takes no argument, got %q", c.Args().First())}
+		return platform.UsageError(fmt.Errorf("simulate takes no argument, got %q", c.Args().First()))
 	}
 	if c.String("trace") == "" {
-		return withHint(usageError{errors.New("simulate: --trace is missing")}, "usage: %s", c.Command.UsageText)
+		return platform.WithHint(platform.UsageError(errors.New("simulate: --trace is missing")), "usage: %s", c.Command.UsageText)
 	}
 	for _, name := range []string{"cold-start", "service-time"} {
 		if d := c.Duration(name); d < 0 || d > longestSimulated {
-			return usageError{fmt.Errorf("--%s is 0s to %s, not %s", name, longestSimulated, d)}
+			return platform.UsageError(fmt.Errorf("--%s is 0s to %s, not %s", name, longestSimulated, d))
 		}
 	}
 	return nil
@@ -123,7 +123,7 @@ func countsRequests(metric platform.Metric) bool {
 
 func noComparison(metric platform.Metric) error {
 	err := fmt.Errorf("--compare: Knative itself scales by rps and concurrency only; %s it leaves to Kubernetes, which knows neither panic nor zero", metric)
-	return withHint(err, "give the file metric: rps or metric: concurrency, also beside %s in a list of metrics", metric)
+	return platform.WithHint(err, "give the file metric: rps or metric: concurrency, also beside %s in a list of metrics", metric)
 }
 
 // warnSimulated says what of a configuration does not follow from a trace.

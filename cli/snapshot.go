@@ -25,9 +25,9 @@ func explainSnapshot(err error) error {
 	var changed *snapshot.ChangedError
 	switch {
 	case errors.As(err, &changed):
-		return withHint(err, "deploy again when nothing writes there; what the app doesn't need can be named in .fnctlignore")
+		return platform.WithHint(err, "deploy again when nothing writes there; what the app doesn't need can be named in .fnctlignore")
 	case errors.Is(err, snapshot.ErrUnsupported):
-		return withHint(err, "what the app doesn't need can be named in .fnctlignore")
+		return platform.WithHint(err, "what the app doesn't need can be named in .fnctlignore")
 	}
 	return err
 }
@@ -68,10 +68,10 @@ func (d *deployment) checkLeftOut(leftOut []snapshot.LeftOut) error {
 
 func explainLeftOut(file string, left snapshot.LeftOut) error {
 	if left.Rule == "" {
-		return withHint(fmt.Errorf("%s is not deployed: %s stays behind, as do version control, caches and virtual environments", file, left.Name),
+		return platform.WithHint(fmt.Errorf("%s is not deployed: %s stays behind, as do version control, caches and virtual environments", file, left.Name),
 			"have it elsewhere in the app's directory")
 	}
-	return withHint(fmt.Errorf("%s is not deployed: it is ignored by %s", file, left.Rule),
+	return platform.WithHint(fmt.Errorf("%s is not deployed: it is ignored by %s", file, left.Rule),
 		"\"!/%s\" in .fnctlignore, beside the app, takes it back", left.Name)
 }
 

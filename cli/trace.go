@@ -8,6 +8,8 @@ import (
 	"os"
 	"strconv"
 	"strings"
+
+	"github.com/fnctl/fnctl/platform"
 )
 
 // The bounds of a trace: a week in seconds, and what is replayed within seconds.
@@ -54,7 +56,7 @@ func parseTrace(name string, r io.Reader) ([]int, error) {
 		}
 	}
 	if len(t.arrivals) == 0 {
-		return nil, withHint(fmt.Errorf("%s: the trace is empty", name), "a line is second,requests: 0,12")
+		return nil, platform.WithHint(fmt.Errorf("%s: the trace is empty", name), "a line is second,requests: 0,12")
 	}
 	return t.arrivals, nil
 }

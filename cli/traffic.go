@@ -41,7 +41,7 @@ func trafficCommand() *cli.Command {
 
 func traffic(c *cli.Context) error {
 	if c.NArg() == 0 {
-		return withHint(usageError{fmt.Errorf("traffic: NAME is missing")}, "usage: %s", c.Command.UsageText)
+		return platform.WithHint(platform.UsageError(fmt.Errorf("traffic: NAME is missing")), "usage: %s", c.Command.UsageText)
 	}
 	name := c.Args().First()
 	if c.NArg() == 1 && !c.IsSet("tag") && !c.IsSet("untag") && !c.IsSet("sticky") {
@@ -69,12 +69,12 @@ func parsePlan(c *cli.Context, function string) (plan trafficPlan, err error) {
 	plan.untag = c.StringSlice("untag")
 	for _, tag := range plan.untag {
 		if _, both := plan.tags[tag]; both {
-			return plan, usageError{fmt.Errorf("traffic: tag %s is both given and taken away", tag)}
+			return plan, platform.UsageError(fmt.Errorf("traffic: tag %s is both given and taken away", tag))
 		}
 	}
 	if plan.stick = c.IsSet("sticky"); plan.stick {
 		if plan.sticky, err = platform.ParseSticky(c.String("sticky")); err != nil {
-			return plan, usageError{fmt.Errorf("traffic: --sticky: %w", err)}
+			return plan, platform.UsageError(fmt.Errorf("traffic: --sticky: %w", err))
 		}
 	}
 	return plan, nil
@@ -86,13 +86,13 @@ func parseTags(function string, args []string) (map[string]platform.RevisionID, 
 	for _, arg := range args {
 		tag, text, found := strings.Cut(arg, "=")
 		if !found {
-			return nil, withHint(usageError{fmt.Errorf("traffic: --tag %q is not TAG=REVISION", arg)}, "such as canary=00002")
+			return nil, platform.WithHint(platform.UsageError(fmt.Errorf("traffic: --tag %q is not TAG=REVISION", arg)), "such as canary=00002")
 		}
 		if err := platform.CheckTag(tag); err != nil {
-			return nil, usageError{err}
+			return nil, platform.UsageError(err)
 		}
 		if _, given := tags[tag]; given {
-			return nil, usageError{fmt.Errorf("traffic: tag %s is given twice", tag)}
+			return nil, platform.UsageError(fmt.Errorf("traffic: tag %s is given twice", tag))
 		}
 		id, err := parseRevision(function, text)
 		if err != nil {
@@ -110,20 +110,20 @@ func parsePercents(function string, args []string) (percents, error) {
 		text, percent, found := strings.Cut(arg, "=")
 		n, err := strconv.Atoi(percent)
 		if !found || err != nil || n < 0 || n > 100 {
-			return nil, withHint(usageError{fmt.Errorf("traffic: %q is not REVISION=PERCENT", arg)}, "such as 00001=90 00002=10")
+			return nil, platform.WithHint(platform.UsageError(fmt.Errorf("traffic: %q is not REVISION=PERCENT", arg)), "such as 00001=90 00002=10")
 		}
 		id, err := parseRevision(function, text)
 		if err != nil {
 			return nil, err
 		}
 		if _, given := wanted[id]; given {
-			return nil, usageError{fmt.Errorf("traffic: %s is given twice", id)}
+			return nil, platform.UsageError(fmt.Errorf("traffic: %s is given twice", id))
 		}
 		wanted[id] = n
 		total += n
 	}
 	if total != 100 {
-		return nil, usageError{fmt.Errorf("traffic: the percents add up to %d instead of 100", total)}
+		return nil, platform.UsageError(fmt.Errorf("traffic: the percents add up to %d instead of 100", total))
 	}
 	return wanted, nil
 }
@@ -139,9 +139,9 @@ func parseRevision(function, text string) (platform.RevisionID, error) {
 	id, err := platform.ParseRevisionID(text)
 	switch {
 	case err != nil:
-		return id, usageError{fmt.Errorf("%q is not a revision, such as 00001 or %s-00001", text, function)}
+		return id, platform.UsageError(fmt.Errorf("%q is not a revision, such as 00001 or %s-00001", text, function))
 	case id.Function != function:
-		return id, usageError{fmt.Errorf("%s is a revision of another function than %s", id, function)}
+		return id, platform.UsageError(fmt.Errorf("%s is a revision of another function than %s", id, function))
 	}
 	return id, nil
 }

@@ -113,7 +113,7 @@ func (t *trafficChange) route(plan trafficPlan) (route platform.Route, needed []
 		}
 		route = platform.RouteOver(splits).After(t.before)
 	case len(route.Traffic) == 0:
-		return route, nil, withHint(fmt.Errorf("which revision of %s has traffic is not known", t.function), "say it: fnctl traffic %s REVISION=100", t.function)
+		return route, nil, platform.WithHint(fmt.Errorf("which revision of %s has traffic is not known", t.function), "say it: fnctl traffic %s REVISION=100", t.function)
 	}
 	for _, tag := range slices.Sorted(maps.Keys(plan.tags)) {
 		rev, err := t.revision(plan.tags[tag])
@@ -127,7 +127,7 @@ func (t *trafficChange) route(plan trafficPlan) (route platform.Route, needed []
 	}
 	for _, tag := range plan.untag {
 		if _, has := route.Tags[tag]; !has {
-			return route, nil, withHint(fmt.Errorf("%s has no tag %s", t.function, tag), "\"fnctl traffic %s\" shows those that it has", t.function)
+			return route, nil, platform.WithHint(fmt.Errorf("%s has no tag %s", t.function, tag), "\"fnctl traffic %s\" shows those that it has", t.function)
 		}
 		route = route.WithoutTag(tag)
 	}
@@ -184,7 +184,7 @@ func (t *trafficChange) revision(id platform.RevisionID) (platform.Revision, err
 	}
 	for _, path := range append(units.RevisionFiles(t.paths, id), t.paths.Snapshot(id)) {
 		if !exists(path) {
-			return rev, withHint(fmt.Errorf("revision %s is not whole: there is no %s", id, path), "deploy %s again", id.Function)
+			return rev, platform.WithHint(fmt.Errorf("revision %s is not whole: there is no %s", id, path), "deploy %s again", id.Function)
 		}
 	}
 	return rev, nil
@@ -202,7 +202,7 @@ func (t *trafficChange) read(id platform.RevisionID) (platform.Revision, error) 
 }
 
 func noRevision(id platform.RevisionID) error {
-	return withHint(fmt.Errorf("%s has no revision %05d", id.Function, id.Number), "\"fnctl revisions %s\" shows those that are kept", id.Function)
+	return platform.WithHint(fmt.Errorf("%s has no revision %05d", id.Function, id.Number), "\"fnctl revisions %s\" shows those that are kept", id.Function)
 }
 
 // start makes a revision ready to serve. Its percent says whether it needs all of its instances.
@@ -240,7 +240,7 @@ func (t *trafficChange) arm(ctx context.Context, route platform.Route) error {
 		}
 		t.started = append(t.started, unused...)
 		if err := t.units.Start(ctx, unused[0].Socket()); err != nil {
-			return withHint(err, "journalctl -u %s", unused[0].Socket())
+			return platform.WithHint(err, "journalctl -u %s", unused[0].Socket())
 		}
 	}
 	return nil

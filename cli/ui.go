@@ -7,34 +7,17 @@ package cli
 
 import (
 	"encoding/json"
-	"errors"
 	"fmt"
 	"io"
 	"os"
 	"strings"
 
+	"github.com/fnctl/fnctl/platform"
 	"github.com/jedib0t/go-pretty/v6/table"
 	"github.com/jedib0t/go-pretty/v6/text"
 	"github.com/urfave/cli/v2"
 	"golang.org/x/term"
 )
-
-// usageError is an error in how a command was called.
-type usageError struct{ error }
-
-func (e usageError) Unwrap() error { return e.error }
-
-// hintedError is an error that knows what the user could do.
-type hintedError struct {
-	error
-	hint string
-}
-
-func (e hintedError) Unwrap() error { return e.error }
-
-func withHint(err error, format string, args ...any) error {
-	return hintedError{err, fmt.Sprintf(format, args...)}
-}
 
 func printError(w io.Writer, err error) { printProblem(w, "error", err) }
 
@@ -45,9 +28,8 @@ func printProblem(w io.Writer, kind string, err error) {
 	for line := range strings.SplitSeq(strings.TrimSpace(err.Error()), "\n") {
 		fmt.Fprintf(w, "fnctl: %s: %s\n", kind, line)
 	}
-	var hinted hintedError
-	if errors.As(err, &hinted) {
-		fmt.Fprintf(w, "fnctl: hint: %s\n", hinted.hint)
+	if hint := platform.HintOf(err); hint != "" {
+		fmt.Fprintf(w, "fnctl: hint: %s\n", hint)
 	}
 }
 
@@ -57,7 +39,7 @@ func outputFlag() cli.Flag {
 		Name: "output", Aliases: []string{"o"}, Value: "table", Usage: "`FORMAT` of the output: table or json",
 		Action: func(_ *cli.Context, value string) error {
 			if value != "table" && value != "json" {
-				return usageError{fmt.Errorf("--output is table or json, not %q", value)}
+				return platform.UsageError(fmt.Errorf("--output is table or json, not %q", value))
 			}
 			return nil
 		},

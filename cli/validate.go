@@ -30,7 +30,7 @@ func validate(c *cli.Context) error {
 		return err
 	}
 	if c.NArg() > 1 {
-		return usageError{fmt.Errorf("validate takes one FILE, got %q after it", c.Args().Get(1))}
+		return platform.UsageError(fmt.Errorf("validate takes one FILE, got %q after it", c.Args().Get(1)))
 	}
 	explicit := c.Args().First()
 	config, file, err := platform.LoadConfig(".", explicit)
@@ -38,7 +38,7 @@ func validate(c *cli.Context) error {
 		return err
 	}
 	if file == "" {
-		return withHint(fmt.Errorf("no jcloud.yml or jcloud.yaml in this directory"), "an app without one gets the defaults")
+		return platform.WithHint(fmt.Errorf("no jcloud.yml or jcloud.yaml in this directory"), "an app without one gets the defaults")
 	}
 	warnConfig(c.App.ErrWriter, config)
 	if wantsJSON(c) {

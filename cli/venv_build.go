@@ -167,11 +167,11 @@ func (b *venvBuilder) install(ctx context.Context) error {
 	case ctx.Err() != nil:
 		return fmt.Errorf("install %s: %w", requirementsFile, context.Cause(ctx))
 	case strings.Contains(out, "ensurepip is not"), strings.Contains(out, "No module named venv"):
-		return withHint(errors.New("make a virtual environment: Python's venv is missing"), "apt-get install python3-venv")
+		return platform.WithHint(errors.New("make a virtual environment: Python's venv is missing"), "apt-get install python3-venv")
 	case out == "":
 		return fmt.Errorf("install %s: %w", requirementsFile, err)
 	}
-	return withHint(fmt.Errorf("install %s: %s", requirementsFile, pipError(out)), "pip can be configured in /etc/pip.conf; what that names must be readable for all")
+	return platform.WithHint(fmt.Errorf("install %s: %s", requirementsFile, pipError(out)), "pip can be configured in /etc/pip.conf; what that names must be readable for all")
 }
 
 // say keeps a line of pip's, and shows it if it tells how far it has come.

@@ -10,6 +10,8 @@ import (
 	"regexp"
 	"slices"
 	"strings"
+
+	"github.com/fnctl/fnctl/platform"
 )
 
 // requirementsFile is what an app writes its Python packages into.
@@ -106,7 +108,7 @@ func beforeMarker(line string) string {
 // errLocalRequirement refuses what lies in the app's own directory: it is not there when the environment is built, which
 // other revisions share.
 func errLocalRequirement(line string) error {
-	return withHint(fmt.Errorf("%q is a path: only packages of an index or a wheel directory can be installed", line),
+	return platform.WithHint(fmt.Errorf("%q is a path: only packages of an index or a wheel directory can be installed", line),
 		"import the app's own packages from its directory; a directory of wheels can be set in /etc/pip.conf, as find-links")
 }
 

@@ -1,4 +1,4 @@
-package cli
+package journal
 
 import (
 	"context"
@@ -7,13 +7,13 @@ import (
 	"strings"
 	"time"
 
-	"github.com/coreos/go-systemd/v22/journal"
+	journald "github.com/coreos/go-systemd/v22/journal"
 )
 
-// journalHandler writes log records to journald, where each attribute is a field, too: function is FNCTL_FUNCTION, so
+// handler writes log records to journald, where each attribute is a field, too: function is FNCTL_FUNCTION, so
 // that "journalctl FNCTL_FUNCTION=ping" finds what is about ping.
-type journalHandler struct {
-	send func(message string, priority journal.Priority, fields map[string]string) error
+type handler struct {
+	send func(message string, priority journald.Priority, fields map[string]string) error
 	// fallback takes what journald doesn't.
 	fallback slog.Handler
 	// attrs are those of With, named with their groups; group is what goes before the names of further ones.
@@ -22,25 +22,25 @@ type journalHandler struct {
 }
 
 // Enabled implements slog.Handler.
-func (h journalHandler) Enabled(ctx context.Context, level slog.Level) bool {
+func (h handler) Enabled(ctx context.Context, level slog.Level) bool {
 	return h.fallback.Enabled(ctx, level)
 }
 
 // Handle implements slog.Handler.
-func (h journalHandler) Handle(ctx context.Context, r slog.Record) error {
+func (h handler) Handle(ctx context.Context, r slog.Record) error {
 	attrs := slices.Clone(h.attrs)
 	r.Attrs(func(a slog.Attr) bool {
 		attrs = appendFlat(attrs, h.group, a)
 		return true
 	})
-	if h.send(journalMessage(r.Message, attrs), journalPriority(r.Level), journalFields(attrs)) == nil {
+	if h.send(messageOf(r.Message, attrs), priorityOf(r.Level), fieldsOf(attrs)) == nil {
 		return nil
 	}
 	return h.fallback.Handle(ctx, r)
 }
 
 // WithAttrs implements slog.Handler.
-func (h journalHandler) WithAttrs(attrs []slog.Attr) slog.Handler {
+func (h handler) WithAttrs(attrs []slog.Attr) slog.Handler {
 	h.attrs, h.fallback = slices.Clone(h.attrs), h.fallback.WithAttrs(attrs)
 	for _, a := range attrs {
 		h.attrs = appendFlat(h.attrs, h.group, a)
@@ -49,7 +49,7 @@ func (h journalHandler) WithAttrs(attrs []slog.Attr) slog.Handler {
 }
 
 // WithGroup implements slog.Handler.
-func (h journalHandler) WithGroup(name string) slog.Handler {
+func (h handler) WithGroup(name string) slog.Handler {
 	if name != "" {
 		h.group, h.fallback = h.group+name+".", h.fallback.WithGroup(name)
 	}
@@ -75,8 +75,8 @@ func appendFlat(list []slog.Attr, prefix string, a slog.Attr) []slog.Attr {
 	return list
 }
 
-// journalMessage is the line that journalctl shows: the message, then the attributes as slog's text has them.
-func journalMessage(message string, attrs []slog.Attr) string {
+// messageOf is the line that journalctl shows: the message, then the attributes as slog's text has them.
+func messageOf(message string, attrs []slog.Attr) string {
 	var b strings.Builder
 	record := slog.NewRecord(time.Time{}, slog.LevelInfo, "", 0)
 	record.AddAttrs(attrs...)
@@ -85,16 +85,16 @@ func journalMessage(message string, attrs []slog.Attr) string {
 	return strings.TrimSpace(message + strings.TrimPrefix(b.String(), `level=INFO msg=""`))
 }
 
-func journalFields(attrs []slog.Attr) map[string]string {
+func fieldsOf(attrs []slog.Attr) map[string]string {
 	fields := map[string]string{"SYSLOG_IDENTIFIER": "fnctl"}
 	for _, a := range attrs {
-		fields[journalField(a.Key)] = a.Value.String()
+		fields[fieldName(a.Key)] = a.Value.String()
 	}
 	return fields
 }
 
-// journalField is the name of an attribute's field: journald takes upper-case letters, digits and underscores.
-func journalField(key string) string {
+// fieldName is the name of an attribute's field: journald takes upper-case letters, digits and underscores.
+func fieldName(key string) string {
 	return "FNCTL_" + strings.Map(func(r rune) rune {
 		if r >= 'A' && r <= 'Z' || r >= '0' && r <= '9' {
 			return r
@@ -103,14 +103,14 @@ func journalField(key string) string {
 	}, strings.ToUpper(key))
 }
 
-func journalPriority(level slog.Level) journal.Priority {
+func priorityOf(level slog.Level) journald.Priority {
 	switch {
 	case level >= slog.LevelError:
-		return journal.PriErr
+		return journald.PriErr
 	case level >= slog.LevelWarn:
-		return journal.PriWarning
+		return journald.PriWarning
 	case level >= slog.LevelInfo:
-		return journal.PriInfo
+		return journald.PriInfo
 	}
-	return journal.PriDebug
+	return journald.PriDebug
 }

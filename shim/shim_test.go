@@ -1,4 +1,4 @@
-package cli_test
+package shim_test
 
 import (
 	"bytes"
@@ -14,10 +14,21 @@ import (
 	"testing"
 	"time"
 
+	"github.com/rogpeppe/go-internal/testscript"
 	"golang.org/x/sys/unix"
 
 	"github.com/fnctl/fnctl/cli"
+	"github.com/fnctl/fnctl/shim"
 )
+
+// TestMain lets the test binary be fnctl and the program behind the shim, too.
+func TestMain(m *testing.M) {
+	os.Setenv("GORACE", "atexit_sleep_ms=10 "+os.Getenv("GORACE")) // instead of a second for each command
+	testscript.Main(m, map[string]func(){
+		"fnctl":      func() { os.Exit(cli.Main(os.Args, os.Stdout, os.Stderr)) },
+		"behindShim": behindShim,
+	})
+}
 
 const shimTimeout = 20 * time.Second
 
@@ -156,7 +167,7 @@ func answerBehindShim(conn *net.TCPConn) {
 		conn.Close()
 		os.Exit(number)
 	case scan(what, "kill %d", &number):
-		cli.DieBy(syscall.Signal(number))
+		shim.DieBy(syscall.Signal(number))
 	default:
 		_, _ = conn.Write(question)
 	}

@@ -1,4 +1,4 @@
-package cli
+package accesslog
 
 import (
 	"strconv"
@@ -7,31 +7,31 @@ import (
 	"github.com/fnctl/fnctl/gateway"
 )
 
-// accessIdentifier tells the access log from what the gateway has to say itself: "journalctl -t fnctl-access".
-const accessIdentifier = "fnctl-access"
+// Identifier tells the access log from what the gateway has to say itself: "journalctl -t fnctl-access".
+const Identifier = "fnctl-access"
 
 // The longest values that are written. A client chooses its path.
 const (
-	maxAccessValue   = 255
-	maxAccessPath    = 1024
-	maxAccessMessage = 200 // of the path in MESSAGE
+	maxValue   = 255
+	maxPath    = 1024
+	maxMessage = 200 // of the path in MESSAGE
 )
 
-// appendAccess appends an entry in journald's native protocol: a line NAME=value for each field. What is empty or zero has
+// appendEntry appends an entry in journald's native protocol: a line NAME=value for each field. What is empty or zero has
 // no field, since each costs journald time and space.
-func appendAccess(b []byte, a *gateway.Access) []byte {
-	b = append(b, "SYSLOG_IDENTIFIER="+accessIdentifier+"\n"...)
-	b = appendAccessMessage(b, a)
-	b = appendText(b, "FNCTL_FUNCTION=", a.Function, maxAccessValue)
-	b = appendText(b, "FNCTL_REVISION=", a.Revision, maxAccessValue)
-	b = appendText(b, "FNCTL_INSTANCE=", a.Instance, maxAccessValue)
-	b = appendText(b, "FNCTL_REQUEST_ID=", a.RequestID, maxAccessValue)
-	b = appendText(b, "FNCTL_METHOD=", a.Method, maxAccessValue)
-	b = appendText(b, "FNCTL_HOST=", a.Host, maxAccessValue)
-	b = appendText(b, "FNCTL_PATH=", a.Path, maxAccessPath)
-	b = appendText(b, "FNCTL_PROTOCOL=", a.Protocol, maxAccessValue)
-	b = appendText(b, "FNCTL_PEER=", a.Peer, maxAccessValue)
-	b = appendText(b, "FNCTL_ABORTED=", a.Aborted, maxAccessValue)
+func appendEntry(b []byte, a *gateway.Access) []byte {
+	b = append(b, "SYSLOG_IDENTIFIER="+Identifier+"\n"...)
+	b = appendMessage(b, a)
+	b = appendText(b, "FNCTL_FUNCTION=", a.Function, maxValue)
+	b = appendText(b, "FNCTL_REVISION=", a.Revision, maxValue)
+	b = appendText(b, "FNCTL_INSTANCE=", a.Instance, maxValue)
+	b = appendText(b, "FNCTL_REQUEST_ID=", a.RequestID, maxValue)
+	b = appendText(b, "FNCTL_METHOD=", a.Method, maxValue)
+	b = appendText(b, "FNCTL_HOST=", a.Host, maxValue)
+	b = appendText(b, "FNCTL_PATH=", a.Path, maxPath)
+	b = appendText(b, "FNCTL_PROTOCOL=", a.Protocol, maxValue)
+	b = appendText(b, "FNCTL_PEER=", a.Peer, maxValue)
+	b = appendText(b, "FNCTL_ABORTED=", a.Aborted, maxValue)
 	b = appendNumber(b, "FNCTL_ARRIVED=", a.At.UnixMicro()) // as the journal has times
 	b = appendNumber(b, "FNCTL_STATUS=", int64(a.Status))
 	b = appendNumber(b, "FNCTL_RECEIVED=", a.Received)
@@ -43,29 +43,29 @@ func appendAccess(b []byte, a *gateway.Access) []byte {
 	return appendMillis(b, "FNCTL_COLD_MS=", a.Cold)
 }
 
-// appendAccessMessage appends what journalctl shows: GET /path 200 12.3ms ping-00001@3.
-func appendAccessMessage(b []byte, a *gateway.Access) []byte {
+// appendMessage appends what journalctl shows: GET /path 200 12.3ms ping-00001@3.
+func appendMessage(b []byte, a *gateway.Access) []byte {
 	if a.Status >= 500 {
 		b = append(b, "PRIORITY=4\nMESSAGE="...) // warning
 	} else {
 		b = append(b, "PRIORITY=6\nMESSAGE="...) // info
 	}
-	b = append(appendPrintable(b, a.Method, maxAccessValue), ' ')
-	b = append(appendPrintable(b, a.Path, maxAccessMessage), ' ')
+	b = append(appendPrintable(b, a.Method, maxValue), ' ')
+	b = append(appendPrintable(b, a.Path, maxMessage), ' ')
 	b = append(strconv.AppendInt(b, int64(a.Status), 10), ' ')
 	b = append(appendTenths(b, a.Duration), "ms "...)
-	b = appendPrintable(b, accessSubject(a), maxAccessValue)
+	b = appendPrintable(b, subjectOf(a), maxValue)
 	if a.Cold > 0 {
 		b = append(appendTenths(append(b, " cold="...), a.Cold), "ms"...)
 	}
 	if a.Aborted != "" {
-		b = appendPrintable(append(b, " aborted="...), a.Aborted, maxAccessValue)
+		b = appendPrintable(append(b, " aborted="...), a.Aborted, maxValue)
 	}
 	return append(b, '\n')
 }
 
-// accessSubject is whom a request was for, as exactly as it is known.
-func accessSubject(a *gateway.Access) string {
+// subjectOf is whom a request was for, as exactly as it is known.
+func subjectOf(a *gateway.Access) string {
 	for _, subject := range [...]string{a.Instance, a.Revision, a.Function} {
 		if subject != "" {
 			return subject

@@ -1,4 +1,4 @@
-package cli
+package accesslog
 
 import (
 	"bytes"
@@ -19,6 +19,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus/testutil"
 
 	"github.com/fnctl/fnctl/gateway"
+	"github.com/fnctl/fnctl/journal"
 )
 
 // sampleAccess has all fields.
@@ -48,7 +49,7 @@ func entryFields(t *testing.T, entry []byte) map[string]string {
 	return fields
 }
 
-func TestAccessEntry(t *testing.T) {
+func TestEntry(t *testing.T) {
 	sample := sampleAccess()
 	for _, c := range []struct {
 		name   string
@@ -79,33 +80,33 @@ func TestAccessEntry(t *testing.T) {
 		t.Run(c.name, func(t *testing.T) {
 			c.access.At = time.UnixMicro(1700000000123456)
 			c.want["SYSLOG_IDENTIFIER"], c.want["FNCTL_ARRIVED"] = "fnctl-access", "1700000000123456"
-			if got := entryFields(t, appendAccess(nil, &c.access)); !reflect.DeepEqual(got, c.want) {
+			if got := entryFields(t, appendEntry(nil, &c.access)); !reflect.DeepEqual(got, c.want) {
 				t.Errorf("got  %v\nwant %v", got, c.want)
 			}
 		})
 	}
 }
 
-func TestAccessEntryIsBounded(t *testing.T) {
+func TestEntryIsBounded(t *testing.T) {
 	long := strings.Repeat("\x00", 1<<20)
-	entry := appendAccess(nil, &gateway.Access{
+	entry := appendEntry(nil, &gateway.Access{
 		Function: long, Revision: long, Instance: long, Method: long, Host: long, Path: long, Protocol: long, RequestID: long,
 		Peer: long, Aborted: long,
 	})
 	if len(entry) > 6000 {
 		t.Errorf("the entry has %d bytes", len(entry))
 	}
-	if path := entryFields(t, entry)["FNCTL_PATH"]; !strings.HasSuffix(path, "%00…") || len(path) > maxAccessPath+10 {
+	if path := entryFields(t, entry)["FNCTL_PATH"]; !strings.HasSuffix(path, "%00…") || len(path) > maxPath+10 {
 		t.Errorf("the path has %d bytes and ends in %q", len(path), path[len(path)-10:])
 	}
 }
 
-func FuzzAccessEntry(f *testing.F) {
+func FuzzEntry(f *testing.F) {
 	f.Add("GET", "h", "/", "id", "")
 	f.Add("A\nB=C", "\x00", "\xff…", "=", "\r\n")
 	f.Fuzz(func(t *testing.T, method, host, path, id, aborted string) {
 		a := gateway.Access{Method: method, Host: host, Path: path, RequestID: id, Aborted: aborted, Status: 200}
-		for name, value := range entryFields(t, appendAccess(nil, &a)) {
+		for name, value := range entryFields(t, appendEntry(nil, &a)) {
 			if name != "PRIORITY" && name != "MESSAGE" && name != "SYSLOG_IDENTIFIER" && !strings.HasPrefix(name, "FNCTL_") {
 				t.Errorf("there is a field %q", name)
 			}
@@ -117,79 +118,35 @@ func FuzzAccessEntry(f *testing.F) {
 }
 
 // What is written can be read.
-func TestAccessEntryRoundTrip(t *testing.T) {
+func TestEntryRoundTrip(t *testing.T) {
 	a := sampleAccess()
-	fields := entryFields(t, appendAccess(nil, &a))
+	fields := entryFields(t, appendEntry(nil, &a))
 	fields["__REALTIME_TIMESTAMP"] = "1700000000123456"
 	data, err := json.Marshal(fields)
 	if err != nil {
 		t.Fatal(err)
 	}
-	var entry accessEntry
+	var entry Entry
 	if err := json.Unmarshal(data, &entry); err != nil {
 		t.Fatal(err)
 	}
-	want := loggedRequest{
-		Time: journalTime{time.UnixMicro(a.At.UnixMicro()).UTC()}, Logged: journalTime{time.UnixMicro(1700000000123456).UTC()}, Function: a.Function, Revision: a.Revision, Instance: a.Instance,
+	want := Request{
+		Time: journal.Time{time.UnixMicro(a.At.UnixMicro()).UTC()}, Logged: journal.Time{time.UnixMicro(1700000000123456).UTC()}, Function: a.Function, Revision: a.Revision, Instance: a.Instance,
 		RequestID: a.RequestID, Method: a.Method, Host: a.Host, Path: a.Path, Protocol: a.Protocol, Peer: a.Peer, Status: a.Status,
 		Aborted: a.Aborted, Duration: 1234.6, Queued: 0.3, FirstByte: 200, Cold: 183.2, Received: a.Received, Sent: a.Sent,
 		Retries: a.Retries,
 	}
-	got := loggedRequest(entry)
+	got := Request(entry)
 	if got != want {
 		t.Errorf("got  %+v\nwant %+v", got, want)
 	}
-	if ended := got.ended(); ended.UnixMicro() != a.At.UnixMicro()+1234600 {
+	if ended := got.Ended(); ended.UnixMicro() != a.At.UnixMicro()+1234600 {
 		t.Errorf("it ended at %v", ended)
 	}
 }
 
-func TestRequestPrinter(t *testing.T) {
-	when := journalTime{time.Date(2023, 11, 14, 22, 13, 20, 123456000, time.Local)}
-	requests := []loggedRequest{
-		{Time: when, Function: "ping", Revision: "ping-00001", Instance: "ping-00001@3", RequestID: "abc", Method: "GET",
-			Host: "ping.localhost", Path: "/ping", Status: 200, Duration: 246.4, Queued: 240, Cold: 1240, Sent: 19},
-		{Time: when, Method: "POST", Host: "example.com", Path: "/<x>", Status: 404, Duration: 0.1, Aborted: "client"},
-	}
-	for _, c := range []struct {
-		json bool
-		want string
-	}{
-		{false, `Time                     Status  Duration  Queued    Cold      Instance              Request ID                  Request
-2023-11-14 22:13:20.123  200     246.4ms   240.0ms   1.24s     ping-00001@3          abc                         GET /ping
-2023-11-14 22:13:20.123  404     0.1ms     -         -         example.com                                       POST /<x> broke off: client
-`},
-		{true, `{"time":` + jsonText(t, when) + `,"function":"ping","revision":"ping-00001","instance":"ping-00001@3","request_id":"abc",` +
-			`"method":"GET","host":"ping.localhost","path":"/ping","protocol":"","status":200,"duration_ms":246.4,"queued_ms":240,` +
-			`"first_byte_ms":0,"cold_ms":1240,"received_bytes":0,"sent_bytes":19,"retries":0}
-{"time":` + jsonText(t, when) + `,"request_id":"","method":"POST","host":"example.com","path":"/<x>","protocol":"","status":404,` +
-			`"aborted":"client","duration_ms":0.1,"queued_ms":0,"first_byte_ms":0,"cold_ms":0,"received_bytes":0,"sent_bytes":0,"retries":0}
-`},
-	} {
-		var out strings.Builder
-		printer := requestPrinter{w: &out, json: c.json}
-		for _, r := range requests {
-			if err := printer.next(r); err != nil {
-				t.Fatal(err)
-			}
-		}
-		if out.String() != c.want {
-			t.Errorf("got\n%s\nwant\n%s", out.String(), c.want)
-		}
-	}
-}
-
-func jsonText(t *testing.T, v any) string {
-	t.Helper()
-	data, err := json.Marshal(v)
-	if err != nil {
-		t.Fatal(err)
-	}
-	return string(data)
-}
-
-func TestPace(t *testing.T) {
-	p := pace{interval: time.Millisecond}
+func TestRateLimit(t *testing.T) {
+	p := rateLimit{interval: time.Millisecond}
 	admitted := func(now, allowed time.Duration) (n int) {
 		for p.admit(now, allowed) {
 			n++
@@ -215,8 +172,8 @@ func TestPace(t *testing.T) {
 }
 
 // Under load, those that failed are logged before the others.
-func TestAccessLogPrefersFailures(t *testing.T) {
-	l := newAccessLog("nowhere", false)
+func TestLogPrefersFailures(t *testing.T) {
+	l := New("nowhere", false)
 	for range 2000 {
 		l.Record(&gateway.Access{Status: 200})
 	}
@@ -229,29 +186,29 @@ func TestAccessLogPrefersFailures(t *testing.T) {
 	if usual < 400 || usual > 700 || all < usual+90 || all > 800 {
 		t.Errorf("logged %d, then %d", usual, all)
 	}
-	if got := testutil.ToFloat64(l.dropped); got != float64(4000-all) {
+	if got := testutil.ToFloat64(l.Dropped); got != float64(4000-all) {
 		t.Errorf("counted %v that were left out, want %d", got, 4000-all)
 	}
 }
 
-func TestAccessLogFailedOnly(t *testing.T) {
-	l := newAccessLog("nowhere", true)
+func TestLogFailedOnly(t *testing.T) {
+	l := New("nowhere", true)
 	for _, a := range []gateway.Access{{Status: 200}, {Status: 404}, {Status: 500}, {Status: 200, Aborted: "client"}} {
 		l.Record(&a)
 	}
-	if len(l.full) != 2 || testutil.ToFloat64(l.dropped) > 0 {
-		t.Errorf("logged %d requests, left out %v; want 2, 0", len(l.full), testutil.ToFloat64(l.dropped))
+	if len(l.full) != 2 || testutil.ToFloat64(l.Dropped) > 0 {
+		t.Errorf("logged %d requests, left out %v; want 2, 0", len(l.full), testutil.ToFloat64(l.Dropped))
 	}
 }
 
-func TestAccessLogAllocatesNothing(t *testing.T) {
-	l, a := newAccessLog("nowhere", false), sampleAccess()
-	l.pace.interval = 0
+func TestLogAllocatesNothing(t *testing.T) {
+	l, a := New("nowhere", false), sampleAccess()
+	l.limit.interval = 0
 	turn := func() {
 		l.Record(&a)
 		l.free <- <-l.full
 	}
-	for range accessBacklog {
+	for range maxBacklog {
 		turn()
 	}
 	if n := testing.AllocsPerRun(100, turn); n > 0 {
@@ -293,11 +250,11 @@ func (j journalEnd) next(t *testing.T) map[string]string {
 }
 
 // run runs the log until stop is called, which returns when it has ended.
-func (l *accessLog) run(t testing.TB) (stop func()) {
+func (l *Log) run(t testing.TB) (stop func()) {
 	ctx, cancel := context.WithCancel(t.Context())
 	ended := make(chan error)
 	go func() {
-		ended <- l.during(func() error {
+		ended <- l.During(func() error {
 			<-ctx.Done()
 			return ctx.Err()
 		})
@@ -311,9 +268,9 @@ func (l *accessLog) run(t testing.TB) (stop func()) {
 }
 
 // Requests that end at once on many connections are logged, and those of the last moment, too.
-func TestAccessLogWrites(t *testing.T) {
+func TestLogWrites(t *testing.T) {
 	end := newJournalEnd(t)
-	l := newAccessLog(end.path, false)
+	l := New(end.path, false)
 	stop := l.run(t)
 	var group sync.WaitGroup
 	for client := range 10 {
@@ -332,21 +289,21 @@ func TestAccessLogWrites(t *testing.T) {
 	l.Record(&gateway.Access{RequestID: "last", Status: 200})
 	stop()
 	read()
-	if len(seen) != 101 || !seen["last"] || testutil.ToFloat64(l.dropped) > 0 {
-		t.Errorf("%d requests were logged, %v left out", len(seen), testutil.ToFloat64(l.dropped))
+	if len(seen) != 101 || !seen["last"] || testutil.ToFloat64(l.Dropped) > 0 {
+		t.Errorf("%d requests were logged, %v left out", len(seen), testutil.ToFloat64(l.Dropped))
 	}
-	if len(l.free) != accessBacklog {
-		t.Errorf("%d buffers are left, of %d", len(l.free), accessBacklog)
+	if len(l.free) != maxBacklog {
+		t.Errorf("%d buffers are left, of %d", len(l.free), maxBacklog)
 	}
 }
 
 // Journald's socket can be made anew.
-func TestAccessLogReconnects(t *testing.T) {
+func TestLogReconnects(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "socket")
-	l := newAccessLog(path, false)
+	l := New(path, false)
 	defer l.run(t)()
 	l.Record(&gateway.Access{RequestID: "nobody listens"})
-	for deadline := time.Now().Add(10 * time.Second); testutil.ToFloat64(l.dropped) == 0; time.Sleep(time.Millisecond) {
+	for deadline := time.Now().Add(10 * time.Second); testutil.ToFloat64(l.Dropped) == 0; time.Sleep(time.Millisecond) {
 		if time.Now().After(deadline) {
 			t.Fatal("it is not counted that nobody listens")
 		}
@@ -365,22 +322,22 @@ func TestAccessLogReconnects(t *testing.T) {
 }
 
 // A journald that stands still costs no request time, and no end of the gateway more than a moment.
-func TestAccessLogIsNotHeldUp(t *testing.T) {
+func TestLogIsNotHeldUp(t *testing.T) {
 	t.Parallel()
 	end := newJournalEnd(t)
-	l := newAccessLog(end.path, false)
-	l.pace.interval = 0
+	l := New(end.path, false)
+	l.limit.interval = 0
 	stop := l.run(t)
 	const all = 5000
 	began := time.Now()
 	for range all {
 		l.Record(&gateway.Access{Status: 200})
 	}
-	if took := time.Since(began); took > accessPatience/2 {
+	if took := time.Since(began); took > writeTimeout/2 {
 		t.Errorf("%d requests waited for %v", all, took)
 	}
 	stop()
-	if took := time.Since(began); took > 5*accessPatience {
+	if took := time.Since(began); took > 5*writeTimeout {
 		t.Errorf("it took %v to end", took)
 	}
 	// What the socket holds was sent.
@@ -391,25 +348,25 @@ func TestAccessLogIsNotHeldUp(t *testing.T) {
 			break
 		}
 	}
-	if dropped := int(testutil.ToFloat64(l.dropped)); sent == 0 || sent+dropped != all {
+	if dropped := int(testutil.ToFloat64(l.Dropped)); sent == 0 || sent+dropped != all {
 		t.Errorf("%d were sent and %d counted as left out, of %d", sent, dropped, all)
 	}
 }
 
-func TestAccessLogMetric(t *testing.T) {
+func TestLogMetric(t *testing.T) {
 	registry := prometheus.NewPedanticRegistry()
-	registry.MustRegister(newAccessLog("nowhere", false).dropped)
+	registry.MustRegister(New("nowhere", false).Dropped)
 	problems, err := testutil.GatherAndLint(registry)
 	if err != nil || len(problems) > 0 {
 		t.Error(problems, err)
 	}
 }
 
-func BenchmarkAccessLog(b *testing.B) {
+func BenchmarkLog(b *testing.B) {
 	for _, failedOnly := range []bool{false, true} {
 		b.Run(fmt.Sprintf("failed only %v", failedOnly), func(b *testing.B) {
-			l, a := newAccessLog("nowhere", failedOnly), sampleAccess()
-			a.Status, a.Aborted, l.pace.interval = 200, "", 0
+			l, a := New("nowhere", failedOnly), sampleAccess()
+			a.Status, a.Aborted, l.limit.interval = 200, "", 0
 			b.ReportAllocs()
 			for b.Loop() {
 				l.Record(&a)
@@ -420,8 +377,8 @@ func BenchmarkAccessLog(b *testing.B) {
 		})
 	}
 	b.Run("dropped", func(b *testing.B) {
-		l, a := newAccessLog("nowhere", false), sampleAccess()
-		for testutil.ToFloat64(l.dropped) == 0 {
+		l, a := New("nowhere", false), sampleAccess()
+		for testutil.ToFloat64(l.Dropped) == 0 {
 			l.Record(&a)
 		}
 		b.ReportAllocs()
@@ -439,11 +396,11 @@ func BenchmarkAccessLog(b *testing.B) {
 				}
 			}
 		}()
-		socket, a := journalSocket{path: end.path}, sampleAccess()
-		entry := appendAccess(nil, &a)
+		socket, a := journal.Socket{Path: end.path}, sampleAccess()
+		entry := appendEntry(nil, &a)
 		b.ReportAllocs()
 		for b.Loop() {
-			if err := socket.send(entry, time.Now().Add(time.Second)); err != nil {
+			if err := socket.Send(entry, time.Now().Add(time.Second)); err != nil {
 				b.Fatal(err)
 			}
 		}

@@ -1,4 +1,4 @@
-package cli
+package shim
 
 import (
 	"errors"
@@ -65,18 +65,18 @@ func (r *relay) finish() {
 // pass copies both ways until both ends have said all. The copies are the kernel's (splice).
 func (r *relay) pass(client *net.UnixConn) {
 	defer client.Close()
-	program, err := r.dial()
+	upstream, err := r.dial()
 	if err != nil {
 		r.answers.Done()
 		return // nothing was read: the kernel tells the client so, by resetting the connection
 	}
-	defer program.Close()
+	defer upstream.Close()
 	asked := make(chan struct{})
 	go func() {
 		defer close(asked)
-		copyHalf(program, client)
+		copyHalf(upstream, client)
 	}()
-	copyHalf(client, program)
+	copyHalf(client, upstream)
 	r.answers.Done()
 	<-asked
 }

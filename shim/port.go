@@ -1,4 +1,4 @@
-package cli
+package shim
 
 import (
 	"bufio"
@@ -30,7 +30,7 @@ func freePort() (int, error) {
 const portPoll = 2 * time.Millisecond
 
 // awaitPort waits until the program listens on its port, and returns the addresses to reach it at.
-func (p *shimProgram) awaitPort(port int, within time.Duration) ([]string, error) {
+func (p *program) awaitPort(port int, within time.Duration) ([]string, error) {
 	deadline := time.NewTimer(within)
 	defer deadline.Stop()
 	ticker := time.NewTicker(portPoll)
@@ -43,7 +43,7 @@ func (p *shimProgram) awaitPort(port int, within time.Duration) ([]string, error
 		select {
 		case <-ticker.C:
 		case <-deadline.C:
-			return nil, fmt.Errorf("it never listened on port %d ($PORT): %v were not enough", port, within)
+			return nil, &PortError{Port: port, Within: within}
 		case s := <-p.signals:
 			_ = p.cmd.Process.Signal(s) // it may have ended
 		case <-p.ended:

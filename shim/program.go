@@ -1,4 +1,4 @@
-package cli
+package shim
 
 import (
 	"os"
@@ -11,8 +11,8 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// shimProgram is the program behind a shim.
-type shimProgram struct {
+// program is the one behind the shim, as a process.
+type program struct {
 	cmd     *exec.Cmd
 	ended   chan struct{} // closed when the program has ended
 	signals chan os.Signal
@@ -26,7 +26,7 @@ func catchSignals() chan os.Signal {
 }
 
 // forwardSignals passes them on. stopping is called before the program gets one that ends it.
-func (p *shimProgram) forwardSignals(stopping func()) {
+func (p *program) forwardSignals(stopping func()) {
 	for {
 		select {
 		case <-p.ended:
@@ -40,13 +40,13 @@ func (p *shimProgram) forwardSignals(stopping func()) {
 	}
 }
 
-func (p *shimProgram) kill() {
+func (p *program) kill() {
 	_ = p.cmd.Process.Kill() // it may have ended
 	<-p.ended
 }
 
 // endLikeIt ends this process as the program has ended, so that systemd sees the same.
-func (p *shimProgram) endLikeIt() {
+func (p *program) endLikeIt() {
 	status, _ := p.cmd.ProcessState.Sys().(syscall.WaitStatus)
 	if !status.Signaled() {
 		os.Exit(status.ExitStatus())

@@ -1,22 +1,22 @@
-package cli
+package journal
 
 import (
 	"io"
 	"log/slog"
 
-	"github.com/coreos/go-systemd/v22/journal"
+	journald "github.com/coreos/go-systemd/v22/journal"
 )
 
-// newLogger logs to the journal, with fields, if that is where stderr goes; else as text.
-func newLogger(w io.Writer) *slog.Logger {
-	if inJournal, err := journal.StderrIsJournalStream(); err != nil || !inJournal {
+// NewLogger logs to the journal, with fields, if that is where stderr goes; else as text.
+func NewLogger(w io.Writer) *slog.Logger {
+	if inJournal, err := journald.StderrIsJournalStream(); err != nil || !inJournal {
 		return slog.New(slog.NewTextHandler(w, nil))
 	}
 	text := slog.NewTextHandler(w, &slog.HandlerOptions{ReplaceAttr: withoutTime})
-	if !journal.Enabled() {
+	if !journald.Enabled() {
 		return slog.New(text)
 	}
-	return slog.New(journalHandler{send: journal.Send, fallback: text})
+	return slog.New(handler{send: journald.Send, fallback: text})
 }
 
 // withoutTime drops the time, which the journal has already.

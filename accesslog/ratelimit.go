@@ -1,13 +1,13 @@
-package cli
+package accesslog
 
 import (
 	"sync/atomic"
 	"time"
 )
 
-// pace lets so much through that it comes to one in an interval, with whatever was saved up while there was less. Many may
+// rateLimit lets so much through that it comes to one in an interval, with whatever was saved up while there was less. Many may
 // ask at once, and none waits.
-type pace struct {
+type rateLimit struct {
 	interval time.Duration
 	// ahead is the time up to which all intervals are taken.
 	ahead atomic.Int64
@@ -15,7 +15,7 @@ type pace struct {
 
 // admit takes the next interval, unless it lies further ahead of now than is allowed: who is allowed more goes before the
 // others once there are too many.
-func (p *pace) admit(now, allowed time.Duration) bool {
+func (p *rateLimit) admit(now, allowed time.Duration) bool {
 	for {
 		ahead := p.ahead.Load()
 		next := max(time.Duration(ahead), now)

@@ -1,4 +1,4 @@
-package cli
+package journal
 
 import (
 	"strconv"
@@ -7,6 +7,26 @@ import (
 
 	"github.com/fnctl/fnctl/platform"
 )
+
+// Event is something that happened to a function. "fnctl events NAME -o json" prints it; its fields are an interface that
+// scripts use.
+type Event struct {
+	Time time.Time `json:"time"`
+	// Event is what happened, in one word, such as scale, start or fail.
+	Event    string `json:"event"`
+	Function string `json:"function"`
+	Revision string `json:"revision,omitempty"`
+	Instance string `json:"instance,omitempty"`
+	Why      string `json:"why,omitempty"`
+}
+
+// Subject is what it happened to, as exactly as it is known.
+func (e Event) Subject() string {
+	if e.Instance != "" {
+		return e.Instance
+	}
+	return e.Revision
+}
 
 // What systemd says of services, by the identifiers of its messages (sd-messages.h).
 const (
@@ -34,7 +54,7 @@ func systemdMatches(units []string) []string {
 }
 
 // event makes an event of a journal entry; ok is false if it is none of this function.
-func (entry journalEntry) event(function string) (e event, ok bool) {
+func (entry Entry) event(function string) (e Event, ok bool) {
 	if entry.MessageID != "" {
 		e, ok = entry.systemdEvent()
 	} else {
@@ -47,8 +67,8 @@ func (entry journalEntry) event(function string) (e event, ok bool) {
 
 // activatorEvent is what the activator decided or did. That a process started and ended well is systemd's to tell: it
 // knows also of those that a request has started.
-func (entry journalEntry) activatorEvent() (event, bool) {
-	e := event{
+func (entry Entry) activatorEvent() (Event, bool) {
+	e := Event{
 		Event: string(entry.Event), Function: string(entry.Function), Revision: string(entry.Revision),
 		Instance: string(entry.Instance), Why: string(entry.Why),
 	}
@@ -68,12 +88,12 @@ func (entry journalEntry) activatorEvent() (event, bool) {
 }
 
 // systemdEvent is what happened to the process of an instance.
-func (entry journalEntry) systemdEvent() (event, bool) {
+func (entry Entry) systemdEvent() (Event, bool) {
 	id, kind, ok := platform.ParseUnit(string(entry.Unit))
 	if !ok || kind != "service" {
-		return event{}, false
+		return Event{}, false
 	}
-	e := event{Function: id.Revision.Function, Revision: id.Revision.String(), Instance: id.String()}
+	e := Event{Function: id.Revision.Function, Revision: id.Revision.String(), Instance: id.String()}
 	switch entry.MessageID {
 	case messageStarted:
 		e.Event = "start"

@@ -1,0 +1,169 @@
+// Package journal reads the journal, by journalctl, and writes to it: what happened to a function, the last lines of an app,
+// and the log of the daemons.
+package journal
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"os/exec"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/fnctl/fnctl/platform"
+)
+
+// timeout bounds a question to the journal.
+const timeout = 10 * time.Second
+
+// Lines returns the last lines that a unit's processes wrote since some time.
+func Lines(unit string, since time.Time, n int) []string {
+	ctx, cancel := context.WithTimeout(context.Background(), timeout)
+	defer cancel()
+	// What the app wrote just before it ended may still be on its way; without root it cannot be waited for.
+	_ = exec.CommandContext(ctx, "journalctl", "--sync").Run()
+	// Backwards, because with --since the first lines are shown, not the last.
+	out, err := exec.CommandContext(ctx, "journalctl", "--quiet", "--no-pager", "--output=cat", "--reverse",
+		"--lines="+strconv.Itoa(n), fmt.Sprintf("--since=@%d.%06d", since.Unix(), since.Nanosecond()/1000), "_SYSTEMD_UNIT="+unit).Output()
+	if err != nil {
+		return nil
+	}
+	text := strings.TrimRight(string(out), "\n")
+	if text == "" {
+		return nil
+	}
+	lines := strings.Split(text, "\n")
+	slices.Reverse(lines)
+	return lines
+}
+
+// UnitPattern matches the units of all instances of a function, and of no other function.
+func UnitPattern(name string) string {
+	return "fn-" + name + "-[0-9][0-9][0-9][0-9][0-9]@*.service"
+}
+
+// Entry is what is read of an entry of the journal.
+type Entry struct {
+	Cursor     string `json:"__CURSOR"`
+	Time       Text   `json:"__REALTIME_TIMESTAMP"`
+	Message    Text   `json:"MESSAGE"`
+	MessageID  Text   `json:"MESSAGE_ID"`
+	Unit       Text   `json:"UNIT"`
+	UnitResult Text   `json:"UNIT_RESULT"`
+	Event      Text   `json:"FNCTL_EVENT"`
+	Function   Text   `json:"FNCTL_FUNCTION"`
+	Revision   Text   `json:"FNCTL_REVISION"`
+	Instance   Text   `json:"FNCTL_INSTANCE"`
+	From       Text   `json:"FNCTL_FROM"`
+	To         Text   `json:"FNCTL_TO"`
+	Why        Text   `json:"FNCTL_WHY"`
+	Err        Text   `json:"FNCTL_ERR"`
+	Duration   Text   `json:"FNCTL_DURATION"`
+}
+
+// Text is a field of an entry. journalctl writes one that is no text, or that occurs twice, as an array, and one
+// that is very long as null: those are empty here.
+type Text string
+
+// UnmarshalJSON implements json.Unmarshaler.
+func (t *Text) UnmarshalJSON(data []byte) error {
+	var text string
+	if json.Unmarshal(data, &text) == nil {
+		*t = Text(text)
+	}
+	return nil
+}
+
+// ErrStop, returned by a callback, ends the reading of the journal.
+var ErrStop = errors.New("enough")
+
+// Read hands on the entries that journalctl finds, with what E reads of each. It ends with the last one, or with the first error of each;
+// ErrStop is none.
+func Read[E any](ctx context.Context, stderr io.Writer, args []string, each func(E) error) error {
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	cmd := exec.CommandContext(ctx, "journalctl", append([]string{"--no-pager", "--output=json"}, args...)...)
+	cmd.Stderr = stderr
+	out, err := cmd.StdoutPipe()
+	if err != nil {
+		return err
+	}
+	if err := cmd.Start(); err != nil {
+		return err
+	}
+	err = decode(out, each)
+	if err != nil {
+		cancel() // it may have more to say than anybody will read
+	}
+	ended := cmd.Wait()
+	switch {
+	case errors.Is(err, ErrStop):
+		return nil
+	case err != nil:
+		return err
+	}
+	return Explain(ended, args)
+}
+
+func decode[E any](r io.Reader, each func(E) error) error {
+	decoder := json.NewDecoder(r)
+	for {
+		var entry E
+		switch err := decoder.Decode(&entry); {
+		case errors.Is(err, io.EOF):
+			return nil
+		case err != nil:
+			return fmt.Errorf("read the journal: %w", err)
+		}
+		if err := each(entry); err != nil {
+			return err
+		}
+	}
+}
+
+// Explain says what may be wrong when journalctl, called with args, fails.
+func Explain(err error, args []string) error {
+	var exit *exec.ExitError
+	if !errors.As(err, &exit) {
+		return err
+	}
+	err = fmt.Errorf("journalctl ended with status %d", exit.ExitCode())
+	if slices.ContainsFunc(args, func(arg string) bool { return strings.HasPrefix(arg, "--since=") }) {
+		return platform.WithHint(err, "--since takes times as journalctl does; see systemd.time(7)")
+	}
+	return platform.WithHint(err, "root and the group systemd-journal may read the journal")
+}
+
+// unitsOf lists the units of a function's instances that systemd has said something of.
+func unitsOf(ctx context.Context, function string) ([]string, error) {
+	out, err := exec.CommandContext(ctx, "journalctl", "--quiet", "--field=UNIT").Output()
+	if err != nil {
+		return nil, Explain(err, nil)
+	}
+	var units []string
+	for unit := range strings.Lines(string(out)) {
+		unit = strings.TrimSuffix(unit, "\n")
+		if id, kind, ok := platform.ParseUnit(unit); ok && kind == "service" && id.Revision.Function == function {
+			units = append(units, unit)
+		}
+	}
+	return units, nil
+}
+
+// Time is the time of an entry, which the journal has as microseconds.
+type Time struct{ time.Time }
+
+// UnmarshalJSON implements json.Unmarshaler.
+func (t *Time) UnmarshalJSON(data []byte) error {
+	var text string
+	if err := json.Unmarshal(data, &text); err != nil {
+		return err
+	}
+	usec, err := strconv.ParseInt(text, 10, 64)
+	t.Time = time.UnixMicro(usec).UTC()
+	return err
+}
