@@ -131,7 +131,7 @@ func TestEntryRoundTrip(t *testing.T) {
 		t.Fatal(err)
 	}
 	want := Request{
-		Time: journal.Time{time.UnixMicro(a.At.UnixMicro()).UTC()}, Logged: journal.Time{time.UnixMicro(1700000000123456).UTC()}, Function: a.Function, Revision: a.Revision, Instance: a.Instance,
+		Time: journal.Time{Time: time.UnixMicro(a.At.UnixMicro()).UTC()}, Logged: journal.Time{Time: time.UnixMicro(1700000000123456).UTC()}, Function: a.Function, Revision: a.Revision, Instance: a.Instance,
 		RequestID: a.RequestID, Method: a.Method, Host: a.Host, Path: a.Path, Protocol: a.Protocol, Peer: a.Peer, Status: a.Status,
 		Aborted: a.Aborted, Duration: 1234.6, Queued: 0.3, FirstByte: 200, Cold: 183.2, Received: a.Received, Sent: a.Sent,
 		Retries: a.Retries,

@@ -74,7 +74,7 @@ func runActivator(c *cli.Context) error {
 
 // listenStatus listens on a unix socket that root and the group fnctl may use.
 func listenStatus(path string) (net.Listener, error) {
-	if err := remove(path); err != nil {
+	if err := platform.Remove(path); err != nil {
 		return nil, err
 	}
 	listener, err := net.Listen("unix", path)

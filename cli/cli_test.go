@@ -2,7 +2,6 @@ package cli
 
 import (
 	"io"
-	"slices"
 	"strings"
 	"testing"
 )
@@ -28,31 +27,6 @@ func TestIntersperse(t *testing.T) {
 		if got := strings.Join(intersperse(app, strings.Fields(c.in)), " "); got != c.want {
 			t.Errorf("%s: got %s, want %s", c.in, got, c.want)
 		}
-	}
-}
-
-func TestByteSize(t *testing.T) {
-	for n, want := range map[int64]string{
-		0: "0 B", 999: "999 B", 1000: "1.0 kB", 1_500_000: "1.5 MB", 16 << 20: "16.8 MB", 2_000_000_000: "2.0 GB",
-		5_000_000_000_000_000: "5000.0 TB",
-	} {
-		if got := byteSize(n); got != want {
-			t.Errorf("%d: got %s, want %s", n, got, want)
-		}
-	}
-}
-
-func TestPlural(t *testing.T) {
-	if got, want := plural(1, "file")+plural(0, "unit")+plural(2, "unit"), "1 file0 units2 units"; got != want {
-		t.Errorf("got %s, want %s", got, want)
-	}
-}
-
-func TestCompareNatural(t *testing.T) {
-	names := []string{"ping-00001@10", "ping-00002@1", "ping-00001@2", "ping-00001@1"}
-	slices.SortFunc(names, compareNatural)
-	if got, want := strings.Join(names, " "), "ping-00001@1 ping-00001@2 ping-00002@1 ping-00001@10"; got != want {
-		t.Errorf("got %s, want %s", got, want)
 	}
 }
 

@@ -4,11 +4,12 @@ import (
 	"fmt"
 	"strings"
 
+	"github.com/fnctl/fnctl/platform"
 	"github.com/fnctl/fnctl/snapshot"
 )
 
-// copying returns what shows on a terminal how far the copy of an app is; elsewhere it is nil.
-func (p *progress) copying() func(done, total snapshot.Amount) {
+// Copying returns what shows on a terminal how far the copy of an app is; elsewhere it is nil.
+func (p *progress) Copying() func(done, total snapshot.Amount) {
 	if p.spinner == nil {
 		return nil
 	}
@@ -29,5 +30,5 @@ func copyBar(done, total snapshot.Amount) string {
 		filled = int(barWidth * done.Bytes / total.Bytes)
 	}
 	return fmt.Sprintf("%s%s %d/%d files, %s/%s", strings.Repeat("█", filled), strings.Repeat("░", barWidth-filled),
-		done.Files, total.Files, byteSize(done.Bytes), byteSize(total.Bytes))
+		done.Files, total.Files, platform.ByteSize(done.Bytes), platform.ByteSize(total.Bytes))
 }

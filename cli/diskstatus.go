@@ -74,5 +74,5 @@ func (s *diskStatus) String() string {
 		atLeast = "at least "
 	}
 	return fmt.Sprintf("%s%s in revisions (%s theirs alone), %s in copies of instances, %s in the workspace",
-		atLeast, byteSize(s.Revisions), byteSize(s.Alone), byteSize(s.Instances), byteSize(s.Workspace))
+		atLeast, platform.ByteSize(s.Revisions), platform.ByteSize(s.Alone), platform.ByteSize(s.Instances), platform.ByteSize(s.Workspace))
 }

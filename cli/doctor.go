@@ -44,7 +44,7 @@ func doctor(c *cli.Context) error {
 		printFindings(c.App.Writer, e.findings)
 	}
 	if failed := e.count(verdictError); failed > 0 {
-		return fmt.Errorf("doctor: %s found, and %s", plural(failed, "error"), plural(e.count(verdictWarning), "warning"))
+		return fmt.Errorf("doctor: %s found, and %s", platform.Plural(failed, "error"), platform.Plural(e.count(verdictWarning), "warning"))
 	}
 	return nil
 }

@@ -10,6 +10,7 @@ import (
 	"strings"
 	"syscall"
 
+	"github.com/fnctl/fnctl/deploy"
 	"github.com/fnctl/fnctl/platform"
 )
 
@@ -77,7 +78,7 @@ func (e *examination) checkDaemon(ctx context.Context, name, socket, renew strin
 }
 
 func askHealth(ctx context.Context, socket string) error {
-	resp, err := askDaemon(ctx, socket, "/healthz")
+	resp, err := deploy.AskDaemon(ctx, socket, "/healthz")
 	if err != nil {
 		return err
 	}

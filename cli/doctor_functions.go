@@ -8,6 +8,9 @@ import (
 	"slices"
 	"strings"
 	"time"
+
+	"github.com/fnctl/fnctl/deploy"
+	"github.com/fnctl/fnctl/platform"
 )
 
 // checkFunctions looks at every function, as fnctl list does, and says of each that doesn't work why.
@@ -34,7 +37,7 @@ func (e *examination) checkFunctions(ctx context.Context) error {
 		e.ok("there is none yet: fnctl deploy")
 		return nil
 	}
-	e.ok("%s: %s", plural(len(names), "function"), phasesText(phases))
+	e.ok("%s: %s", platform.Plural(len(names), "function"), phasesText(phases))
 	return nil
 }
 
@@ -66,13 +69,13 @@ func (e *examination) checkLeftovers(ctx context.Context) error {
 		e.ok("only root can look for them")
 		return nil
 	}
-	done := collection{DryRun: true}
-	err := collectAll(ctx, collector{remover: remover{paths: e.paths, store: e.store, units: e.units}, keep: keptRevisions}, &done)
+	engine := deploy.Engine{Store: e.store, Units: e.units}
+	done, err := engine.Sweep(ctx, deploy.KeptRevisions, true)
 	switch {
 	case err != nil:
 		return err
 	case len(done.Removed) > 0:
-		e.warn("fnctl gc; --dry-run lists it", "%s of %s in all", plural(len(done.Removed), "item"), byteSize(done.Bytes))
+		e.warn("fnctl gc; --dry-run lists it", "%s of %s in all", platform.Plural(len(done.Removed), "item"), platform.ByteSize(done.Bytes))
 	default:
 		e.ok("there are none")
 	}

@@ -13,6 +13,8 @@ import (
 	"syscall"
 	"time"
 
+	"github.com/fnctl/fnctl/build"
+	"github.com/fnctl/fnctl/platform"
 	"golang.org/x/sys/unix"
 )
 
@@ -53,13 +55,13 @@ func (e *examination) checkDisk(dir string) error {
 	const remedy = "fnctl gc removes what no function needs; df -h, df -i and du -xsh tell what else is there"
 	free := int64(fs.Bavail) * fs.Bsize
 	inodes, counted := int64(fs.Ffree), int64(fs.Files) > 0 // some file systems don't count
-	switch text := fmt.Sprintf("%s has %s and %d files left", dir, byteSize(free), inodes); {
+	switch text := fmt.Sprintf("%s has %s and %d files left", dir, platform.ByteSize(free), inodes); {
 	case free < noBytes || counted && inodes < noInodes:
 		e.fail(remedy, "%s", text)
 	case free < fewBytes || counted && inodes < fewInodes:
 		e.warn(remedy, "%s", text)
 	default:
-		e.ok("%s has %s left", dir, byteSize(free))
+		e.ok("%s has %s left", dir, platform.ByteSize(free))
 	}
 	return nil
 }
@@ -209,14 +211,14 @@ func (e *examination) checkClock(context.Context) error {
 
 // checkPython looks for what Python apps need.
 func (e *examination) checkPython(ctx context.Context) error {
-	if !exists(python) {
-		e.warn("apt-get install python3 uvicorn, or dnf install python3 python3-uvicorn", "there is no %s: only executables can be deployed", python)
+	if !platform.Exists(build.Python) {
+		e.warn("apt-get install python3 uvicorn, or dnf install python3 python3-uvicorn", "there is no %s: only executables can be deployed", build.Python)
 		return nil
 	}
 	const remedy = "apt-get install uvicorn (python3-uvicorn on Debian 13 and Fedora), or write it into the requirements.txt of each app"
-	version, err := runTool(ctx, python, "-c", "import platform, uvicorn; print(platform.python_version(), 'with uvicorn', uvicorn.__version__)")
+	version, err := build.RunTool(ctx, build.Python, "-c", "import platform, uvicorn; print(platform.python_version(), 'with uvicorn', uvicorn.__version__)")
 	if err != nil {
-		e.warn(remedy, "%s has no uvicorn: ASGI apps must bring it along", python)
+		e.warn(remedy, "%s has no uvicorn: ASGI apps must bring it along", build.Python)
 		return nil
 	}
 	e.ok("%s", version)

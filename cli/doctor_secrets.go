@@ -6,7 +6,9 @@ import (
 	"os/exec"
 	"strings"
 
+	"github.com/fnctl/fnctl/deploy"
 	"github.com/fnctl/fnctl/platform"
+	"github.com/fnctl/fnctl/secrets"
 	"github.com/fnctl/fnctl/workspace"
 )
 
@@ -26,7 +28,7 @@ func (e *examination) checkSecrets(context.Context) error {
 	}
 	var plain []string
 	for _, name := range names {
-		if rev, err := keptSecrets(e.store, name); err == nil && e.hasPlainSecrets(rev) {
+		if rev, err := deploy.KeptSecrets(e.store, name); err == nil && e.hasPlainSecrets(rev) {
 			plain = append(plain, name)
 		}
 	}
@@ -42,7 +44,7 @@ func (e *examination) hasPlainSecrets(rev platform.Revision) bool {
 	if rev.Secrets != nil {
 		return !rev.Secrets.Encrypted
 	}
-	names, err := secretNames(e.paths, rev)
+	names, err := secrets.Names(e.paths, rev)
 	return err == nil && len(names) > 0
 }
 

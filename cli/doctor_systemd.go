@@ -8,6 +8,8 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+
+	"github.com/fnctl/fnctl/platform"
 )
 
 // oldestSystemd is the first version in which everything that fnctl needs is there: ProtectProc=, and units that are found
@@ -15,7 +17,7 @@ import (
 const oldestSystemd = 247
 
 func (e *examination) checkSystemd(ctx context.Context) error {
-	if !exists(filepath.Join(e.paths.Root, "run/systemd/system")) {
+	if !platform.Exists(filepath.Join(e.paths.Root, "run/systemd/system")) {
 		e.fail("fnctl needs a machine, or a container, that systemd has booted", "it does not run here")
 		return nil
 	}
@@ -76,7 +78,7 @@ func (e *examination) checkControlGroups(context.Context) error {
 }
 
 func (e *examination) checkBus(context.Context) error {
-	if !exists(filepath.Join(e.paths.Root, "run/dbus/system_bus_socket")) {
+	if !platform.Exists(filepath.Join(e.paths.Root, "run/dbus/system_bus_socket")) {
 		e.warn("install dbus, if others than root are to use fnctl list and status", "there is none; fnctl does without for root")
 		return nil
 	}
@@ -86,9 +88,9 @@ func (e *examination) checkBus(context.Context) error {
 
 func (e *examination) checkJournal(context.Context) error {
 	switch {
-	case !exists(filepath.Join(e.paths.Root, "run/systemd/journal/socket")):
+	case !platform.Exists(filepath.Join(e.paths.Root, "run/systemd/journal/socket")):
 		e.fail("systemctl status systemd-journald", "journald doesn't listen: nothing is logged, and apps may hang when they print")
-	case !exists(filepath.Join(e.paths.Root, "var/log/journal")):
+	case !platform.Exists(filepath.Join(e.paths.Root, "var/log/journal")):
 		e.warn("mkdir -p /var/log/journal && systemctl restart systemd-journald", "it is lost at a reboot: there is no /var/log/journal")
 	default:
 		e.ok("it is kept over a reboot")

@@ -1,21 +1,19 @@
 package cli
 
 import (
-	"errors"
 	"fmt"
 	"io"
 	"maps"
-	"os"
-	"path/filepath"
 	"slices"
 	"strings"
 
 	"github.com/jedib0t/go-pretty/v6/table"
 	"github.com/urfave/cli/v2"
 
+	"github.com/fnctl/fnctl/deploy"
 	"github.com/fnctl/fnctl/platform"
+	"github.com/fnctl/fnctl/secrets"
 	"github.com/fnctl/fnctl/units"
-	"github.com/fnctl/fnctl/units/systemd"
 )
 
 func envCommand() *cli.Command {
@@ -57,12 +55,13 @@ func env(c *cli.Context) error {
 		if err != nil {
 			return err
 		}
-		return changeVariables(c, name, func(v *variables) error {
-			maps.Copy(v.env, given)
-			return nil
+		return changeVariables(c, name, func(function *deploy.Function) (deploy.Deployed, error) {
+			return function.SetEnv(c.Context, given, c.Bool("verbose"))
 		})
 	}
-	return changeVariables(c, name, func(v *variables) error { return unset(*v, v.env, args) })
+	return changeVariables(c, name, func(function *deploy.Function) (deploy.Deployed, error) {
+		return function.UnsetEnv(c.Context, args, c.Bool("verbose"))
+	})
 }
 
 // parseVariables reads the arguments of env and secret: NAME, what to do, and with what.
@@ -107,109 +106,24 @@ func parseAssignments(args []string) (map[string]string, error) {
 	return given, nil
 }
 
-// variables are those of a revision, by where they come from.
-type variables struct {
-	revision platform.Revision
-	config, env,
-	secrets map[string]string // secrets are nil until they are needed: reading them may take decrypting them
-}
-
-// readVariables reads those of the revision that serves.
-func readVariables(name string) (variables, error) {
-	var v variables
-	route, err := store().Route(name)
-	if err != nil {
-		return v, platform.WithHint(err, "deploy %s again to write a new one", name)
-	}
-	id := route.Newest()
-	v.revision, err = store().Revision(id)
-	if err == nil && len(v.revision.Command) == 0 {
-		err = errors.New("it has no command")
-	}
-	if err != nil {
-		return v, fmt.Errorf("revision %s: %w", id, err)
-	}
-	for _, part := range []struct {
-		file string
-		into *map[string]string
-	}{
-		{platform.ConfigEnvFile, &v.config}, {platform.EnvFile, &v.env},
-	} {
-		data, err := os.ReadFile(filepath.Join(paths().Revision(id), part.file))
+// changeVariables makes a revision that differs in its variables only, and shows it.
+func changeVariables(c *cli.Context, name string, change func(*deploy.Function) (deploy.Deployed, error)) error {
+	return withFunction(c, name, func(function *deploy.Function) error {
+		deployed, err := change(function)
 		if err != nil {
-			return v, fmt.Errorf("read the variables of %s: %w", id, err)
+			return err
 		}
-		if *part.into, err = units.ParseEnvFile(data); err != nil {
-			return v, fmt.Errorf("read the variables of %s: %s: %w", id, part.file, err)
-		}
-	}
-	return v, nil
+		return printDeployed(c, describeDeployed(c.Context, deployed))
+	})
 }
 
-// checkOneServes refuses a change while the traffic is split: which revision is to be changed is not known then.
-func checkOneServes(name string) error {
-	route, err := store().Route(name)
-	if err != nil {
-		return platform.WithHint(err, "deploy %s again to write a new one", name)
-	}
-	if route.PercentOf(route.Newest()) != 100 {
-		return platform.WithHint(fmt.Errorf("the traffic of %s is split: which revision is meant is not known", name),
-			"\"fnctl traffic %s REVISION=100\" first", name)
-	}
-	return nil
-}
-
-// unset takes variables away from those that can be changed.
-func unset(v variables, from map[string]string, keys []string) error {
-	for _, key := range keys {
-		_, there := from[key]
-		_, fixed := v.config[key]
-		switch {
-		case there:
-		case fixed:
-			return platform.WithHint(fmt.Errorf("%s of %s comes from jcloud.yml", key, v.revision.ID.Function), "change it there and deploy again")
-		default:
-			return fmt.Errorf("%s has no %s to unset", v.revision.ID.Function, key)
-		}
-	}
-	for _, key := range keys {
-		delete(from, key)
-	}
-	return nil
-}
-
-// request is what makes a revision like the one at hand, with the variables as they are now.
-func (v variables) request() (request, error) {
-	rev := v.revision
-	r := request{name: rev.ID.Function, from: rev.ID, config: rev.Config, env: v.env, secrets: v.secrets}
-	r.config.Env = v.config
-	var err error
-	r.app, err = appOf(rev, paths().Snapshot(rev.ID))
-	return r, err
-}
-
-// changeVariables makes a revision that differs in its variables only.
-func changeVariables(c *cli.Context, name string, change func(*variables) error) error {
-	manager := &systemd.Manager{}
-	defer manager.Close()
-	d := &deployment{launcher: newLauncher(c, manager), request: request{name: name}, verbose: c.Bool("verbose")}
-	d.revise = func() (request, error) {
-		if err := checkOneServes(name); err != nil {
-			return request{}, err
-		}
-		v, err := readVariables(name)
-		if err != nil {
-			return request{}, err
-		}
-		if err := change(&v); err != nil {
-			return request{}, err
-		}
-		return v.request()
-	}
-	if err := d.run(c.Context); err != nil {
+// readVariables reads the variables of the revision that serves.
+func readVariables(c *cli.Context, name string) (v deploy.Variables, err error) {
+	err = withEngine(c, func(engine *deploy.Engine) error {
+		v, err = engine.Variables(name)
 		return err
-	}
-	return printDeployed(c, d.status)
+	})
+	return v, err
 }
 
 // shownVariable is what "fnctl env NAME list -o json" prints of each. Its fields are an interface that scripts use.
@@ -220,23 +134,23 @@ type shownVariable struct {
 }
 
 func listEnv(c *cli.Context, name string) error {
-	v, err := readVariables(name)
+	v, err := readVariables(c, name)
 	if err != nil {
 		return err
 	}
-	secrets, err := secretNames(paths(), v.revision)
+	secret, err := secrets.Names(paths(), v.Revision)
 	if err != nil {
 		return err
 	}
 	list := []shownVariable{}
-	values := maps.Clone(v.config)
-	maps.Copy(values, v.env)
+	values := maps.Clone(v.Config)
+	maps.Copy(values, v.Env)
 	for _, key := range slices.Sorted(maps.Keys(values)) {
 		from := "jcloud.yml"
-		if _, is := v.env[key]; is {
+		if _, is := v.Env[key]; is {
 			from = "env"
 		}
-		if slices.Contains(secrets, key) {
+		if slices.Contains(secret, key) {
 			continue // the app sees the secret of that name
 		}
 		list = append(list, shownVariable{Name: key, Value: values[key], From: from})

@@ -65,7 +65,7 @@ func events(c *cli.Context) error {
 // noEvents tells a quiet function from one that does not exist.
 func noEvents(c *cli.Context, name string) error {
 	if !store().Has(name) {
-		return noFunction(name)
+		return platform.NoFunction(name)
 	}
 	printWarning(c.App.ErrWriter, platform.WithHint(fmt.Errorf("there are no events of %s", name), "root and the group systemd-journal see all of the journal"))
 	return nil

@@ -1,7 +1,6 @@
 package cli
 
 import (
-	"context"
 	"errors"
 	"fmt"
 	"io"
@@ -9,12 +8,9 @@ import (
 	"github.com/jedib0t/go-pretty/v6/table"
 	"github.com/urfave/cli/v2"
 
+	"github.com/fnctl/fnctl/deploy"
 	"github.com/fnctl/fnctl/platform"
-	"github.com/fnctl/fnctl/units/systemd"
 )
-
-// keptRevisions is how many revisions without traffic are kept, to look at or to go back to.
-const keptRevisions = 10
 
 func gcCommand() *cli.Command {
 	return &cli.Command{
@@ -26,7 +22,7 @@ func gcCommand() *cli.Command {
 			"alone, and persistent data always. Each deploy does the same for its function.",
 		Flags: []cli.Flag{
 			&cli.BoolFlag{Name: "dry-run", Usage: "say what would be removed, and change nothing"},
-			&cli.IntFlag{Name: "keep", Value: keptRevisions, Usage: "`NUMBER` of revisions without traffic that each function keeps"},
+			&cli.IntFlag{Name: "keep", Value: deploy.KeptRevisions, Usage: "`NUMBER` of revisions without traffic that each function keeps"},
 			outputFlag(),
 		},
 		Action: gc,
@@ -44,75 +40,21 @@ func gc(c *cli.Context) error {
 	if err := requireRoot("gc"); err != nil {
 		return err
 	}
-	manager := &systemd.Manager{}
-	defer manager.Close()
-	collector := collector{remover: remover{paths: paths(), store: store(), units: manager}, keep: c.Int("keep")}
-	done := collection{DryRun: c.Bool("dry-run"), Removed: []garbage{}, Skipped: []string{}}
-	err := newProgress(c.App.ErrWriter).run("looking for what nobody needs", func() (string, error) {
-		return "looked for what nobody needs", collectAll(c.Context, collector, &done)
+	return withEngine(c, func(engine *deploy.Engine) error {
+		var done deploy.Sweep
+		err := engine.Progress.Step("looking for what nobody needs", func() (_ string, err error) {
+			done, err = engine.Sweep(c.Context, c.Int("keep"), c.Bool("dry-run"))
+			return "looked for what nobody needs", err
+		})
+		if wantsJSON(c) {
+			return errors.Join(printJSON(c.App.Writer, done), err)
+		}
+		printSweep(c.App.Writer, done)
+		return err
 	})
-	if wantsJSON(c) {
-		return errors.Join(printJSON(c.App.Writer, done), err)
-	}
-	done.print(c.App.Writer)
-	return err
 }
 
-// collection is what "fnctl gc -o json" prints. Its fields are an interface that scripts use.
-type collection struct {
-	DryRun  bool      `json:"dry_run"`
-	Removed []garbage `json:"removed"`
-	Bytes   int64     `json:"bytes"`
-	// Skipped are the functions that other commands were changing.
-	Skipped []string `json:"skipped"`
-}
-
-// collectAll goes through all functions. One that cannot be looked at doesn't keep the others from it.
-func collectAll(ctx context.Context, collector collector, done *collection) error {
-	left, err := findRemains(collector.paths)
-	if err != nil {
-		return err
-	}
-	names, err := functionsWith(collector.paths, left)
-	if err != nil {
-		return err
-	}
-	var errs []error
-	for _, name := range names {
-		if ctx.Err() != nil {
-			return errors.Join(append(errs, errors.New("gc: interrupted"))...)
-		}
-		found, err := collectFunction(ctx, collector, name, left[name], done.DryRun)
-		if errors.Is(err, platform.ErrLocked) {
-			done.Skipped = append(done.Skipped, name)
-			continue
-		}
-		if err != nil {
-			errs = append(errs, fmt.Errorf("%s: %w", name, err))
-		}
-		for _, one := range found {
-			done.Removed = append(done.Removed, one)
-			done.Bytes += one.Bytes
-		}
-	}
-	return errors.Join(errs...)
-}
-
-// collectFunction removes what it finds, and returns what is gone, or what would go.
-func collectFunction(ctx context.Context, collector collector, name string, left remains, dryRun bool) ([]garbage, error) {
-	unlock, err := collector.store.TryLock(name)
-	if err != nil {
-		return nil, err
-	}
-	defer unlock()
-	found, err := collector.find(ctx, name, left)
-	if err != nil || dryRun {
-		return found, err
-	}
-	return collector.collect(ctx, found)
-}
-
-func (done collection) print(w io.Writer) {
+func printSweep(w io.Writer, done deploy.Sweep) {
 	for _, name := range done.Skipped {
 		fmt.Fprintf(w, "%s is left alone: another command is changing it\n", name)
 	}
@@ -123,12 +65,12 @@ func (done collection) print(w io.Writer) {
 	t := newTable(w)
 	t.AppendHeader(table.Row{"App ID", "What", "Size"})
 	for _, one := range done.Removed {
-		t.AppendRow(table.Row{one.Function, one.What, byteSize(one.Bytes)})
+		t.AppendRow(table.Row{one.Function, one.What, platform.ByteSize(one.Bytes)})
 	}
 	t.Render()
 	verb := "removed"
 	if done.DryRun {
 		verb = "would be removed"
 	}
-	fmt.Fprintf(w, "%s %s, %s\n", byteSize(done.Bytes), verb, plural(len(done.Removed), "item"))
+	fmt.Fprintf(w, "%s %s, %s\n", platform.ByteSize(done.Bytes), verb, platform.Plural(len(done.Removed), "item"))
 }

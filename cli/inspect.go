@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/fnctl/fnctl/activator"
+	"github.com/fnctl/fnctl/deploy"
 	"github.com/fnctl/fnctl/platform"
 	"github.com/fnctl/fnctl/units/systemd"
 )
@@ -165,7 +166,7 @@ func (in *inspector) readUnits(ctx context.Context, name string) error {
 }
 
 func readWishes(ctx context.Context, socket string) (map[platform.RevisionID]activator.RevisionStatus, error) {
-	resp, err := askDaemon(ctx, socket, "/revisions")
+	resp, err := deploy.AskDaemon(ctx, socket, "/revisions")
 	if err != nil {
 		return nil, err
 	}
@@ -306,7 +307,7 @@ func (in *inspector) instancesOf(rev platform.RevisionID) []instanceStatus {
 		}
 		list = append(list, instanceStatus{Name: id.String(), Unit: id.Service(), State: state, PIDs: pids, InFlight: in.inFlight(id)})
 	}
-	slices.SortFunc(list, func(a, b instanceStatus) int { return compareNatural(a.Name, b.Name) })
+	slices.SortFunc(list, func(a, b instanceStatus) int { return platform.CompareNatural(a.Name, b.Name) })
 	return list
 }
 
@@ -381,15 +382,4 @@ func count(instances []instanceStatus, state platform.InstanceState) int {
 		}
 	}
 	return n
-}
-
-// compareNatural orders names so that ping-00001@2 comes before ping-00001@10.
-func compareNatural(a, b string) int {
-	if len(a) != len(b) {
-		return len(a) - len(b)
-	}
-	if a < b {
-		return -1
-	}
-	return 1
 }

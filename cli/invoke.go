@@ -15,6 +15,7 @@ import (
 
 	"github.com/urfave/cli/v2"
 
+	"github.com/fnctl/fnctl/deploy"
 	"github.com/fnctl/fnctl/platform"
 )
 
@@ -128,14 +129,14 @@ func invokeClient(name string) (*http.Client, error) {
 	transport := &http.Transport{DialContext: dialGateway}
 	if route.Private {
 		if route.Paused {
-			return nil, pausedError(name)
+			return nil, deploy.PausedError(name)
 		}
 		id, err := anyInstance(route)
 		if err != nil {
 			return nil, err
 		}
 		transport.DialContext = platform.DialUnix(paths().InstanceSocket(id))
-		transport.Protocols = protocolsOf(protocolOf(route, id.Revision))
+		transport.Protocols = deploy.ProtocolsOf(protocolOf(route, id.Revision))
 	}
 	return &http.Client{
 		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },

@@ -2,13 +2,11 @@ package cli
 
 import (
 	"context"
-	"errors"
-	"fmt"
 
 	"github.com/urfave/cli/v2"
 
+	"github.com/fnctl/fnctl/deploy"
 	"github.com/fnctl/fnctl/platform"
-	"github.com/fnctl/fnctl/units/systemd"
 )
 
 func pauseCommand() *cli.Command {
@@ -21,7 +19,7 @@ func pauseCommand() *cli.Command {
 			"meanwhile is proved and stays paused, too.",
 		Flags:        []cli.Flag{noWaitFlag(), outputFlag()},
 		BashComplete: completeFunctions,
-		Action:       func(c *cli.Context) error { return changeFunction(c, pause) },
+		Action:       func(c *cli.Context) error { return changeFunction(c, (*deploy.Function).Pause) },
 	}
 }
 
@@ -34,92 +32,24 @@ func resumeCommand() *cli.Command {
 			"each must answer before the first request is taken.",
 		Flags:        []cli.Flag{noWaitFlag(), outputFlag()},
 		BashComplete: completeFunctions,
-		Action:       func(c *cli.Context) error { return changeFunction(c, resume) },
+		Action:       func(c *cli.Context) error { return changeFunction(c, (*deploy.Function).Resume) },
 	}
 }
 
-// changeFunction does something to the function that a command names, under its lock, and shows what it has become.
-func changeFunction(c *cli.Context, change func(context.Context, launcher, platform.Route) error) error {
+// changeFunction does something to the function that a command names, and shows what it has become.
+func changeFunction(c *cli.Context, change func(*deploy.Function, context.Context) error) error {
 	name, err := oneArg(c, "NAME")
 	if err != nil {
 		return err
 	}
-	if err := checkDeployed(name); err != nil {
-		return err
-	}
-	if err := requireRoot(c.Command.Name); err != nil {
-		return err
-	}
-	manager := &systemd.Manager{}
-	defer manager.Close()
-	l := newLauncher(c, manager)
-	unlock, err := l.lock(c.Context, name)
-	if err != nil {
-		return err
-	}
-	defer unlock()
-	route, err := l.store.Route(name)
-	if errors.Is(err, platform.ErrNoFunction) {
-		return noFunction(name)
-	}
-	if err != nil {
-		return platform.WithHint(err, "deploy %s again to write a new one", name)
-	}
-	if err := change(c.Context, l, route); err != nil {
-		return err
-	}
-	l.prune(c.Context, name)
-	return printDeployed(c, describeDeployed(c.Context, platform.Revision{ID: route.Newest()}))
-}
-
-// pause switches the route; the activator drains what has no request to expect any more.
-func pause(_ context.Context, l launcher, route platform.Route) error {
-	if route.Paused {
-		l.progress.note("nothing to change: %s is paused", route.Function)
-		l.unlinkOthers(route) // a command that was killed may have left some
-		return nil
-	}
-	route.Paused = true
-	return l.progress.run("switching the route", func() (string, error) {
-		return fmt.Sprintf("paused %s: new requests are refused, those that run are finished", route.Function), l.switchRoute(route)
-	})
-}
-
-// resume makes the revisions ready to serve before the route is switched.
-func resume(ctx context.Context, l launcher, route platform.Route) error {
-	if !route.Paused {
-		l.progress.note("nothing to change: %s is not paused", route.Function)
-		return nil
-	}
-	return openRoute(ctx, l, route, "resumed "+route.Function)
-}
-
-// openRoute makes the revisions of a paused route ready to serve, then lets it take requests.
-func openRoute(ctx context.Context, l launcher, route platform.Route, done string) error {
-	t := trafficChange{launcher: l, function: route.Function, before: route}
-	splits, err := t.splits(percentsOf(route))
-	if err != nil {
-		return err
-	}
-	var needed []platform.Revision
-	for _, split := range splits {
-		needed = append(needed, split.Revision)
-	}
-	route.Paused = false
-	return t.apply(ctx, needed, route, done)
-}
-
-// percentsOf is how the traffic is split.
-func percentsOf(route platform.Route) percents {
-	wanted := percents{}
-	for _, share := range route.Traffic {
-		if share.Percent > 0 {
-			wanted[share.Revision] = share.Percent
+	return changeDeployed(c, name, func(function *deploy.Function) error {
+		if err := change(function, c.Context); err != nil {
+			return err
 		}
-	}
-	return wanted
-}
-
-func pausedError(function string) error {
-	return platform.WithHint(fmt.Errorf("%s is paused", function), "fnctl resume %s", function)
+		route, err := store().Route(name)
+		if err != nil {
+			return err
+		}
+		return printDeployed(c, describeDeployed(c.Context, deploy.Deployed{Revision: platform.Revision{ID: route.Newest()}}))
+	})
 }

@@ -29,8 +29,8 @@ func newProgress(w io.Writer) *progress {
 	return p
 }
 
-// run does one step. done says what came of it, after it has succeeded.
-func (p *progress) run(step string, do func() (done string, err error)) error {
+// Step implements deploy.Progress: it does one step. done says what came of it, after it has succeeded.
+func (p *progress) Step(step string, do func() (done string, err error)) error {
 	p.step, p.started, p.doing = step, time.Now(), ""
 	if p.spinner != nil {
 		p.spinner.Start()
@@ -47,10 +47,10 @@ func (p *progress) run(step string, do func() (done string, err error)) error {
 	return err
 }
 
-// detail says what the step that runs is doing: beside the spinner, or else on a line of its own.
-func (p *progress) detail(text string) {
+// Detail says what the step that runs is doing: beside the spinner, or else on a line of its own.
+func (p *progress) Detail(text string) {
 	if p.spinner == nil {
-		p.note("%s", text)
+		p.Note("%s", text)
 		return
 	}
 	p.spinner.Lock()
@@ -59,7 +59,10 @@ func (p *progress) detail(text string) {
 	p.doing = ": " + fmt.Sprintf("%.*s", width, text)
 }
 
-// note prints a line between the steps.
-func (p *progress) note(format string, args ...any) {
+// Note prints a line between the steps.
+func (p *progress) Note(format string, args ...any) {
 	fmt.Fprintf(p.w, "  "+format+"\n", args...)
 }
+
+// Warn prints what makes the outcome incomplete.
+func (p *progress) Warn(err error) { printWarning(p.w, err) }

@@ -67,7 +67,7 @@ func noRequests(c *cli.Context, function, id string) error {
 	case function == "":
 		printWarning(c.App.ErrWriter, platform.WithHint(errors.New("there are no requests"), hint))
 	case !store().Has(function):
-		return noFunction(function)
+		return platform.NoFunction(function)
 	default:
 		printWarning(c.App.ErrWriter, platform.WithHint(fmt.Errorf("there are no requests of %s", function), hint))
 	}

@@ -5,14 +5,12 @@ import (
 	"fmt"
 	"io"
 	"os"
-	"slices"
-	"strings"
 
-	"filippo.io/age"
 	"github.com/urfave/cli/v2"
 
+	"github.com/fnctl/fnctl/backup"
+	"github.com/fnctl/fnctl/deploy"
 	"github.com/fnctl/fnctl/platform"
-	"github.com/fnctl/fnctl/units/systemd"
 )
 
 func restoreCommand() *cli.Command {
@@ -47,28 +45,28 @@ func restore(c *cli.Context) error {
 	if err != nil {
 		return err
 	}
-	manager := &systemd.Manager{}
-	defer manager.Close()
-	r, err := newRestoration(newLauncher(c, manager))
-	if err != nil {
+	return withEngine(c, func(engine *deploy.Engine) error {
+		r, err := backup.NewRestoration(engine)
+		if err != nil {
+			return err
+		}
+		defer r.Close()
+		err = engine.Progress.Step("unpacking the backup", func() (string, error) {
+			return "unpacked the backup", r.Unpack(c.Context, file, passphrase)
+		})
+		if err != nil {
+			return err
+		}
+		names, err := r.Choose(c.Args().Tail())
+		if err != nil {
+			return err
+		}
+		restored, err := r.Run(c.Context, names)
+		for _, name := range restored {
+			fmt.Fprintf(c.App.Writer, "%s restored successfully!\n", name)
+		}
 		return err
-	}
-	defer r.close()
-	err = r.progress.run("unpacking the backup", func() (string, error) {
-		return "unpacked the backup", r.unpack(c.Context, file, passphrase)
 	})
-	if err != nil {
-		return err
-	}
-	names, err := r.choose(c.Args().Tail())
-	if err != nil {
-		return err
-	}
-	restored, err := r.run(c.Context, names)
-	for _, name := range restored {
-		fmt.Fprintf(c.App.Writer, "%s restored successfully!\n", name)
-	}
-	return err
 }
 
 func openBackup(path string) (io.ReadCloser, error) {
@@ -76,26 +74,4 @@ func openBackup(path string) (io.ReadCloser, error) {
 		return io.NopCloser(os.Stdin), nil
 	}
 	return os.Open(path)
-}
-
-// choose are the functions of the backup that are asked for.
-func (r *restoration) choose(asked []string) ([]string, error) {
-	if len(asked) == 0 {
-		return r.manifest.Functions, nil
-	}
-	for _, name := range asked {
-		if !slices.Contains(r.manifest.Functions, name) {
-			return nil, platform.WithHint(fmt.Errorf("the backup has no function %q", name), "it has %s", strings.Join(r.manifest.Functions, ", "))
-		}
-	}
-	return asked, nil
-}
-
-// decryptError explains what age says of a passphrase that is wrong and of a file that is not its.
-func decryptError(err error) error {
-	var noMatch *age.NoIdentityMatchError
-	if errors.As(err, &noMatch) {
-		return errors.New("decrypt the backup: the passphrase is wrong")
-	}
-	return platform.WithHint(fmt.Errorf("decrypt the backup: %w", err), "it is not a file that fnctl backup has written, or it is damaged")
 }

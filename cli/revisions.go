@@ -94,7 +94,7 @@ func printRevisionTable(c *cli.Context, list []keptRevision) {
 			mark = "✗"
 		}
 		if rev.Bytes != nil {
-			size = byteSize(*rev.Bytes)
+			size = platform.ByteSize(*rev.Bytes)
 		}
 		t.AppendRow(table.Row{
 			mark, rev.Name, rev.Created.Local().Format(time.DateTime), cmp.Or(rev.App, strings.Join(rev.Command, " ")),

@@ -5,6 +5,7 @@ import (
 
 	"github.com/urfave/cli/v2"
 
+	"github.com/fnctl/fnctl/deploy"
 	"github.com/fnctl/fnctl/platform"
 )
 
@@ -37,40 +38,12 @@ func rollback(c *cli.Context) error {
 	}
 	name := c.Args().First()
 	if c.NArg() == 1 {
-		return changeTraffic(c, name, func(store platform.Store, before platform.Route) (trafficPlan, error) {
-			id, err := earlier(store, before)
-			return trafficPlan{percents: percents{id: 100}}, err
-		})
+		return changeTraffic(c, name, func(function *deploy.Function) error { return function.Rollback(c.Context) })
 	}
 	id, err := parseRevision(name, c.Args().Get(1))
 	if err != nil {
 		return err
 	}
-	return changeTraffic(c, name, func(platform.Store, platform.Route) (trafficPlan, error) {
-		return trafficPlan{percents: percents{id: 100}}, nil
-	})
-}
-
-// earlier is the last revision before the newest with traffic that had traffic itself.
-func earlier(store platform.Store, before platform.Route) (platform.RevisionID, error) {
-	hint := fmt.Sprintf("\"fnctl revisions %s\" shows those that are kept", before.Function)
-	if len(before.Traffic) == 0 {
-		return platform.RevisionID{}, platform.WithHint(fmt.Errorf("which revision of %s has traffic is not known", before.Function),
-			"name the one to go back to; %s", hint)
-	}
-	ids, err := store.Revisions(before.Function)
-	if err != nil {
-		return platform.RevisionID{}, err
-	}
-	var found platform.RevisionID
-	for _, id := range ids {
-		_, failed := store.FailedDeploy(id)
-		if id.Number < before.Newest().Number && store.Served(id) && !failed {
-			found = id
-		}
-	}
-	if found.Number == 0 {
-		return found, platform.WithHint(fmt.Errorf("%s has no revision before %05d to go back to", before.Function, before.Newest().Number), "%s", hint)
-	}
-	return found, nil
+	plan := deploy.TrafficPlan{Percents: deploy.Percents{id: 100}}
+	return changeTraffic(c, name, func(function *deploy.Function) error { return function.ChangeTraffic(c.Context, plan) })
 }

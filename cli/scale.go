@@ -1,7 +1,6 @@
 package cli
 
 import (
-	"cmp"
 	"errors"
 	"fmt"
 	"io"
@@ -9,6 +8,7 @@ import (
 	"github.com/jedib0t/go-pretty/v6/table"
 	"github.com/urfave/cli/v2"
 
+	"github.com/fnctl/fnctl/deploy"
 	"github.com/fnctl/fnctl/platform"
 )
 
@@ -41,45 +41,36 @@ func scale(c *cli.Context) error {
 	if err != nil {
 		return err
 	}
-	if err := checkDeployed(name); err != nil {
-		return err
-	}
-	if err := requireRoot("scale"); err != nil {
-		return err
-	}
-	bounds, err := rescale(c, name, change)
-	if err != nil {
-		return err
-	}
-	if wantsJSON(c) {
-		return printJSON(c.App.Writer, bounds)
-	}
-	bounds.print(c.App.Writer)
-	return nil
+	return changeDeployed(c, name, func(function *deploy.Function) error {
+		auto, scale, err := function.SetScale(change)
+		if err != nil {
+			return err
+		}
+		bounds := boundsOf(name, auto, scale)
+		if wantsJSON(c) {
+			return printJSON(c.App.Writer, bounds)
+		}
+		bounds.print(c.App.Writer)
+		return nil
+	})
 }
 
-// scaleChange is what becomes of the override of a function.
-type scaleChange struct {
-	given platform.Scale
-	reset bool
-}
-
-func newScaleChange(c *cli.Context) (scaleChange, error) {
+func newScaleChange(c *cli.Context) (deploy.ScaleChange, error) {
 	bounded, replicas, reset := c.IsSet("min") || c.IsSet("max"), c.IsSet("replicas"), c.Bool("reset")
 	switch {
 	case !bounded && !replicas && !reset:
-		return scaleChange{}, platform.WithHint(platform.UsageError(errors.New("scale: what to change is missing")), "usage: %s", c.Command.UsageText)
+		return deploy.ScaleChange{}, platform.WithHint(platform.UsageError(errors.New("scale: what to change is missing")), "usage: %s", c.Command.UsageText)
 	case replicas && bounded || reset && (bounded || replicas):
-		return scaleChange{}, platform.UsageError(errors.New("scale takes --min and --max, or --replicas, or --reset"))
+		return deploy.ScaleChange{}, platform.UsageError(errors.New("scale takes --min and --max, or --replicas, or --reset"))
 	case replicas && c.Int("replicas") < 1:
-		return scaleChange{}, platform.WithHint(platform.UsageError(fmt.Errorf("--replicas is 1 or more, not %d", c.Int("replicas"))),
+		return deploy.ScaleChange{}, platform.WithHint(platform.UsageError(fmt.Errorf("--replicas is 1 or more, not %d", c.Int("replicas"))),
 			"--min 0 lets the function scale to zero; the next request wakes it")
 	}
-	change := scaleChange{reset: reset, given: platform.Scale{Min: intFlag(c, "min"), Max: intFlag(c, "max")}}
+	change := deploy.ScaleChange{Reset: reset, Given: platform.Scale{Min: intFlag(c, "min"), Max: intFlag(c, "max")}}
 	if n := intFlag(c, "replicas"); n != nil {
-		change.given = platform.Scale{Min: n, Max: n}
+		change.Given = platform.Scale{Min: n, Max: n}
 	}
-	if err := change.given.Check(); err != nil {
+	if err := change.Given.Check(); err != nil {
 		return change, platform.UsageError(fmt.Errorf("scale: %w", err))
 	}
 	return change, nil
@@ -92,58 +83,6 @@ func intFlag(c *cli.Context, name string) *int {
 	}
 	n := c.Int(name)
 	return &n
-}
-
-// apply changes an override: what is not given stays, unless all of it is reset.
-func (change scaleChange) apply(old platform.Scale) platform.Scale {
-	if change.reset {
-		return platform.Scale{}
-	}
-	return platform.Scale{Min: cmp.Or(change.given.Min, old.Min), Max: cmp.Or(change.given.Max, old.Max)}
-}
-
-// rescale changes the override of a function, under its lock, and returns its bounds.
-func rescale(c *cli.Context, name string, change scaleChange) (scaleBounds, error) {
-	unlock, err := lockFunction(c.Context, store(), name, newProgress(c.App.ErrWriter), c.Bool("no-wait"))
-	if err != nil {
-		return scaleBounds{}, err
-	}
-	defer unlock()
-	old, err := store().Scale(name)
-	if err != nil {
-		printWarning(c.App.ErrWriter, err) // a damaged override must not be in the way of a new one
-	}
-	scale := change.apply(old)
-	config, err := checkScale(name, scale)
-	if err != nil {
-		return scaleBounds{}, err
-	}
-	if err := store().PutScale(name, scale); err != nil {
-		return scaleBounds{}, err
-	}
-	return boundsOf(name, config.Autoscale, scale), nil
-}
-
-// checkScale refuses an override that contradicts a revision with a route, and returns the configuration of the newest.
-func checkScale(name string, scale platform.Scale) (platform.Config, error) {
-	route, err := store().Route(name)
-	if err != nil {
-		return platform.Config{}, err
-	}
-	var newest platform.Revision
-	for _, share := range route.Traffic {
-		rev, err := store().Revision(share.Revision)
-		if err != nil {
-			return platform.Config{}, err
-		}
-		if err := scale.CheckFor(rev.Config); err != nil {
-			return platform.Config{}, platform.WithHint(fmt.Errorf("scale %s: %w", rev.ID, err), "--min and --max can be given together")
-		}
-		if rev.ID == route.Newest() {
-			newest = rev
-		}
-	}
-	return newest.Config, nil
 }
 
 // scaleBounds is what "fnctl scale NAME -o json" prints. Its fields are an interface that scripts use.

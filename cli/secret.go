@@ -5,15 +5,15 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"maps"
 	"os"
-	"slices"
 	"strings"
 
 	"github.com/urfave/cli/v2"
 	"golang.org/x/term"
 
+	"github.com/fnctl/fnctl/deploy"
 	"github.com/fnctl/fnctl/platform"
+	"github.com/fnctl/fnctl/secrets"
 )
 
 func secretCommand() *cli.Command {
@@ -44,46 +44,17 @@ func secret(c *cli.Context) error {
 	case verb == "list":
 		return listSecrets(c, name)
 	case verb == "unset":
-		return changeSecrets(c, name, args, func(v *variables) error {
-			v.config = nil // no secret comes from there
-			return unset(*v, v.secrets, args)
+		return changeVariables(c, name, func(function *deploy.Function) (deploy.Deployed, error) {
+			return function.UnsetSecrets(c.Context, args, c.Bool("verbose"))
 		})
 	}
 	given, err := readSecret(c, args)
 	if err != nil {
 		return err
 	}
-	return changeSecrets(c, name, args, func(v *variables) error {
-		maps.Copy(v.secrets, given)
-		return nil
+	return changeVariables(c, name, func(function *deploy.Function) (deploy.Deployed, error) {
+		return function.SetSecrets(c.Context, given, c.Bool("verbose"))
 	})
-}
-
-// changeSecrets makes a revision that differs in the secrets with some names only.
-func changeSecrets(c *cli.Context, name string, changed []string, change func(*variables) error) error {
-	return changeVariables(c, name, func(v *variables) error {
-		if err := v.readSecrets(c.Context, changed); err != nil {
-			return err
-		}
-		return change(v)
-	})
-}
-
-// readSecrets reads the secrets, unless all of them are about to change: so a machine that has lost its key is mended.
-func (v *variables) readSecrets(ctx context.Context, changed []string) error {
-	names, err := secretNames(paths(), v.revision)
-	if err != nil {
-		return fmt.Errorf("read the secrets of %s: %w", v.revision.ID, err)
-	}
-	if slices.ContainsFunc(names, func(name string) bool { return !slices.Contains(changed, name) }) {
-		v.secrets, err = readSecrets(ctx, paths(), v.revision)
-		return err
-	}
-	v.secrets = map[string]string{}
-	for _, name := range names {
-		v.secrets[name] = ""
-	}
-	return nil
 }
 
 // readSecret reads the value of one secret. No error has anything of it, nor of what may be one by mistake.
@@ -100,7 +71,7 @@ func readSecret(c *cli.Context, args []string) (map[string]string, error) {
 		return nil, fmt.Errorf("read the secret: %w", err)
 	}
 	given := map[string]string{args[0]: value}
-	if err := checkSecrets(given); err != nil {
+	if err := secrets.Check(given); err != nil {
 		return nil, fmt.Errorf("read the secret: %w", err)
 	}
 	return given, nil
@@ -112,8 +83,8 @@ func secretValue(c *cli.Context) (string, error) {
 	switch {
 	case err != nil:
 		return "", err
-	case len(value) > envLimit:
-		return "", fmt.Errorf("it is larger than %d bytes", envLimit)
+	case len(value) > deploy.EnvLimit:
+		return "", fmt.Errorf("it is larger than %d bytes", deploy.EnvLimit)
 	case value == "":
 		return "", errors.New("it is empty")
 	}
@@ -137,14 +108,16 @@ func secretData(c *cli.Context) ([]byte, error) {
 	return readLimited(os.Stdin)
 }
 
-func readLimited(from io.Reader) ([]byte, error) { return io.ReadAll(io.LimitReader(from, envLimit+2)) }
+func readLimited(from io.Reader) ([]byte, error) {
+	return io.ReadAll(io.LimitReader(from, deploy.EnvLimit+2))
+}
 
 func listSecrets(c *cli.Context, name string) error {
-	v, err := readVariables(name)
+	v, err := readVariables(c, name)
 	if err != nil {
 		return err
 	}
-	names, err := secretNames(paths(), v.revision)
+	names, err := secrets.Names(paths(), v.Revision)
 	if err != nil {
 		return err
 	}
@@ -155,7 +128,7 @@ func listSecrets(c *cli.Context, name string) error {
 		fmt.Fprintln(c.App.Writer, name)
 	}
 	if len(names) > 0 {
-		fmt.Fprintf(c.App.ErrWriter, "at rest: %s\n", secretsAtRest(c.Context, v.revision))
+		fmt.Fprintf(c.App.ErrWriter, "at rest: %s\n", secretsAtRest(c.Context, v.Revision))
 	}
 	return nil
 }
@@ -163,9 +136,9 @@ func listSecrets(c *cli.Context, name string) error {
 // secretsAtRest says how the secrets of a revision, which has some, are kept.
 func secretsAtRest(ctx context.Context, rev platform.Revision) string {
 	if rev.Secrets != nil && rev.Secrets.Encrypted {
-		return "encrypted with the key of this machine, " + hostKey
+		return "encrypted with the key of this machine, " + secrets.HostKey
 	}
-	if err := canEncrypt(ctx); err != nil {
+	if err := secrets.CanEncrypt(ctx); err != nil {
 		return fmt.Sprintf("plain text, mode 0600: %v", err)
 	}
 	return "plain text, mode 0600: the next deploy encrypts them"

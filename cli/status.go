@@ -10,6 +10,7 @@ import (
 	"github.com/jedib0t/go-pretty/v6/table"
 	"github.com/urfave/cli/v2"
 
+	"github.com/fnctl/fnctl/deploy"
 	"github.com/fnctl/fnctl/platform"
 )
 
@@ -58,17 +59,6 @@ func showFunction[T any](describe func(context.Context, *inspector, string) (T, 
 		print(c, described)
 		return nil
 	}
-}
-
-// checkDeployed refuses a name that no function has.
-func checkDeployed(name string) error {
-	if err := platform.CheckName(name); err != nil {
-		return err
-	}
-	if !store().Has(name) {
-		return noFunction(name)
-	}
-	return nil
 }
 
 func printStatus(w io.Writer, s functionStatus) {
@@ -169,15 +159,18 @@ type deployedStatus struct {
 	err      error
 }
 
-// describeDeployed needs neither gateway nor activator: the deploy itself has seen the revision answer.
-func describeDeployed(ctx context.Context, rev platform.Revision) deployedStatus {
-	in, err := inspectUnits(ctx, rev.ID.Function)
+// describeDeployed describes a function whose lock is held. It needs neither gateway nor activator: the deploy itself has seen
+// the revision answer.
+func describeDeployed(ctx context.Context, deployed deploy.Deployed) deployedStatus {
+	id := deployed.Revision.ID
+	in, err := inspectUnits(ctx, id.Function)
 	if err != nil {
 		return deployedStatus{err: err}
 	}
-	in.proved = rev.ID
-	in.deploying = true // the lock is the deploy's own
-	function, err := in.function(rev.ID.Function)
+	in.proved = id
+	in.deploying = true // the lock is this process's own
+	function, err := in.function(id.Function)
+	function.Unchanged = deployed.Unchanged
 	return deployedStatus{function: function, problems: in.problems, err: err}
 }
 

@@ -39,7 +39,7 @@ func parseTrace(name string, r io.Reader) ([]int, error) {
 	for first := true; ; first = false {
 		record, err := reader.Read()
 		if limited.N == 0 {
-			return nil, fmt.Errorf("%s: the file is larger than %s", name, byteSize(traceBytes))
+			return nil, fmt.Errorf("%s: the file is larger than %s", name, platform.ByteSize(traceBytes))
 		}
 		if errors.Is(err, io.EOF) {
 			break
@@ -83,7 +83,7 @@ type trace struct {
 
 func (t *trace) add(record []string) error {
 	if len(record) != 2 {
-		return fmt.Errorf("a line is second,requests, got %s", plural(len(record), "field"))
+		return fmt.Errorf("a line is second,requests, got %s", platform.Plural(len(record), "field"))
 	}
 	second, err := traceNumber("second", record[0], traceSeconds-1)
 	if err != nil {

@@ -10,6 +10,7 @@ import (
 	"github.com/jedib0t/go-pretty/v6/table"
 	"github.com/urfave/cli/v2"
 
+	"github.com/fnctl/fnctl/deploy"
 	"github.com/fnctl/fnctl/platform"
 )
 
@@ -54,26 +55,36 @@ func traffic(c *cli.Context) error {
 	if err != nil {
 		return err
 	}
-	return changeTraffic(c, name, func(platform.Store, platform.Route) (trafficPlan, error) { return plan, nil })
+	return changeTraffic(c, name, func(function *deploy.Function) error { return function.ChangeTraffic(c.Context, plan) })
 }
 
-func parsePlan(c *cli.Context, function string) (plan trafficPlan, err error) {
+// changeTraffic changes the traffic of a function and shows what it has become.
+func changeTraffic(c *cli.Context, name string, change func(*deploy.Function) error) error {
+	return changeDeployed(c, name, func(function *deploy.Function) error {
+		if err := change(function); err != nil {
+			return err
+		}
+		return showTraffic(c, name)
+	})
+}
+
+func parsePlan(c *cli.Context, function string) (plan deploy.TrafficPlan, err error) {
 	if c.NArg() > 1 {
-		if plan.percents, err = parsePercents(function, c.Args().Tail()); err != nil {
+		if plan.Percents, err = parsePercents(function, c.Args().Tail()); err != nil {
 			return plan, err
 		}
 	}
-	if plan.tags, err = parseTags(function, c.StringSlice("tag")); err != nil {
+	if plan.Tags, err = parseTags(function, c.StringSlice("tag")); err != nil {
 		return plan, err
 	}
-	plan.untag = c.StringSlice("untag")
-	for _, tag := range plan.untag {
-		if _, both := plan.tags[tag]; both {
+	plan.Untag = c.StringSlice("untag")
+	for _, tag := range plan.Untag {
+		if _, both := plan.Tags[tag]; both {
 			return plan, platform.UsageError(fmt.Errorf("traffic: tag %s is both given and taken away", tag))
 		}
 	}
-	if plan.stick = c.IsSet("sticky"); plan.stick {
-		if plan.sticky, err = platform.ParseSticky(c.String("sticky")); err != nil {
+	if plan.Stick = c.IsSet("sticky"); plan.Stick {
+		if plan.Sticky, err = platform.ParseSticky(c.String("sticky")); err != nil {
 			return plan, platform.UsageError(fmt.Errorf("traffic: --sticky: %w", err))
 		}
 	}
@@ -104,8 +115,8 @@ func parseTags(function string, args []string) (map[string]platform.RevisionID, 
 }
 
 // parsePercents reads a split such as 00001=90 00002=10.
-func parsePercents(function string, args []string) (percents, error) {
-	wanted, total := percents{}, 0
+func parsePercents(function string, args []string) (deploy.Percents, error) {
+	split, total := deploy.Percents{}, 0
 	for _, arg := range args {
 		text, percent, found := strings.Cut(arg, "=")
 		n, err := strconv.Atoi(percent)
@@ -116,16 +127,16 @@ func parsePercents(function string, args []string) (percents, error) {
 		if err != nil {
 			return nil, err
 		}
-		if _, given := wanted[id]; given {
+		if _, given := split[id]; given {
 			return nil, platform.UsageError(fmt.Errorf("traffic: %s is given twice", id))
 		}
-		wanted[id] = n
+		split[id] = n
 		total += n
 	}
 	if total != 100 {
 		return nil, platform.UsageError(fmt.Errorf("traffic: the percents add up to %d instead of 100", total))
 	}
-	return wanted, nil
+	return split, nil
 }
 
 // parseRevision reads a revision of a function: 1, 00001 or ping-00001.

@@ -40,3 +40,8 @@ func HintOf(err error) string {
 	}
 	return ""
 }
+
+// NoFunction is the error for a function that the machine doesn't have. It wraps ErrNoFunction.
+func NoFunction(name string) error {
+	return WithHint(fmt.Errorf("%w: %s", ErrNoFunction, name), "\"fnctl list\" shows the functions of this machine")
+}

@@ -1,6 +1,6 @@
 package platform
 
-// The metrics that the gateway exposes and the activator reads. They are the whole protocol between the two, and any
+// The metrics that the gateway exposes and the activator and deploys read. They are the whole protocol, and any
 // other proxy that exposes them can stand in the gateway's place.
 const (
 	// MetricRequestsStarted counts the requests that arrived, also those that are held. Labels: function, revision.
@@ -14,6 +14,10 @@ const (
 	// MetricInstanceInFlight is the number of requests running on an instance. A draining instance is listed until it has
 	// none. Labels: function, revision, instance, state.
 	MetricInstanceInFlight = "fnctl_gateway_instance_in_flight"
+	// MetricRequests counts the requests that have ended. Labels: function, revision, code.
+	MetricRequests = "fnctl_gateway_requests_total"
+	// MetricAborted counts the responses that ended before their time. Labels: function, revision, reason.
+	MetricAborted = "fnctl_gateway_aborted_total"
 	// MetricBadRoutes is the number of functions whose route cannot be read. It has no labels and is always there, so
 	// that a Prometheus server without it doesn't scrape the gateway, and one with it alone has seen that there is no load.
 	MetricBadRoutes = "fnctl_gateway_bad_routes"

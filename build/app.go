@@ -1,0 +1,228 @@
+// Package build finds out what runs an app, and makes what it needs besides its own files: a virtual environment with its
+// packages, built by a user that may do nothing else.
+package build
+
+import (
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/fnctl/fnctl/platform"
+)
+
+// App is what is started in an instance.
+type App struct {
+	Text    string // as the user wrote it: main:app, ./server
+	Runtime platform.Runtime
+	// Found says what the runtime is, and what it was found out from.
+	Found string
+	// program and args are what a command runs.
+	program string
+	args    []string
+	workers int
+	// Requirements are the packages that a Python application needs.
+	Requirements Requirements
+}
+
+// IsPython reports whether Python runs the app: then it gets the packages of its requirements.txt.
+func (a App) IsPython() bool { return a.Runtime.IsServer() || a.program == Python }
+
+// Deployed is the app of a revision that was deployed before, whose files are in its snapshot.
+func Deployed(rev platform.Revision, snapshot string) (App, error) {
+	a := App{Text: rev.App, Runtime: rev.Runtime, workers: rev.Config.Workers}
+	if !a.Runtime.IsServer() {
+		a.program, a.args = rev.Command[0], rev.Command[1:]
+		if IsVenvPython(a.program) {
+			a.program = Python
+		}
+	}
+	if !a.IsPython() {
+		return a, nil
+	}
+	var err error
+	a.Requirements, err = ReadRequirements(snapshot)
+	return a, err
+}
+
+// Find finds out what the user wants to run in a directory: the argument, else app: or command: of the configuration. Nothing
+// of the app is run for that: root deploys it.
+func Find(arg, dir string, config platform.Config) (App, error) {
+	text, args := arg, config.Command
+	if text == "" {
+		text = config.App
+	}
+	if text == "" && len(config.Command) > 0 {
+		text, args = config.Command[0], config.Command[1:]
+		return findProgram(text, args, dir, config)
+	}
+	if text == "" {
+		return App{}, platform.WithHint(platform.UsageError(errors.New("APP is missing")),
+			"name the app, as in \"fnctl deploy main:app\" or \"fnctl deploy ./server\", or write it into jcloud.yml as app:")
+	}
+	if module, attr, ok := platform.ParseApp(text); ok {
+		return findModule(text, module, attr, dir, config)
+	}
+	if strings.Contains(text, ":") {
+		return App{}, platform.WithHint(platform.UsageError(fmt.Errorf("APP %q is not module:attr", text)), "for example main:app, for the object app in main.py")
+	}
+	return findProgram(text, args, dir, config)
+}
+
+// findModule finds an application in a Python module.
+func findModule(text, module, attr, dir string, config platform.Config) (App, error) {
+	if config.Runtime != "" && !config.Runtime.IsServer() {
+		return App{}, platform.WithHint(fmt.Errorf("runtime: %s is not for an app such as %s", config.Runtime, text),
+			"use uvicorn, hypercorn, granian or gunicorn, or leave runtime: out")
+	}
+	path := filepath.Join(strings.Split(module, ".")...)
+	file := path + ".py"
+	if !platform.Exists(filepath.Join(dir, file)) {
+		file = filepath.Join(path, "__init__.py")
+	}
+	if !platform.Exists(filepath.Join(dir, file)) {
+		return App{}, platform.WithHint(fmt.Errorf("module %q not found: %s has neither %s.py nor %s/__init__.py", module, dir,
+			strings.ReplaceAll(module, ".", "/"), strings.ReplaceAll(module, ".", "/")), "--app-dir names the directory of the app")
+	}
+	required, err := ReadRequirements(dir)
+	if err != nil {
+		return App{}, err
+	}
+	a := App{Text: text, Runtime: config.Runtime, workers: config.Workers, Requirements: required}
+	if a.Runtime != "" {
+		a.Found = fmt.Sprintf("%s runs %s: jcloud.yml says so", a.Runtime, text)
+		return a, nil
+	}
+	source, err := readStart(dir, file)
+	if err != nil {
+		return App{}, fmt.Errorf("read the module: %w", err)
+	}
+	a.Runtime, a.Found = detectServer(pythonModule{name: module, attr: attr, file: file, source: source}, required)
+	return a, nil
+}
+
+// systemPath is where a program that is given by its name is looked for: systemd knows these directories, too, and what else
+// the user who deploys has in PATH may lie where no function can read it.
+var systemPath = []string{"/usr/local/sbin", "/usr/local/bin", "/usr/sbin", "/usr/bin"}
+
+// findProgram finds an executable: one of the app's own, or else one of the machine.
+func findProgram(text string, args []string, dir string, config platform.Config) (App, error) {
+	if config.Runtime.IsServer() {
+		return App{}, platform.WithHint(fmt.Errorf("runtime: %s runs an app such as main:app, not the program %s", config.Runtime, text),
+			"use socket or port, or leave runtime: out")
+	}
+	program, own, err := locateProgram(text, dir)
+	if err != nil {
+		return App{}, err
+	}
+	if strings.ContainsAny(program, "\"'\\") {
+		return App{}, fmt.Errorf("systemd cannot execute %q: rename it without quotes and backslashes", program)
+	}
+	path := program
+	if own {
+		path = filepath.Join(dir, program)
+	}
+	if err := checkExecutable(text, path); err != nil {
+		return App{}, err
+	}
+	a := App{Text: text, Runtime: config.Runtime, program: program, args: args}
+	if a.IsPython() {
+		if a.Requirements, err = ReadRequirements(dir); err != nil {
+			return App{}, err
+		}
+	}
+	if a.Runtime != "" {
+		a.Found = fmt.Sprintf("%s: jcloud.yml says so", connections[a.Runtime])
+		return a, nil
+	}
+	scripts := args
+	if own {
+		scripts = slices.Concat([]string{program}, args)
+	}
+	a.Runtime, a.Found = detectConnections(dir, scripts, args)
+	return a, nil
+}
+
+// locateProgram says where a program is: relative to the app's directory if it is the app's own, else absolute.
+func locateProgram(text, dir string) (program string, own bool, err error) {
+	if filepath.IsAbs(text) {
+		inside, err := filepath.Rel(dir, text)
+		if err == nil && filepath.IsLocal(inside) {
+			return inside, true, nil
+		}
+		return text, false, nil
+	}
+	inside := filepath.Clean(text)
+	if !filepath.IsLocal(inside) {
+		return "", false, fmt.Errorf("executable %q is not in the app's directory %s", text, dir)
+	}
+	if strings.Contains(text, "/") || platform.Exists(filepath.Join(dir, text)) {
+		return inside, true, nil
+	}
+	for _, bin := range systemPath {
+		if path := filepath.Join(bin, text); platform.Exists(path) {
+			return path, false, nil
+		}
+	}
+	return "", false, platform.WithHint(fmt.Errorf("APP %q not found: there is no file %s, and no %s in %s", text, filepath.Join(dir, text), text,
+		strings.Join(systemPath, ":")), "APP is module:attr, such as main:app, or an executable in the app's directory; a program of the machine must be installed")
+}
+
+func checkExecutable(text, path string) error {
+	info, err := os.Stat(path)
+	switch {
+	case errors.Is(err, fs.ErrNotExist):
+		return platform.WithHint(fmt.Errorf("APP %q not found: there is no file %s", text, path),
+			"APP is module:attr, such as main:app, or an executable in the app's directory")
+	case err != nil:
+		return fmt.Errorf("find the executable: %w", err)
+	case !info.Mode().IsRegular():
+		return fmt.Errorf("%s is not a file", path)
+	case info.Mode()&0o111 == 0:
+		return platform.WithHint(fmt.Errorf("%s is not executable", path), "chmod +x %s", path)
+	}
+	return nil
+}
+
+// keepAlive is how long a server keeps an idle connection: longer than the gateway does, so that the gateway is always the
+// one to close it, and no request is lost on the way.
+const keepAlive = 75 * time.Second
+
+// Command is the argument vector of an instance. interpreter runs Python.
+func (a App) Command(interpreter string) []string {
+	if a.program == Python {
+		return slices.Concat([]string{interpreter}, a.args)
+	}
+	if !a.Runtime.IsServer() {
+		return slices.Concat([]string{a.program}, a.args)
+	}
+	seconds := strconv.Itoa(int(keepAlive.Seconds()))
+	command := []string{interpreter, "-m", string(a.Runtime)}
+	switch a.Runtime {
+	case platform.RuntimeUvicorn:
+		// Only the gateway can reach the socket, and it is right about where a request comes from.
+		command = append(command, a.Text, "--fd", "3", "--timeout-keep-alive", seconds, "--proxy-headers", "--forwarded-allow-ips", "*")
+	case platform.RuntimeHypercorn:
+		command = append(command, a.Text, "--bind", "fd://3", "--keep-alive", seconds)
+	case platform.RuntimeGranian:
+		command = append(command, a.Text, "--interface", "asgi", "--host", "127.0.0.1", "--port", "$PORT")
+	case platform.RuntimeGunicorn:
+		// A worker of the default class works on one request at a time, closes each connection after one, and is killed if
+		// that takes longer than 30 s. gunicorn finds its socket by itself.
+		command = append(command, a.Text, "--worker-class", "gthread", "--threads", strconv.Itoa(threadsOf(a.workers)),
+			"--keep-alive", seconds, "--forwarded-allow-ips", "*")
+	}
+	if a.workers > 1 {
+		command = append(command, "--workers", strconv.Itoa(a.workers))
+	}
+	return command
+}
+
+// threadsOf is how many threads each gunicorn worker has: some 32 in all, since those of a WSGI application mostly wait, and
+// never more than an instance may have tasks.
+func threadsOf(workers int) int { return max(4, 32/max(1, workers)) }

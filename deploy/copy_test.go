@@ -1,0 +1,67 @@
+package deploy
+
+import (
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/fnctl/fnctl/build"
+	"github.com/fnctl/fnctl/platform"
+	"github.com/fnctl/fnctl/snapshot"
+)
+
+func TestStartedFiles(t *testing.T) {
+	dir := t.TempDir()
+	for _, file := range []string{"main.py", "server.js", "pkg/api/__init__.py", "pkg/api.py", "3"} {
+		path := filepath.Join(dir, file)
+		if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil {
+			t.Fatal(err)
+		}
+		if err := os.WriteFile(path, nil, 0o644); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for _, c := range []struct {
+		app     string
+		command []string
+		want    []string
+	}{
+		{"main:app", []string{"python3", "-m", "uvicorn", "main:app", "--fd", "3"}, []string{"main.py"}},
+		{"pkg.api:app", nil, []string{"pkg/api/__init__.py"}},
+		{"", []string{"/usr/bin/node", "./server.js", "--data", "pkg"}, []string{"server.js"}},
+		{"/usr/bin/true", []string{"/usr/bin/true"}, nil},
+	} {
+		d := deployment{request: Request{Dir: dir, App: build.App{Text: c.app}}, revision: platform.Revision{Command: c.command}}
+		if got := d.startedFiles(); !slices.Equal(got, c.want) {
+			t.Errorf("%s %q: got %q, want %q", c.app, c.command, got, c.want)
+		}
+	}
+}
+
+func TestCheckLeftOut(t *testing.T) {
+	dir := t.TempDir()
+	if err := os.MkdirAll(filepath.Join(dir, "src/app"), 0o755); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.WriteFile(filepath.Join(dir, "src/app/main.py"), nil, 0o644); err != nil {
+		t.Fatal(err)
+	}
+	d := deployment{request: Request{Dir: dir, App: build.App{Text: "src.app.main:app"}}}
+	for _, c := range []struct {
+		left snapshot.LeftOut
+		want string
+	}{
+		{snapshot.LeftOut{Name: "src/app/main.py", Rule: ".gitignore:3: main.*"}, "src/app/main.py is not deployed: it is ignored by .gitignore:3: main.*"},
+		{snapshot.LeftOut{Name: "src", Rule: ".gitignore:1: src/"}, "src/app/main.py is not deployed: it is ignored by .gitignore:1: src/"},
+		{snapshot.LeftOut{Name: "src/app"}, "src/app/main.py is not deployed: src/app stays behind"},
+		{snapshot.LeftOut{Name: "src/ap", Rule: "x"}, ""},
+		{snapshot.LeftOut{Name: "src/app/main.pyc", Rule: "x"}, ""},
+	} {
+		err := d.checkLeftOut([]snapshot.LeftOut{{Name: "other", Rule: "x"}, c.left})
+		if c.want == "" && err != nil || c.want != "" && (err == nil || !strings.HasPrefix(err.Error(), c.want)) {
+			t.Errorf("%+v: got %v, want %q", c.left, err, c.want)
+		}
+	}
+}

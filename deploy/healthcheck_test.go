@@ -1,0 +1,103 @@
+package deploy
+
+import (
+	"context"
+	"errors"
+	"io"
+	"net"
+	"net/http"
+	"path/filepath"
+	"strings"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/fnctl/fnctl/platform"
+)
+
+// serveOn is an app on a unix socket that speaks one protocol only.
+func serveOn(t *testing.T, protocol platform.Protocol, app http.HandlerFunc) (socket string) {
+	t.Helper()
+	socket = filepath.Join(t.TempDir(), "app.sock")
+	listener, err := net.Listen("unix", socket)
+	if err != nil {
+		t.Fatal(err)
+	}
+	spoken := new(http.Protocols)
+	spoken.SetHTTP1(protocol == platform.HTTP1)
+	spoken.SetUnencryptedHTTP2(protocol == platform.H2C)
+	server := &http.Server{Protocols: spoken, Handler: app, ReadHeaderTimeout: time.Minute}
+	go server.Serve(listener)
+	t.Cleanup(func() { server.Close() })
+	return socket
+}
+
+// A deploy asks an app in the protocol that the app speaks. Without a path any answer is a good one.
+func TestAnswersByProtocol(t *testing.T) {
+	for _, speaks := range []platform.Protocol{platform.HTTP1, platform.H2C} {
+		socket := serveOn(t, speaks, http.NotFound)
+		for _, asked := range []platform.Protocol{platform.HTTP1, platform.H2C} {
+			ctx, cancel := context.WithTimeout(t.Context(), 20*time.Second)
+			check := healthcheck{socket: socket, protocol: asked, host: "shop.localhost"}
+			if _, err := check.pass(ctx); (err == nil) != (asked == speaks) {
+				t.Errorf("an app that speaks %s, asked in %s: %v", speaks, asked, err)
+			}
+			cancel()
+		}
+	}
+}
+
+// An app that warms up is asked until it is healthy, by the host that its clients know.
+func TestHealthcheckWaits(t *testing.T) {
+	for _, protocol := range []platform.Protocol{platform.HTTP1, platform.H2C} {
+		var asked atomic.Int32
+		socket := serveOn(t, protocol, func(w http.ResponseWriter, r *http.Request) {
+			switch n := asked.Add(1); {
+			case r.URL.Path != "/ready" || r.Host != "shop.example.com" || !strings.HasPrefix(r.UserAgent(), "fnctl/"):
+				http.Error(w, "who are you?", http.StatusTeapot)
+			case n == 1:
+				panic(http.ErrAbortHandler) // no answer is none yet
+			case n == 2:
+				http.Error(w, "warming up", http.StatusServiceUnavailable)
+			default:
+				w.WriteHeader(http.StatusNoContent)
+			}
+		})
+		check := healthcheck{platform.Healthcheck{Path: "/ready"}, socket, protocol, "shop.example.com", "1"}
+		if _, err := check.pass(t.Context()); err != nil || asked.Load() != 3 {
+			t.Errorf("%s: asked %d times: %v", protocol, asked.Load(), err)
+		}
+	}
+}
+
+// What is not healthy in time is said with its last answer, whatever is in it.
+func TestHealthcheckFails(t *testing.T) {
+	for _, test := range []struct {
+		status     int
+		body, want string
+	}{
+		{503, "no\n\x1b[31mdatabase\xff", "it was not healthy within 5s (healthcheck.timeout): /ready answers 503 Service Unavailable: no [31mdatabase"},
+		{301, "", "it was not healthy within 5s (healthcheck.timeout): /ready answers 301 Moved Permanently"},
+		{500, strings.Repeat("x", 1<<20), "answers 500 Internal Server Error: " + strings.Repeat("x", 200) + "…"},
+	} {
+		socket := serveOn(t, platform.HTTP1, func(w http.ResponseWriter, _ *http.Request) {
+			w.WriteHeader(test.status)
+			io.WriteString(w, test.body)
+		})
+		check := healthcheck{platform.Healthcheck{Path: "/ready", Timeout: 5 * time.Second}, socket, platform.HTTP1, "localhost", "1"}
+		ctx, cancel := context.WithTimeout(t.Context(), 2*healthPoll)
+		_, complaint := check.pass(ctx)
+		err := check.late(complaint)
+		cancel()
+		if !strings.HasSuffix(err.Error(), test.want) {
+			t.Errorf("got %q, want %q", err, test.want)
+		}
+	}
+	check := healthcheck{Healthcheck: platform.Healthcheck{Path: "/ready", Timeout: 5 * time.Second}}
+	if check.tells(`INFO: - "GET /ready HTTP/1.1" 503 Service Unavailable`) || !check.tells("no database") || !(healthcheck{}).tells(`GET / HTTP/1.1`) {
+		t.Error("the access log of questions is no news, and all else is")
+	}
+	if got, want := check.late(errors.New("reset")).Error(), "it did not answer /ready within 5s (healthcheck.timeout)"; got != want {
+		t.Errorf("got %q, want %q", got, want)
+	}
+}

@@ -1,0 +1,71 @@
+package deploy
+
+import (
+	"context"
+	"fmt"
+	"net/http"
+	"regexp"
+	"time"
+
+	"github.com/fnctl/fnctl/journal"
+	"github.com/fnctl/fnctl/platform"
+)
+
+// knownError is something that servers and interpreters print about an app that they cannot run, what it means, and what to
+// do. $1 and $2 are what the pattern finds.
+type knownError struct {
+	pattern       *regexp.Regexp
+	reason, hint  string
+	fromInterface bool // the server took the app for one of the other interface
+}
+
+const nameTheObject = "APP is module:attr: main:app is the object app in main.py"
+
+// knownErrors are looked for in this order.
+var knownErrors = []knownError{
+	{pattern: regexp.MustCompile(`it never listened on port \d+ \(\$PORT\)`), reason: "$0",
+		hint: "the program must listen where the variable PORT says; one that takes a socket has runtime: socket in jcloud.yml"},
+	{pattern: regexp.MustCompile(`Attribute "([^"]+)" not found in module "([^"]+)"`), reason: "the module $2 has no attribute $1", hint: nameTheObject},
+	{pattern: regexp.MustCompile(`Failed to find attribute '([^']+)' in '([^']+)'`), reason: "the module $2 has no attribute $1", hint: nameTheObject},
+	{pattern: regexp.MustCompile(`Cannot load application from '([^':]+):([^']+)', application not found`), reason: "the module $1 has no attribute $2", hint: nameTheObject},
+	{pattern: regexp.MustCompile(`No module named '?([\w.]+)`), reason: "it imports $1, which is not installed",
+		hint: "write it into requirements.txt, or install it for all apps (apt-get install python3-…)"},
+	{pattern: regexp.MustCompile(`missing 1 required positional argument: 'start_response'`), reason: "it is a WSGI application, and its server wants ASGI",
+		hint: "runtime: gunicorn in jcloud.yml", fromInterface: true},
+	{pattern: regexp.MustCompile(`missing 1 required positional argument: 'send'`), reason: "it is an ASGI application, and its server wants WSGI",
+		hint: "runtime: uvicorn in jcloud.yml", fromInterface: true},
+}
+
+// findKnownError returns the first known error that there is in an app's lines, and its reason in full.
+func findKnownError(lines []string) (found knownError, reason string) {
+	for _, c := range knownErrors {
+		for _, line := range lines {
+			if at := c.pattern.FindStringSubmatchIndex(line); at != nil {
+				return c, string(c.pattern.ExpandString(nil, c.reason, line, at))
+			}
+		}
+	}
+	return knownError{}, ""
+}
+
+// withKnownError adds to an error what the app's lines say about it, if that is known.
+func withKnownError(err error, lines []string) error {
+	c, reason := findKnownError(lines)
+	if reason == "" {
+		return err
+	}
+	return platform.WithHint(fmt.Errorf("%w: %s", err, reason), "%s", c.hint)
+}
+
+// checkInterface finds an app that its server takes for one of the other interface: that answers, but each time with a 500.
+// It is asked once more, so that what the server has to say of the first time is in the journal.
+func (s starter) checkInterface(ctx context.Context, check healthcheck, id platform.InstanceID, since time.Time) error {
+	status, err := check.ask(ctx)
+	if err != nil || status != http.StatusInternalServerError {
+		return nil //nolint:nilerr // it has answered before, and that is enough
+	}
+	if c, _ := findKnownError(journal.Lines(id.Service(), since, appLines)); c.fromInterface {
+		return fmt.Errorf("it answers with %d %s", status, http.StatusText(status))
+	}
+	return nil
+}

@@ -1,0 +1,184 @@
+package deploy
+
+import (
+	"fmt"
+	"io"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/fnctl/fnctl/build"
+	"github.com/fnctl/fnctl/platform"
+	"github.com/fnctl/fnctl/units"
+)
+
+// Request is what the user asks to be deployed, checked as far as it can be without changing anything.
+type Request struct {
+	Name   string // of the function
+	Dir    string // of the app
+	Config platform.Config
+	App    build.App
+	// Env and Secrets are variables. nil keeps those of the revision that serves.
+	Env, Secrets map[string]string
+	// Force makes a revision though nothing changed.
+	Force bool
+	// Tag, if not empty, leads to the new revision.
+	Tag string
+	// NoTraffic leaves the traffic where it is.
+	NoTraffic bool
+	// Rollout is the time over which traffic moves to the revision; 0 is at once.
+	Rollout time.Duration
+	// Verbose says more about each step.
+	Verbose bool
+
+	from platform.RevisionID // whose files are taken instead of those in Dir, unless it is zero
+}
+
+// Source is where a request comes from. Only Dir is needed.
+type Source struct {
+	Dir string
+	// App is what to run; without it the configuration says so.
+	App string
+	// Name is that of the function; without it the configuration's or the directory's is taken.
+	Name string
+	// ConfigFile is jcloud.yml or jcloud.yaml in the directory, unless it is given.
+	ConfigFile string
+	// EnvFile and SecretFile have variables, NAME=value a line.
+	EnvFile, SecretFile string
+	// Hosts are some besides those of the configuration.
+	Hosts []string
+}
+
+// NewRequest reads and checks what is to be deployed. It changes nothing, and runs nothing of the app.
+func NewRequest(s Source) (Request, error) {
+	var r Request
+	dir, err := appDir(s.Dir)
+	if err != nil {
+		return r, err
+	}
+	r.Dir = dir
+	if r.Config, _, err = platform.LoadConfig(dir, s.ConfigFile); err != nil {
+		return r, err
+	}
+	if r.Name, err = functionName(s.Name, r.Config.Name, dir); err != nil {
+		return r, err
+	}
+	if err := platform.CheckDevices(r.Config.Devices); err != nil {
+		return r, platform.WithHint(err, "leave it out of devices, or load its driver")
+	}
+	for _, host := range s.Hosts {
+		host = strings.ToLower(host)
+		if err := platform.CheckHost(host); err != nil {
+			return r, platform.UsageError(err)
+		}
+		if !slices.Contains(r.Config.Hosts, host) {
+			r.Config.Hosts = append(r.Config.Hosts, host)
+		}
+	}
+	if r.App, err = build.Find(s.App, dir, r.Config); err != nil {
+		return r, err
+	}
+	if err := r.Config.Protocol.CheckFor(r.App.Runtime); err != nil {
+		return r, fmt.Errorf("protocol: %w", err)
+	}
+	if r.Env, err = readEnv(s.EnvFile); err != nil {
+		return r, err
+	}
+	r.Secrets, err = readEnv(s.SecretFile)
+	return r, err
+}
+
+func appDir(dir string) (string, error) {
+	abs, err := filepath.Abs(dir)
+	if err != nil {
+		return "", fmt.Errorf("find the app's directory: %w", err)
+	}
+	info, err := os.Stat(abs)
+	if err != nil {
+		return "", platform.WithHint(fmt.Errorf("find the app's directory: %w", err), "--app-dir names the directory of the app")
+	}
+	if !info.IsDir() {
+		return "", platform.WithHint(fmt.Errorf("%s is not a directory", abs), "--app-dir names the directory of the app")
+	}
+	return abs, nil
+}
+
+// functionName is the name that the user gave, that of the configuration, or that of the app's directory.
+func functionName(given, config, dir string) (string, error) {
+	if given != "" {
+		return given, platform.CheckName(given)
+	}
+	if config != "" {
+		return config, nil
+	}
+	name := strings.ToLower(strings.NewReplacer("_", "-", ".", "-", " ", "-").Replace(filepath.Base(dir)))
+	if err := platform.CheckName(name); err != nil {
+		return "", platform.WithHint(fmt.Errorf("the directory's name cannot name the function: %w", err), "choose one with --name")
+	}
+	return name, nil
+}
+
+// EnvLimit bounds an environment file: the kernel takes no more for all arguments and variables together.
+const EnvLimit = 2 << 20
+
+// readEnv reads a file of variables; no file means nil.
+func readEnv(path string) (map[string]string, error) {
+	if path == "" {
+		return nil, nil
+	}
+	file, err := os.Open(path)
+	if err != nil {
+		return nil, fmt.Errorf("read the environment file: %w", err)
+	}
+	defer file.Close()
+	data, err := io.ReadAll(io.LimitReader(file, EnvLimit+1))
+	if err != nil {
+		return nil, fmt.Errorf("read the environment file: %w", err)
+	}
+	if len(data) > EnvLimit {
+		return nil, fmt.Errorf("%s: the file is larger than %d bytes", path, EnvLimit)
+	}
+	env, err := platform.ParseEnvFile(path, data)
+	if err != nil {
+		return nil, err
+	}
+	// What systemd cannot pass on must be refused now, not dropped when the instance starts.
+	if _, err := units.EnvFile(env); err != nil {
+		return nil, fmt.Errorf("%s: %w", path, err)
+	}
+	return env, nil
+}
+
+// revision is the revision that comes of the request.
+func (r Request) revision(paths platform.Paths, id platform.RevisionID, secrets *platform.Secrets) platform.Revision {
+	config := r.Config
+	config.Env = nil // anyone may read a revision; its variables are in a file of their own
+	return platform.Revision{
+		ID:      id,
+		Created: time.Now().UTC().Truncate(time.Second),
+		App:     r.App.Text,
+		Runtime: r.App.Runtime,
+		Command: r.App.Command(r.App.Venv(paths, r.Name, config.SystemPackages).Interpreter()),
+		Config:  config,
+		Secrets: secrets,
+
+		DeviceGroups: platform.DeviceGroups(config.Devices),
+	}
+}
+
+// Preview returns the revision that a deploy would make now, and its units. It needs no root.
+func (e *Engine) Preview(r Request) (platform.Revision, []units.File, error) {
+	number, err := nextNumber(e.Store, r.Name, nil)
+	if err != nil {
+		return platform.Revision{}, nil, err
+	}
+	described, err := e.describeSecrets(r)
+	if err != nil {
+		return platform.Revision{}, nil, err
+	}
+	rev := r.revision(e.Store.Paths, platform.RevisionID{Function: r.Name, Number: number}, described)
+	files, err := units.Files(e.Store.Paths, rev)
+	return rev, files, err
+}

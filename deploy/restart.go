@@ -1,0 +1,89 @@
+package deploy
+
+import (
+	"context"
+	"fmt"
+	"slices"
+	"time"
+
+	"github.com/fnctl/fnctl/platform"
+)
+
+// Restart replaces all running instances of the function, one after the other, without a failed request.
+func (f *Function) Restart(ctx context.Context) error {
+	return f.withRoute(ctx, func(route platform.Route) error {
+		if route.Paused {
+			return PausedError(f.Name)
+		}
+		running, err := f.runningInstances(ctx, route)
+		if err != nil {
+			return err
+		}
+		if len(running) == 0 {
+			f.Progress.Note("nothing to restart: no instance of %s runs", f.Name)
+		}
+		for _, id := range running {
+			err := f.Progress.Step("replacing "+id.String(), func() (string, error) { return f.replaceInstance(ctx, route, id) })
+			if err != nil {
+				return err
+			}
+		}
+		return nil
+	})
+}
+
+// runningInstances lists the instances that run and take requests.
+func (f *Function) runningInstances(ctx context.Context, route platform.Route) ([]platform.InstanceID, error) {
+	list, err := f.Units.List(ctx, "fn-"+f.Name+"-*@*")
+	if err != nil {
+		return nil, err
+	}
+	listens := map[platform.InstanceID]bool{}
+	var runs, both []platform.InstanceID
+	for _, unit := range list {
+		id, kind, ok := platform.ParseUnit(unit.Name)
+		switch {
+		case !ok || unit.Gone() || !route.Serves(id.Revision):
+		case kind == "socket":
+			listens[id] = true
+		default:
+			runs = append(runs, id)
+		}
+	}
+	for _, id := range runs {
+		if listens[id] {
+			both = append(both, id)
+		}
+	}
+	slices.SortFunc(both, func(a, b platform.InstanceID) int { return platform.CompareNatural(a.String(), b.String()) })
+	return both, nil
+}
+
+// replaceInstance starts an instance in the place of another, which is drained once the new one answers. The activator
+// stops it when it has nothing left to do.
+func (f *Function) replaceInstance(ctx context.Context, route platform.Route, old platform.InstanceID) (string, error) {
+	started := time.Now()
+	rev, err := f.Store.Revision(old.Revision)
+	if err != nil {
+		return "", err
+	}
+	s := starter{f.Engine}
+	unused, err := s.unusedInstances(ctx, rev.ID, 1)
+	if err != nil {
+		return "", err
+	}
+	err = f.change(ctx, route, func(c *change) error {
+		c.onFailure(nil, func(ctx context.Context) error { return remover{Engine: f.Engine, kill: true}.stop(ctx, unused[0]) })
+		return s.startInstance(ctx, rev, unused[0])
+	})
+	if err != nil {
+		return "", err
+	}
+	if err := f.Units.Stop(ctx, old.Socket()); err != nil {
+		return "", err
+	}
+	if err := f.Units.ResetFailed(ctx, old.Socket()); err != nil {
+		return "", err
+	}
+	return fmt.Sprintf("replaced %s by %s, which answered after %d ms", old, unused[0], time.Since(started).Milliseconds()), nil
+}

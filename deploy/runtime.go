@@ -1,0 +1,78 @@
+package deploy
+
+import (
+	"context"
+	"fmt"
+	"slices"
+
+	"github.com/fnctl/fnctl/build"
+	"github.com/fnctl/fnctl/platform"
+)
+
+// prepareRuntime makes what the app needs besides its own files: its packages, and compiled modules, so that no cold start
+// has to compile them. It says what the runtime is, and why.
+func (d *deployment) prepareRuntime(ctx context.Context) (string, error) {
+	if !d.request.App.IsPython() {
+		return d.describeRuntime(""), nil
+	}
+	if !platform.Exists(build.Python) {
+		return "", platform.WithHint(fmt.Errorf("%s not found", build.Python), "install Python: apt-get install python3")
+	}
+	if err := d.takeRequirements(); err != nil {
+		return "", err
+	}
+	v := d.venv()
+	packages := ""
+	switch {
+	case v.IsEmpty():
+	case v.IsBuilt():
+		packages = build.RequirementsFile + " is installed already"
+	default:
+		b := build.Builder{Venv: v, Paths: d.Store.Paths, Units: d.Units, Report: d.Progress.Detail, Verbose: d.request.Verbose}
+		if err := b.Build(ctx); err != nil {
+			return "", err
+		}
+		packages = "installed " + build.RequirementsFile
+	}
+	if err := build.CheckServer(ctx, d.revision.Runtime, v); err != nil {
+		return "", err
+	}
+	// A module that does not compile is no error here: the app may never import it.
+	if out, err := build.RunTool(ctx, build.Python, "-I", "-m", "compileall", "-q", d.Store.Paths.Snapshot(d.revision.ID)); err != nil && d.request.Verbose {
+		d.Progress.Note("%s", out)
+	}
+	// What the tools have written is not on the disk yet.
+	return d.describeRuntime(packages), platform.SyncFileSystem(d.Store.Paths.Revision(d.revision.ID))
+}
+
+// describeRuntime says what the runtime is and where its packages come from.
+func (d *deployment) describeRuntime(packages string) string {
+	said := d.request.App.Found
+	if said == "" {
+		said = "the runtime is " + string(d.revision.Runtime)
+	}
+	if packages != "" {
+		said += "; " + packages
+	}
+	return said
+}
+
+// takeRequirements reads the requirements that were copied: they may have changed since they were first read.
+func (d *deployment) takeRequirements() error {
+	required, err := build.ReadRequirements(d.Store.Paths.Snapshot(d.revision.ID))
+	if err != nil {
+		return err
+	}
+	d.request.App.Requirements = required
+	command := d.request.App.Command(d.venv().Interpreter())
+	if slices.Equal(command, d.revision.Command) {
+		return nil
+	}
+	d.revision.Command = command
+	return d.Store.PutRevision(d.Store.Paths.Revision(d.revision.ID), d.revision)
+}
+
+// venv is the environment in which the app runs.
+func (d *deployment) venv() build.Venv {
+	return d.request.App.Venv(d.Store.Paths, d.Name, d.request.Config.SystemPackages)
+}

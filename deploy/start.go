@@ -1,0 +1,158 @@
+package deploy
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net/http"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/fnctl/fnctl/journal"
+	"github.com/fnctl/fnctl/platform"
+)
+
+// watchInterval is how often a starting instance is looked at, to notice at once that it has ended.
+const watchInterval = 50 * time.Millisecond
+
+// appLines is how many of an app's last lines an error shows.
+const appLines = 15
+
+// startInstance arms and starts one instance and waits until it is healthy. The error has the app's last lines.
+func (s starter) startInstance(ctx context.Context, rev platform.Revision, id platform.InstanceID) error {
+	since := time.Now()
+	if err := s.Units.Start(ctx, id.Socket()); err != nil {
+		// The copy of the app is made then: the disk may be full.
+		s.quote("what was said while its socket was made:", journal.Lines(id.Socket(), since, appLines))
+		return platform.WithHint(err, "journalctl -u %s", id.Socket())
+	}
+	return s.prove(ctx, rev, id, since, func(ctx context.Context) error {
+		return s.Units.Start(ctx, id.Service())
+	})
+}
+
+// prove wakes an instance that is armed and waits until it is healthy. The error has what the app has printed since.
+func (s starter) prove(ctx context.Context, rev platform.Revision, id platform.InstanceID, since time.Time, wake func(context.Context) error) error {
+	// Whatever ends the wait cancels the rest with its reason.
+	ctx, cancel := context.WithCancelCause(ctx)
+	defer cancel(nil)
+	check := s.healthcheckOf(rev, id)
+	timer := time.AfterFunc(check.Timeout, func() { cancel(errLate) })
+	defer timer.Stop()
+	watched := make(chan struct{})
+	go func() {
+		defer close(watched)
+		s.watch(ctx, id, cancel)
+	}()
+	status, err := 0, wake(ctx)
+	if err == nil {
+		status, err = check.pass(ctx)
+	}
+	if err == nil && status == http.StatusInternalServerError && rev.Runtime.IsServer() {
+		err = s.checkInterface(ctx, check, id, since)
+	}
+	reason := err
+	switch cause := context.Cause(ctx); {
+	case errors.Is(cause, errLate):
+		reason = check.late(err)
+	case cause != nil:
+		reason = cause
+	}
+	cancel(nil)
+	<-watched
+	if err == nil {
+		return nil
+	}
+	return s.explain(id, since, check, reason)
+}
+
+// watch cancels when the instance's process ends by itself.
+func (s starter) watch(ctx context.Context, id platform.InstanceID, cancel context.CancelCauseFunc) {
+	ticker := time.NewTicker(watchInterval)
+	defer ticker.Stop()
+	ran := false
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case <-ticker.C:
+		}
+		status, err := s.Units.Service(ctx, id.Service())
+		if err != nil {
+			continue
+		}
+		ran = ran || status.Running()
+		if ended := status.Sub == "stop-post" || status.Active == "failed" || ran && status.Active == "inactive"; ended {
+			cancel(endedError(status))
+			return
+		}
+	}
+}
+
+func endedError(status platform.ServiceStatus) error {
+	switch {
+	case status.Result == "success" || status.Result == "":
+		return fmt.Errorf("it ended at once with exit status %d", status.ExitStatus)
+	case status.Result == "exit-code":
+		return fmt.Errorf("it ended with exit status %d%s", status.ExitStatus, exitMeaning(status.ExitStatus))
+	case status.Result == "signal" || status.Result == "core-dump":
+		return fmt.Errorf("it was ended by signal %d", status.ExitStatus)
+	}
+	return fmt.Errorf("it ended: %s", status.Result)
+}
+
+// exitMeaning explains the exit statuses that systemd gives to a process it could not start (systemd.exec(5), "Process
+// exit codes").
+func exitMeaning(status int) string {
+	switch status {
+	case 200:
+		return " (systemd could not enter its directory)"
+	case 203:
+		return " (systemd could not execute it: is the interpreter there, and the file a program for this machine?)"
+	case 217:
+		return " (systemd could not make its user)"
+	case 243:
+		return " (systemd could not decrypt its secrets, or not read them: set them again with --secret)"
+	case 226:
+		return " (systemd could not set up its sandbox)"
+	}
+	return ""
+}
+
+// startError is why an instance of a revision did not become healthy.
+type startError struct {
+	revision platform.RevisionID
+	reason   error
+}
+
+func (e startError) Error() string { return fmt.Sprintf("start %s: %v", e.revision, e.reason) }
+
+func (e startError) Unwrap() error { return e.reason }
+
+// explain says why an instance did not start, with what the app printed last.
+func (s starter) explain(id platform.InstanceID, since time.Time, check healthcheck, reason error) error {
+	err := error(startError{id.Revision, reason})
+	if errors.Is(reason, context.Canceled) {
+		return fmt.Errorf("start %s: interrupted", id.Revision)
+	}
+	lines := journal.Lines(id.Service(), since, appLines+maxAsked)
+	lines = slices.DeleteFunc(lines, func(line string) bool { return !check.tells(line) })
+	lines = lines[max(0, len(lines)-appLines):]
+	if len(lines) == 0 {
+		return platform.WithHint(err, "the app printed nothing; journalctl -u %s has what systemd says", id.Service())
+	}
+	s.quote("the app's last lines:", lines)
+	return withKnownError(err, lines)
+}
+
+// quote shows lines that others have written, if there are any.
+func (s starter) quote(title string, lines []string) {
+	if len(lines) == 0 {
+		return
+	}
+	s.Progress.Note("%s", title)
+	for _, line := range lines {
+		s.Progress.Note("  %s", strings.ToValidUTF8(line, "�"))
+	}
+}
