@@ -8,7 +8,6 @@ import (
 	"io"
 	"os"
 	"os/signal"
-	"runtime/debug"
 	"syscall"
 
 	"github.com/agnivade/levenshtein"
@@ -16,20 +15,6 @@ import (
 
 	"github.com/fnctl/fnctl/platform"
 )
-
-// version is set by the build.
-var version = ""
-
-// Version is the version of this binary: what the build was told, or the commit that it was built from.
-func Version() string {
-	if version != "" {
-		return version
-	}
-	if info, ok := debug.ReadBuildInfo(); ok && info.Main.Version != "" {
-		return info.Main.Version
-	}
-	return "(devel)"
-}
 
 // Main runs the command line and returns its exit status: 0, 1 for a failure, 2 for wrong usage.
 func Main(args []string, stdout, stderr io.Writer) int {
@@ -95,31 +80,4 @@ func nearestCommand(commands []*cli.Command, name string) string {
 		}
 	}
 	return nearest
-}
-
-// store is the service registry of this machine.
-func store() platform.Store { return platform.Store{Paths: paths()} }
-
-func paths() platform.Paths { return machine }
-
-// machine is where everything lies; only tests have another one.
-var machine = platform.DefaultPaths()
-
-// requireRoot explains what needs root, instead of failing half-way.
-func requireRoot(what string) error {
-	if os.Geteuid() == 0 {
-		return nil
-	}
-	return platform.WithHint(fmt.Errorf("%s needs root: it changes what systemd runs", what), "run it with sudo")
-}
-
-// oneArg returns the only argument of a command.
-func oneArg(c *cli.Context, what string) (string, error) {
-	switch c.NArg() {
-	case 1:
-		return c.Args().First(), nil
-	case 0:
-		return "", platform.WithHint(platform.UsageError(fmt.Errorf("%s: %s is missing", c.Command.Name, what)), "usage: %s", c.Command.UsageText)
-	}
-	return "", platform.UsageError(fmt.Errorf("%s: one %s is allowed, got %q after it", c.Command.Name, what, c.Args().Get(1)))
 }

@@ -6,6 +6,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/fnctl/fnctl/inspect"
 	"github.com/fnctl/fnctl/platform"
 	"github.com/jedib0t/go-pretty/v6/table"
 	"github.com/urfave/cli/v2"
@@ -43,11 +44,11 @@ func listCommand() *cli.Command {
 	}
 }
 
-func parsePhases(given []string) ([]phase, error) {
-	known := []phase{phaseServing, phaseFailed, phaseStarting, phaseUpdating, phasePaused}
-	var phases []phase
+func parsePhases(given []string) ([]inspect.Phase, error) {
+	known := []inspect.Phase{inspect.PhaseServing, inspect.PhaseFailed, inspect.PhaseStarting, inspect.PhaseUpdating, inspect.PhasePaused}
+	var phases []inspect.Phase
 	for _, text := range given {
-		i := slices.IndexFunc(known, func(p phase) bool { return strings.EqualFold(string(p), text) })
+		i := slices.IndexFunc(known, func(p inspect.Phase) bool { return strings.EqualFold(string(p), text) })
 		if i < 0 {
 			return nil, platform.UsageError(fmt.Errorf("there is no phase %q: use Serving, Failed, Starting, Updating or Paused", text))
 		}
@@ -57,21 +58,21 @@ func parsePhases(given []string) ([]phase, error) {
 }
 
 // listFunctions describes the functions that were asked for. One that cannot be read doesn't hide the others.
-func listFunctions(c *cli.Context, phases []phase) ([]functionStatus, error) {
-	in, err := inspect(c.Context, "")
+func listFunctions(c *cli.Context, phases []inspect.Phase) ([]inspect.Function, error) {
+	in, err := inspect.All(c.Context, store(), "")
 	if err != nil {
 		return nil, err
 	}
-	names, err := in.store.Functions()
+	names, err := in.Store.Functions()
 	if err != nil {
 		return nil, err
 	}
-	list := []functionStatus{}
+	list := []inspect.Function{}
 	for _, name := range names {
 		if !strings.Contains(name, c.String("name")) {
 			continue
 		}
-		status, err := in.function(name)
+		status, err := in.Function(name)
 		if err != nil {
 			printWarning(c.App.ErrWriter, err)
 			continue
@@ -80,11 +81,11 @@ func listFunctions(c *cli.Context, phases []phase) ([]functionStatus, error) {
 			list = append(list, status)
 		}
 	}
-	in.warn(c.App.ErrWriter)
+	printProblems(c.App.ErrWriter, in)
 	return list, nil
 }
 
-func printList(c *cli.Context, list []functionStatus) {
+func printList(c *cli.Context, list []inspect.Function) {
 	if len(list) == 0 {
 		fmt.Fprintln(c.App.Writer, "No apps found")
 		return

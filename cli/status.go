@@ -11,6 +11,7 @@ import (
 	"github.com/urfave/cli/v2"
 
 	"github.com/fnctl/fnctl/deploy"
+	"github.com/fnctl/fnctl/inspect"
 	"github.com/fnctl/fnctl/platform"
 )
 
@@ -23,19 +24,19 @@ func statusCommand() *cli.Command {
 			"systemd-journal.",
 		Flags:        []cli.Flag{outputFlag()},
 		BashComplete: completeFunctions,
-		Action: showFunction(func(ctx context.Context, in *inspector, name string) (functionStatus, error) {
-			status, err := in.function(name)
+		Action: showFunction(func(ctx context.Context, in *inspect.Inspector, name string) (inspect.Function, error) {
+			status, err := in.Function(name)
 			if err == nil {
-				status.Disk = in.diskOf(ctx, name)
-				status.RecentFailures = in.failuresOf(ctx, status)
+				status.Disk = in.DiskOf(ctx, name)
+				status.RecentFailures = in.FailuresOf(ctx, status)
 			}
 			return status, err
-		}, func(c *cli.Context, status functionStatus) { printStatus(c.App.Writer, status) }),
+		}, func(c *cli.Context, status inspect.Function) { printStatus(c.App.Writer, status) }),
 	}
 }
 
 // showFunction is the action of a command that describes one function.
-func showFunction[T any](describe func(context.Context, *inspector, string) (T, error), print func(*cli.Context, T)) cli.ActionFunc {
+func showFunction[T any](describe func(context.Context, *inspect.Inspector, string) (T, error), print func(*cli.Context, T)) cli.ActionFunc {
 	return func(c *cli.Context) error {
 		name, err := oneArg(c, "NAME")
 		if err != nil {
@@ -44,7 +45,7 @@ func showFunction[T any](describe func(context.Context, *inspector, string) (T, 
 		if err := checkDeployed(name); err != nil {
 			return err
 		}
-		in, err := inspect(c.Context, name)
+		in, err := inspect.All(c.Context, store(), name)
 		if err != nil {
 			return err
 		}
@@ -52,7 +53,7 @@ func showFunction[T any](describe func(context.Context, *inspector, string) (T, 
 		if err != nil {
 			return err
 		}
-		in.warn(c.App.ErrWriter)
+		printProblems(c.App.ErrWriter, in)
 		if wantsJSON(c) {
 			return printJSON(c.App.Writer, described)
 		}
@@ -61,7 +62,14 @@ func showFunction[T any](describe func(context.Context, *inspector, string) (T, 
 	}
 }
 
-func printStatus(w io.Writer, s functionStatus) {
+// printProblems prints what makes the answers of an inspector incomplete.
+func printProblems(w io.Writer, in *inspect.Inspector) {
+	for _, problem := range in.Problems {
+		printWarning(w, problem)
+	}
+}
+
+func printStatus(w io.Writer, s inspect.Function) {
 	printSummary(w, s)
 	printInstances(w, s)
 	for _, r := range s.Revisions {
@@ -77,7 +85,7 @@ func printStatus(w io.Writer, s functionStatus) {
 }
 
 // printScale prints how the function is scaled, or each of its revisions where its traffic is split.
-func printScale(w io.Writer, s functionStatus) {
+func printScale(w io.Writer, s inspect.Function) {
 	split := false
 	for _, r := range s.Revisions {
 		if r.Scale != nil {
@@ -91,7 +99,7 @@ func printScale(w io.Writer, s functionStatus) {
 }
 
 // printSummary prints the table that a deploy ends with, as JCloud had it.
-func printSummary(w io.Writer, s functionStatus) {
+func printSummary(w io.Writer, s inspect.Function) {
 	t := newTable(w)
 	t.AppendRows([]table.Row{
 		{"App ID", s.Name},
@@ -118,14 +126,14 @@ func printSummary(w io.Writer, s functionStatus) {
 }
 
 // endpointText is the address of a function, or how else it is reached.
-func endpointText(s functionStatus) string {
+func endpointText(s inspect.Function) string {
 	if s.Private {
 		return "private: fnctl invoke " + s.Name
 	}
 	return s.Endpoint
 }
 
-func printInstances(w io.Writer, s functionStatus) {
+func printInstances(w io.Writer, s inspect.Function) {
 	t := newTable(w)
 	t.AppendHeader(table.Row{"Revision", "Traffic", "Instance", "State", "PIDs", "In flight"})
 	for _, r := range s.Revisions {
@@ -141,11 +149,11 @@ func printInstances(w io.Writer, s functionStatus) {
 	t.Render()
 }
 
-func failureText(name string, r revisionStatus) string {
+func failureText(name string, r inspect.Revision) string {
 	return fmt.Sprintf("%s cannot start since %s: %s; see fnctl logs %s", r.Name, r.Failure.Since.Local().Format(time.DateTime), r.Failure.Reason, name)
 }
 
-func scaleText(s scaleStatus) string {
+func scaleText(s inspect.Scale) string {
 	if s.Reason == "" {
 		return fmt.Sprintf("%d ready (min %d, max %d); what is desired is not known while the activator doesn't answer", s.Ready, s.Min, s.Max)
 	}
@@ -154,7 +162,7 @@ func scaleText(s scaleStatus) string {
 
 // deployedStatus is what a deploy has made, or why that could not be found out.
 type deployedStatus struct {
-	function functionStatus
+	function inspect.Function
 	problems []error
 	err      error
 }
@@ -163,15 +171,15 @@ type deployedStatus struct {
 // the revision answer.
 func describeDeployed(ctx context.Context, deployed deploy.Deployed) deployedStatus {
 	id := deployed.Revision.ID
-	in, err := inspectUnits(ctx, id.Function)
+	in, err := inspect.Units(ctx, store(), id.Function)
 	if err != nil {
 		return deployedStatus{err: err}
 	}
-	in.proved = id
-	in.deploying = true // the lock is this process's own
-	function, err := in.function(id.Function)
+	in.Proved = id
+	in.Locked = true
+	function, err := in.Function(id.Function)
 	function.Unchanged = deployed.Unchanged
-	return deployedStatus{function: function, problems: in.problems, err: err}
+	return deployedStatus{function: function, problems: in.Problems, err: err}
 }
 
 // printDeployed prints what a deploy has made.

@@ -2,9 +2,24 @@ package cli
 
 import (
 	"fmt"
+	"runtime/debug"
 
 	"github.com/urfave/cli/v2"
 )
+
+// version is set by the build.
+var version = ""
+
+// Version is the version of this binary: what the build was told, or the commit that it was built from.
+func Version() string {
+	if version != "" {
+		return version
+	}
+	if info, ok := debug.ReadBuildInfo(); ok && info.Main.Version != "" {
+		return info.Main.Version
+	}
+	return "(devel)"
+}
 
 func versionCommand() *cli.Command {
 	return &cli.Command{

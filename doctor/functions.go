@@ -1,4 +1,4 @@
-package cli
+package doctor
 
 import (
 	"cmp"
@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/fnctl/fnctl/deploy"
+	"github.com/fnctl/fnctl/inspect"
 	"github.com/fnctl/fnctl/platform"
 )
 
@@ -19,13 +20,13 @@ func (e *examination) checkFunctions(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	in, err := inspect(ctx, "")
+	in, err := inspect.All(ctx, e.store, "")
 	if err != nil {
 		return err
 	}
-	phases := map[phase]int{}
+	phases := map[inspect.Phase]int{}
 	for _, name := range names {
-		status, err := in.function(name)
+		status, err := in.Function(name)
 		if err != nil {
 			e.fail("fnctl deploy it again", "%s: %v", name, err)
 			continue
@@ -41,8 +42,8 @@ func (e *examination) checkFunctions(ctx context.Context) error {
 	return nil
 }
 
-func (e *examination) checkFunction(status functionStatus) {
-	failed := status.Phase == phaseFailed
+func (e *examination) checkFunction(status inspect.Function) {
+	failed := status.Phase == inspect.PhaseFailed
 	for _, rev := range status.Revisions {
 		if rev.Failure != nil {
 			failed = false // this says more
@@ -54,7 +55,7 @@ func (e *examination) checkFunction(status functionStatus) {
 	}
 }
 
-func phasesText(phases map[phase]int) string {
+func phasesText(phases map[inspect.Phase]int) string {
 	var parts []string
 	for phase, n := range phases {
 		parts = append(parts, fmt.Sprintf("%d %s", n, phase))

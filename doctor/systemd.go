@@ -1,4 +1,4 @@
-package cli
+package doctor
 
 import (
 	"context"
@@ -17,7 +17,7 @@ import (
 const oldestSystemd = 247
 
 func (e *examination) checkSystemd(ctx context.Context) error {
-	if !platform.Exists(filepath.Join(e.paths.Root, "run/systemd/system")) {
+	if !platform.Exists(filepath.Join(e.store.Paths.Root, "run/systemd/system")) {
 		e.fail("fnctl needs a machine, or a container, that systemd has booted", "it does not run here")
 		return nil
 	}
@@ -57,7 +57,7 @@ var limiting = []struct{ controller, what string }{
 }
 
 func (e *examination) checkControlGroups(context.Context) error {
-	data, err := os.ReadFile(filepath.Join(e.paths.Cgroup(), "cgroup.controllers"))
+	data, err := os.ReadFile(filepath.Join(e.store.Paths.Cgroup(), "cgroup.controllers"))
 	if err != nil {
 		e.fail("boot with systemd.unified_cgroup_hierarchy=1 on the kernel's command line", "there is no unified hierarchy (cgroup v2): %v", err)
 		return nil
@@ -78,7 +78,7 @@ func (e *examination) checkControlGroups(context.Context) error {
 }
 
 func (e *examination) checkBus(context.Context) error {
-	if !platform.Exists(filepath.Join(e.paths.Root, "run/dbus/system_bus_socket")) {
+	if !platform.Exists(filepath.Join(e.store.Paths.Root, "run/dbus/system_bus_socket")) {
 		e.warn("install dbus, if others than root are to use fnctl list and status", "there is none; fnctl does without for root")
 		return nil
 	}
@@ -88,9 +88,9 @@ func (e *examination) checkBus(context.Context) error {
 
 func (e *examination) checkJournal(context.Context) error {
 	switch {
-	case !platform.Exists(filepath.Join(e.paths.Root, "run/systemd/journal/socket")):
+	case !platform.Exists(filepath.Join(e.store.Paths.Root, "run/systemd/journal/socket")):
 		e.fail("systemctl status systemd-journald", "journald doesn't listen: nothing is logged, and apps may hang when they print")
-	case !platform.Exists(filepath.Join(e.paths.Root, "var/log/journal")):
+	case !platform.Exists(filepath.Join(e.store.Paths.Root, "var/log/journal")):
 		e.warn("mkdir -p /var/log/journal && systemctl restart systemd-journald", "it is lost at a reboot: there is no /var/log/journal")
 	default:
 		e.ok("it is kept over a reboot")

@@ -1,4 +1,4 @@
-package cli
+package doctor
 
 import (
 	"context"
@@ -44,13 +44,13 @@ func (e *examination) hasPlainSecrets(rev platform.Revision) bool {
 	if rev.Secrets != nil {
 		return !rev.Secrets.Encrypted
 	}
-	names, err := secrets.Names(e.paths, rev)
+	names, err := secrets.Names(e.store.Paths, rev)
 	return err == nil && len(names) > 0
 }
 
-// checkQuotas tells whether disk_size is enforced.
+// checkQuotas reports whether disk_size is enforced.
 func (e *examination) checkQuotas(context.Context) error {
-	if err := workspace.CheckQuotas(e.paths); err != nil {
+	if err := workspace.CheckQuotas(e.store.Paths); err != nil {
 		e.warn("mount /var/lib with project quotas (prjquota on ext4 and XFS), if functions are to be limited", "disk_size is not enforced: %v", err)
 		return nil
 	}

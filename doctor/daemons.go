@@ -1,4 +1,4 @@
-package cli
+package doctor
 
 import (
 	"context"
@@ -15,7 +15,7 @@ import (
 )
 
 func (e *examination) checkSettings(context.Context) error {
-	settings, err := platform.LoadSettings(e.paths)
+	settings, err := platform.LoadSettings(e.store.Paths)
 	if err != nil {
 		for line := range strings.SplitSeq(err.Error(), "\n") {
 			e.fail("mend it; fnctl.yml(5) has all settings", "%s", line)
@@ -41,14 +41,14 @@ func (e *examination) checkGateway(ctx context.Context) error {
 			"%s has failed: %s", unit, result)
 		return nil
 	}
-	return e.checkDaemon(ctx, "fnctl-gateway", e.paths.GatewaySocket(), "systemctl reload fnctl-gateway (no request fails)")
+	return e.checkDaemon(ctx, "fnctl-gateway", e.store.Paths.GatewaySocket(), "systemctl reload fnctl-gateway (no request fails)")
 }
 
 func (e *examination) checkActivator(ctx context.Context) error {
-	return e.checkDaemon(ctx, "fnctl-activator", e.paths.ActivatorSocket(), "systemctl restart fnctl-activator (no request fails)")
+	return e.checkDaemon(ctx, "fnctl-activator", e.store.Paths.ActivatorSocket(), "systemctl restart fnctl-activator (no request fails)")
 }
 
-// checkDaemon tells whether a daemon runs, answers, and is of the version that is installed.
+// checkDaemon reports whether a daemon runs, answers, and is of the version that is installed.
 func (e *examination) checkDaemon(ctx context.Context, name, socket, renew string) error {
 	status, err := e.units.Service(ctx, name+".service")
 	switch {
@@ -69,7 +69,7 @@ func (e *examination) checkDaemon(ctx context.Context, name, socket, renew strin
 		e.fail("journalctl -u "+name+"; systemctl restart "+name, "it runs and doesn't answer: %v", err)
 		return nil
 	}
-	if replaced(e.paths, status.MainPID) {
+	if replaced(e.store.Paths, status.MainPID) {
 		e.warn(renew, "it answers, but it is not the program that is installed now")
 		return nil
 	}
@@ -89,7 +89,7 @@ func askHealth(ctx context.Context, socket string) error {
 	return nil
 }
 
-// replaced tells whether the program of a process was replaced since it was started, as an upgrade does.
+// replaced reports whether the program of a process was replaced since it was started, as an upgrade does.
 func replaced(paths platform.Paths, pid int) bool {
 	program, err := os.Readlink(filepath.Join(paths.Root, "proc", fmt.Sprint(pid), "exe"))
 	return err == nil && strings.HasSuffix(program, " (deleted)")

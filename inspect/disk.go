@@ -1,4 +1,4 @@
-package cli
+package inspect
 
 import (
 	"context"
@@ -14,8 +14,8 @@ import (
 // diskTimeout bounds the look at a function's files: a workspace may have millions.
 const diskTimeout = 2 * time.Second
 
-// diskStatus is what a function takes on the disk, in bytes. What revisions share counts once.
-type diskStatus struct {
+// Disk is what a function takes on the disk, in bytes. What revisions share counts once.
+type Disk struct {
 	Revisions int64 `json:"revisions"`
 	// Alone is what of the revisions becomes free with the function: nothing else has it, too.
 	Alone int64 `json:"revisions_alone"`
@@ -26,24 +26,24 @@ type diskStatus struct {
 	Partial bool `json:"partial,omitempty"`
 }
 
-// diskOf measures a function; nil means that only root can.
-func (in *inspector) diskOf(ctx context.Context, name string) *diskStatus {
+// DiskOf measures a function; nil means that only root can.
+func (in *Inspector) DiskOf(ctx context.Context, name string) *Disk {
 	ctx, cancel := context.WithTimeout(ctx, diskTimeout)
 	defer cancel()
-	status := &diskStatus{}
-	err := status.measure(ctx, in.paths, name)
+	status := &Disk{}
+	err := status.measure(ctx, in.Store.Paths, name)
 	switch {
 	case errors.Is(err, fs.ErrPermission):
 		return nil
 	case errors.Is(err, context.DeadlineExceeded):
 		status.Partial = true
 	case err != nil:
-		in.problems = append(in.problems, fmt.Errorf("use of the disk: %w", err))
+		in.Problems = append(in.Problems, fmt.Errorf("use of the disk: %w", err))
 	}
 	return status
 }
 
-func (s *diskStatus) measure(ctx context.Context, paths platform.Paths, name string) (err error) {
+func (s *Disk) measure(ctx context.Context, paths platform.Paths, name string) (err error) {
 	if s.Revisions, s.Alone, err = snapshot.DiskUse(ctx, paths.Revisions(name)); err != nil {
 		return err
 	}
@@ -65,7 +65,7 @@ func (s *diskStatus) measure(ctx context.Context, paths platform.Paths, name str
 }
 
 // String is for people.
-func (s *diskStatus) String() string {
+func (s *Disk) String() string {
 	if s == nil {
 		return "only root can see it"
 	}

@@ -1,4 +1,4 @@
-package cli
+package doctor
 
 import (
 	"context"
@@ -30,8 +30,8 @@ const (
 func (e *examination) checkDisks(context.Context) error {
 	seen := map[uint64]bool{}
 	for _, dir := range []string{
-		e.paths.Functions(), filepath.Join(e.paths.Root, "var/cache"), filepath.Join(e.paths.Root, "var/lib/private"),
-		filepath.Join(e.paths.Root, "var/log"), e.paths.Units(), e.paths.Instances(), filepath.Join(e.paths.Root, "tmp"),
+		e.store.Paths.Functions(), filepath.Join(e.store.Paths.Root, "var/cache"), filepath.Join(e.store.Paths.Root, "var/lib/private"),
+		filepath.Join(e.store.Paths.Root, "var/log"), e.store.Paths.Units(), e.store.Paths.Instances(), filepath.Join(e.store.Paths.Root, "tmp"),
 	} {
 		var stat unix.Stat_t
 		if err := unix.Stat(dir, &stat); err != nil {
@@ -74,7 +74,7 @@ func (e *examination) checkPermissions(context.Context) error {
 		return nil
 	}
 	bad := 0
-	for _, dir := range []string{e.paths.Functions(), e.paths.Instances(), filepath.Join(e.paths.Root, "var/cache/fnctl")} {
+	for _, dir := range []string{e.store.Paths.Functions(), e.store.Paths.Instances(), filepath.Join(e.store.Paths.Root, "var/cache/fnctl")} {
 		if problem := directoryProblem(dir, 0o755); problem != "" {
 			bad++
 			e.fail(remake, "%s", problem)
@@ -123,7 +123,7 @@ func (e *examination) readableSecrets() ([]string, error) {
 			return nil, err
 		}
 		for _, id := range ids {
-			for _, file := range append(e.paths.EnvFiles(id), e.paths.Credentials(id)) {
+			for _, file := range append(e.store.Paths.EnvFiles(id), e.store.Paths.Credentials(id)) {
 				if info, err := os.Stat(file); err == nil && info.Mode().Perm()&0o077 != 0 {
 					readable = append(readable, file)
 				}
@@ -174,7 +174,7 @@ func (e *examination) checkKernel(context.Context) error {
 }
 
 func (e *examination) sysctl(key string) (int, error) {
-	data, err := os.ReadFile(filepath.Join(e.paths.Root, "proc/sys", key))
+	data, err := os.ReadFile(filepath.Join(e.store.Paths.Root, "proc/sys", key))
 	if err != nil {
 		return 0, err
 	}

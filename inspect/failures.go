@@ -1,4 +1,4 @@
-package cli
+package inspect
 
 import (
 	"context"
@@ -18,15 +18,15 @@ const (
 	recentTimeout = 5 * time.Second
 )
 
-// recentFailures are the ends of instances that failed: what runs now says nothing of those that came back.
-type recentFailures struct {
+// RecentFailures are the ends of instances that failed: what runs now says nothing of those that came back.
+type RecentFailures struct {
 	// Count is how many there are among the last events of an hour, 1,000 at most.
 	Count int           `json:"count"`
 	Last  journal.Event `json:"last"`
 }
 
-// failuresOf finds the recent failures of a function; nil means that there are none, or that the journal is not for us to see.
-func (in *inspector) failuresOf(ctx context.Context, function functionStatus) *recentFailures {
+// FailuresOf finds the recent failures of a function; nil means that there are none, or that the journal is not for us to see.
+func (in *Inspector) FailuresOf(ctx context.Context, function Function) *RecentFailures {
 	ctx, cancel := context.WithTimeout(ctx, recentTimeout)
 	defer cancel()
 	since := time.Now().Add(-recent)
@@ -34,7 +34,7 @@ func (in *inspector) failuresOf(ctx context.Context, function functionStatus) *r
 	list, _, err := j.Past(ctx, fmt.Sprintf("@%d", since.Unix()), recentEvents)
 	if err != nil {
 		if os.Geteuid() == 0 {
-			in.problems = append(in.problems, fmt.Errorf("recent failures: %w", err))
+			in.Problems = append(in.Problems, fmt.Errorf("recent failures: %w", err))
 		}
 		return nil
 	}
@@ -49,8 +49,8 @@ func (in *inspector) failuresOf(ctx context.Context, function functionStatus) *r
 
 // failuresAmong sums up the failures of revisions among events, oldest first. Those of before the newest was made are history,
 // or of another function of the same name. What is said of an instance until it starts again is one failure: the last says most.
-func failuresAmong(list []journal.Event, revisions []string, created time.Time) *recentFailures {
-	var failures recentFailures
+func failuresAmong(list []journal.Event, revisions []string, created time.Time) *RecentFailures {
+	var failures RecentFailures
 	failed := map[string]bool{}
 	for _, e := range list {
 		switch {
@@ -72,7 +72,7 @@ func failuresAmong(list []journal.Event, revisions []string, created time.Time) 
 }
 
 // String is for people.
-func (f *recentFailures) String() string {
+func (f *RecentFailures) String() string {
 	return fmt.Sprintf("%d within an hour, the last at %s: %s: %s; see fnctl events %s",
 		f.Count, f.Last.Time.Local().Format(time.TimeOnly), f.Last.Subject(), f.Last.Why, f.Last.Function)
 }
