@@ -101,7 +101,7 @@ func appendTenths(b []byte, d time.Duration) []byte {
 }
 
 // appendPrintable appends what is printable ASCII, with all other bytes as URLs have them: a value can neither end its field
-// nor do anything to the terminal of whoever reads it.
+// nor control the terminal on which it is read.
 func appendPrintable(b []byte, s string, limit int) []byte {
 	const hex = "0123456789ABCDEF"
 	end := len(b) + limit

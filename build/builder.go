@@ -226,7 +226,7 @@ func (b *Builder) finish() error {
 	return platform.SyncDir(filepath.Dir(b.dir))
 }
 
-// seal makes files root's, that anybody may read and nobody else may write. Whoever has made them runs no more.
+// seal gives files to root: all users may read them, and only root may write. No process of their owner is left.
 func seal(dir string) error {
 	return filepath.WalkDir(dir, func(path string, entry fs.DirEntry, err error) error {
 		if err != nil {

@@ -103,7 +103,7 @@ func (p eventPrinter) past(list []journal.Event) error {
 	return nil
 }
 
-// next prints one more event: nobody knows how wide a table would become.
+// next prints one more event, as a line: the width of a table is not known before its end.
 func (p eventPrinter) next(e journal.Event) error {
 	if p.json {
 		encoder := json.NewEncoder(p.w)

@@ -26,7 +26,7 @@ import (
 //	the successor: serving     it accepts, and its predecessor accepts nothing more
 //	its starter: main          systemd has been told that it is the main process now
 //
-// A successor that loses its starter before ends: nobody would look after it.
+// A successor that loses its starter before that ends: systemd would not know of it.
 
 const (
 	starterVariable = "FNCTL_STARTER_FD"
@@ -86,7 +86,7 @@ func startSibling(starter *os.File) (*os.Process, error) {
 // starter is the other end of a successor's pair of sockets.
 type starter struct{ net.Conn }
 
-// findStarter is nil for a gateway that takes nobody's place.
+// findStarter returns nil for a gateway that does not succeed another one.
 func findStarter() *starter {
 	fd, err := strconv.Atoi(os.Getenv(starterVariable))
 	if err != nil {

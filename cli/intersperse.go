@@ -37,7 +37,7 @@ func intersperse(app *cli.App, args []string) []string {
 	return slices.Concat(args[:2], flags, rest)
 }
 
-// takesValue tells whether the next argument is the value of this flag.
+// takesValue reports whether the next argument is the value of this flag.
 func takesValue(command *cli.Command, arg string) bool {
 	name := strings.TrimLeft(arg, "-")
 	if strings.Contains(name, "=") {

@@ -137,7 +137,7 @@ func linesFlag(n int) string {
 	return "--lines=" + strconv.Itoa(n)
 }
 
-// errNoUnit tells that a pattern matches no unit that has ever logged.
+// errNoUnit reports that a pattern matches no unit that has ever logged.
 var errNoUnit = errors.New("no such unit")
 
 // showJournal prints entries as journalctl does.

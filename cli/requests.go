@@ -58,7 +58,7 @@ func (p *requestPrinter) next(r accesslog.Request) error {
 	return err
 }
 
-// noRequests tells a request that is not known from a function that nobody asked.
+// noRequests distinguishes a request that is not known from a function without requests.
 func noRequests(c *cli.Context, function, id string) error {
 	const hint = "gateway.access_log in /etc/fnctl/fnctl.yml says which requests are logged; root and the group systemd-journal see all of the journal"
 	switch {

@@ -116,7 +116,7 @@ func simulations(c *cli.Context, config platform.Config) ([]namedSimulation, err
 	return sims, nil
 }
 
-// countsRequests tells whether a metric follows from a trace.
+// countsRequests reports whether a metric follows from a trace.
 func countsRequests(metric platform.Metric) bool {
 	return metric == platform.MetricRPS || metric == platform.MetricConcurrency
 }

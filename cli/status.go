@@ -160,7 +160,7 @@ func scaleText(s inspect.Scale) string {
 	return fmt.Sprintf("%d ready, %d desired (min %d, max %d); %s", s.Ready, s.Desired, s.Min, s.Max, s.Reason)
 }
 
-// deployedStatus is what a deploy has made, or why that could not be found out.
+// deployedStatus describes what a deploy has made, or has the reason why that could not be found out.
 type deployedStatus struct {
 	function inspect.Function
 	problems []error

@@ -63,7 +63,7 @@ func newTable(w io.Writer) table.Writer {
 	return t
 }
 
-// isTerminal tells whether a person is watching.
+// isTerminal reports whether a person is watching.
 func isTerminal(w io.Writer) bool {
 	file, ok := w.(*os.File)
 	return ok && term.IsTerminal(int(file.Fd()))

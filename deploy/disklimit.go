@@ -17,7 +17,7 @@ func (f *Function) limitDisk(rev platform.Revision, verbose bool) error {
 	if !errors.Is(err, workspace.ErrNoQuota) {
 		return err
 	}
-	// Whoever has not asked for a size need not be told.
+	// A size that was not asked for is no reason for a note.
 	if size != platform.DefaultConfig().DiskSize || verbose {
 		f.Progress.Note("disk_size is not enforced: /var/lib is on a file system without project quotas (docs/isolation.md)")
 	}

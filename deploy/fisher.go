@@ -2,7 +2,7 @@ package deploy
 
 import "math"
 
-// failsMore tells whether requests to the newer revision fail more often than those to the older ones, and chance would
+// failsMore reports whether requests to the newer revision fail more often than those to the older ones, and chance would
 // show such a difference, or a larger one, with less than the given probability if there were none.
 func failsMore(newer, older outcomes, risk float64) bool {
 	if newer.failed*older.requests <= older.failed*newer.requests {

@@ -18,7 +18,7 @@ type leftovers struct {
 	units map[platform.RevisionID]bool // that have units
 	works []platform.InstanceID        // that have a copy of their app
 	armed []platform.RevisionID        // at boot
-	// unfinished are the files that somebody began to write.
+	// unfinished are files that a killed command began to write.
 	unfinished []string
 }
 

@@ -34,7 +34,7 @@ func (o outcomes) rate() string {
 	return strconv.FormatFloat(percent, 'f', 1, 64) + " %"
 }
 
-// outcomePage is what a gateway says of all requests since it was started.
+// outcomePage has the outcomes of all requests since a gateway was started.
 type outcomePage struct {
 	started float64
 	of      map[platform.RevisionID]outcomes

@@ -72,7 +72,7 @@ func (r remover) stop(ctx context.Context, id platform.InstanceID) error {
 			return err
 		}
 	}
-	// The socket first: a stopped service would be started again by whoever waits there.
+	// The socket first: a request that waits there would start the service again.
 	for _, unit := range []string{id.Socket(), id.Service()} {
 		if err := r.Units.Stop(ctx, unit); err != nil {
 			return err

@@ -14,7 +14,7 @@ import (
 	"github.com/fnctl/fnctl/units"
 )
 
-// Request is what the user asks to be deployed, checked as far as it can be without changing anything.
+// Request describes what is to be deployed, checked as far as it can be without changing anything.
 type Request struct {
 	Name   string // of the function
 	Dir    string // of the app

@@ -135,7 +135,8 @@ func (r *rollout) look(ctx context.Context) (seen bool, err error) {
 	return true, nil
 }
 
-// reference is what the new revision is compared with: the old ones at the same time, or before if they got nothing since.
+// reference has the outcomes that the new revision is compared with: those of the old ones at the same time, or before if they
+// got nothing since.
 func (r *rollout) reference() outcomes {
 	if r.older.requests == 0 {
 		return r.earlier

@@ -12,7 +12,7 @@ import (
 	"github.com/fnctl/fnctl/secrets"
 )
 
-// secretPlan is what the secrets of the next revision will be.
+// secretPlan describes the secrets of the next revision, and where they come from.
 type secretPlan struct {
 	// described is nil if there are none.
 	described *platform.Secrets

@@ -29,7 +29,7 @@ type Garbage struct {
 	remove func(context.Context) error
 }
 
-// find lists what of a function nobody needs. Its lock is held; what is left may have been found before that.
+// find lists what of a function is not needed. Its lock is held; the leftovers may have been found before that.
 func (c sweeper) find(ctx context.Context, function string, left leftovers) ([]Garbage, error) {
 	route, err := c.Store.Route(function)
 	if errors.Is(err, platform.ErrNoFunction) {
@@ -106,7 +106,7 @@ func removeFiles(files []string) (errs []error) {
 	return errs
 }
 
-// keptFailed is how many revisions are kept that failed when they were deployed: whoever mends one looks at the last ones.
+// keptFailed is how many revisions are kept that failed when they were deployed: the last ones are those to look at.
 const keptFailed = 3
 
 // findRevisions lists the oldest revisions that have neither traffic nor instances, of those that had traffic and of those

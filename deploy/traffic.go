@@ -22,7 +22,7 @@ type TrafficPlan struct {
 	Percents Percents // nil: as they are
 	Tags     map[string]platform.RevisionID
 	Untag    []string
-	Stick    bool // Sticky is what the clients are to stick by
+	Stick    bool // Sticky replaces what clients stick by
 	Sticky   *platform.Sticky
 }
 
@@ -105,7 +105,7 @@ func samePercent(a, b platform.TrafficShare) bool {
 	return a.Revision == b.Revision && a.Percent == b.Percent
 }
 
-// planned is what the plan makes of the route that there is, with the revisions that must answer before it takes effect:
+// planned returns the route after the plan, with the revisions that must answer before it takes effect:
 // those with traffic, if the split is changed, and those that get a tag and were not reached before.
 func (t *trafficChange) planned(plan TrafficPlan) (route platform.Route, needed []platform.Revision, err error) {
 	route = t.before
@@ -209,7 +209,7 @@ func noRevision(id platform.RevisionID) error {
 	return platform.WithHint(fmt.Errorf("%s has no revision %05d", id.Function, id.Number), "\"fnctl revisions %s\" shows those that are kept", id.Function)
 }
 
-// start makes a revision ready to serve. Its percent says whether it needs all of its instances.
+// start makes a revision ready to serve: with all instances that it must have, or with one if its percent is 0.
 func (t *trafficChange) start(ctx context.Context, c *change, rev platform.Revision, percent int) (string, error) {
 	started := time.Now()
 	s := starter{t.Engine}

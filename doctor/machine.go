@@ -66,7 +66,7 @@ func (e *examination) checkDisk(dir string) error {
 	return nil
 }
 
-// checkPermissions looks at the directories that the package makes, and that nobody but root reads secrets.
+// checkPermissions looks at the directories that the package makes, and checks that only root can read secrets.
 func (e *examination) checkPermissions(context.Context) error {
 	const remake = "systemd-sysusers && systemd-tmpfiles --create"
 	if _, err := user.Lookup("fnctl"); err != nil {

@@ -23,7 +23,7 @@ func (in *Inspector) Function(name string) (Function, error) {
 	serving := route.Newest()
 	rev, err := in.Store.Revision(serving)
 	if err != nil {
-		// The route is good, so it may well serve; but nobody can scale it.
+		// The route is good, so it may well serve; but it cannot be scaled.
 		in.Problems = append(in.Problems, platform.WithHint(fmt.Errorf("revision %s: %w", serving, err), "deploy %s again", name))
 	}
 	scale, err := in.Store.Scale(name)
@@ -65,7 +65,7 @@ func (in *Inspector) addScales(status *Function, route platform.Route, override 
 	for _, share := range route.Traffic {
 		rev, err := in.Store.Revision(share.Revision)
 		if err != nil {
-			continue // nobody scales it
+			continue // it is not scaled
 		}
 		rev.Config.Autoscale = override.Apply(rev.Config.Autoscale)
 		if share.Percent == 0 {
@@ -119,7 +119,7 @@ func (in *Inspector) phaseOf(name string, status Function) Phase {
 	return PhaseFailed
 }
 
-// changing tells whether a command is changing the function. Only root can look; for others it is not.
+// changing reports whether a command is changing the function. Only root can look; for others it is not.
 func (in *Inspector) changing(name string) bool {
 	unlock, err := in.Store.TryLock(name)
 	if err == nil {

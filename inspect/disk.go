@@ -14,15 +14,15 @@ import (
 // diskTimeout bounds the look at a function's files: a workspace may have millions.
 const diskTimeout = 2 * time.Second
 
-// Disk is what a function takes on the disk, in bytes. What revisions share counts once.
+// Disk has the use of the disk by a function, in bytes. What revisions share counts once.
 type Disk struct {
 	Revisions int64 `json:"revisions"`
-	// Alone is what of the revisions becomes free with the function: nothing else has it, too.
+	// Alone is the part of Revisions that becomes free with the function: no other file shares it.
 	Alone int64 `json:"revisions_alone"`
 	// Instances is the size of the instances' copies of the app.
 	Instances int64 `json:"instances"`
 	Workspace int64 `json:"workspace"`
-	// Partial tells that there was no time to look at all: it is more than that.
+	// Partial reports that there was no time to look at all: it is more than that.
 	Partial bool `json:"partial,omitempty"`
 }
 

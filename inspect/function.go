@@ -25,7 +25,7 @@ type Function struct {
 	Disk *Disk `json:"disk,omitempty"`
 	// RecentFailures are those of instances that may be well by now; only "fnctl status" looks.
 	RecentFailures *RecentFailures `json:"recent_failures,omitempty"`
-	// Unchanged tells that a deploy had nothing to change.
+	// Unchanged reports that a deploy had nothing to change.
 	Unchanged bool `json:"unchanged,omitempty"`
 }
 

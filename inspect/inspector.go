@@ -129,7 +129,7 @@ func (in *Inspector) stateOf(id platform.InstanceID) platform.InstanceState {
 	return state
 }
 
-// gatewayReady tells whether the gateway has proved an instance, perhaps before the activator did.
+// gatewayReady reports whether the gateway has proved an instance, perhaps before the activator did.
 func (in *Inspector) gatewayReady(id platform.InstanceID) bool {
 	load := in.loads[id.Revision]
 	return load != nil && load.Instances[id.Index].Ready
@@ -153,7 +153,7 @@ func (in *Inspector) instancesOf(rev platform.RevisionID) []Instance {
 	return list
 }
 
-// failureOf is what the activator says of a revision. What is ready has overcome it.
+// failureOf returns the failure of a revision, as the activator has written it. What is ready has overcome it.
 func (in *Inspector) failureOf(rev platform.RevisionID) *Failure {
 	failure, err := in.Store.Failure(rev)
 	switch {

@@ -18,7 +18,7 @@ type KeptRevision struct {
 	Command []string  `json:"command"`
 	Traffic int       `json:"traffic"`
 	Tags    []string  `json:"tags,omitempty"`
-	// Served tells that it has or had traffic.
+	// Served reports that it has or had traffic.
 	Served bool `json:"served"`
 	// Failed is why it did not come to serve.
 	Failed    *platform.FailedDeploy `json:"failed,omitempty"`

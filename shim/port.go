@@ -15,7 +15,7 @@ import (
 	"time"
 )
 
-// freePort returns a port that nobody listens on. The kernel gives one after the other, so it is hardly taken by another
+// freePort returns a port on which no process listens. The kernel gives one after the other, so it is hardly taken by another
 // before the program has it; should that happen, the program says so, ends, and is started again with another one.
 func freePort() (int, error) {
 	listener, err := net.Listen("tcp4", "127.0.0.1:0")

@@ -9,7 +9,7 @@ import (
 )
 
 // relay passes connections from the socket of an instance on to the port of its program. It has not read anything of a
-// connection before it has one with the program, so that whoever asks whether the instance is ready is told the truth.
+// connection before it has one with the program, so that a probe tells the truth about whether the instance is ready.
 type relay struct {
 	listener  *net.UnixListener
 	addresses []string

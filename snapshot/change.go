@@ -51,7 +51,7 @@ func (t *tree) checkUnchanged(ctx context.Context) error {
 	return nil
 }
 
-// isStill tells whether nobody has touched a file or link. What is in a directory has names of its own.
+// isStill reports whether a file or link has not been touched. What is in a directory has names of its own.
 func (n node) isStill(was node) bool {
 	if !os.SameFile(n.info, was.info) || n.info.Mode() != was.info.Mode() {
 		return false
@@ -59,7 +59,7 @@ func (n node) isStill(was node) bool {
 	return n.info.IsDir() || n.changed() == was.changed()
 }
 
-// changed is when somebody changed a file's content or anything else of it.
+// changed is when a file's content, or anything else of it, was changed last.
 func (n node) changed() unix.Timespec {
 	return unix.Timespec(n.info.Sys().(*syscall.Stat_t).Ctim)
 }

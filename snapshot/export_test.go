@@ -17,7 +17,7 @@ func DeployedNames(ctx context.Context, dir string) (names []string, err error) 
 	return names, nil
 }
 
-// Ignored tells whether rules leave out a file.
+// Ignored reports whether rules leave out a file.
 func Ignored(rules, name string) bool {
 	return ignoreRules{}.with(0, parseIgnore(".fnctlignore", []byte(rules))).find(name, false) != nil
 }

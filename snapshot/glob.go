@@ -159,7 +159,7 @@ func (t *globToken) finishClass(negated bool) {
 	t.set['/'/64] &^= 1 << ('/' % 64)
 }
 
-// match tells whether the pattern matches a path as a whole.
+// match reports whether the pattern matches a path as a whole.
 func (g ignoreGlob) match(path string) bool {
 	now, next := make([]bool, len(g)+1), make([]bool, len(g)+1)
 	g.enter(now, 0)
@@ -185,7 +185,7 @@ func (g ignoreGlob) enter(states []bool, at int) {
 	states[at] = true
 }
 
-// step takes one byte from a state to others, and tells whether there are any.
+// step takes one byte from a state to others, and reports whether there are any.
 func (g ignoreGlob) step(next []bool, at int, b byte) bool {
 	switch token := &g[at]; {
 	case token.kind == globSet && !token.has(b), token.kind == globStar && b == '/':

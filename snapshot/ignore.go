@@ -17,7 +17,7 @@ type ignoreRule struct {
 	dir     string // in which the file lies, "" or with a slash at its end
 	negated bool
 	dirOnly bool
-	// anywhere tells that the pattern is for names, and not for paths.
+	// anywhere reports that the pattern is for names, and not for paths.
 	anywhere bool
 	glob     ignoreGlob
 }
@@ -40,7 +40,7 @@ func parseIgnore(file string, data []byte) []ignoreRule {
 	return rules
 }
 
-// parse tells whether there is a pattern that can match.
+// parse reports whether there is a pattern that can match.
 func (r *ignoreRule) parse(text string) (ok bool) {
 	if strings.HasPrefix(text, "#") {
 		return false
@@ -68,7 +68,7 @@ func trimSpaces(line string) string {
 	return line[:end]
 }
 
-// matches tells whether the rule is about a path, whether it excludes it or not.
+// matches reports whether the rule is about a path, whether it excludes it or not.
 func (r *ignoreRule) matches(path string, isDir bool) bool {
 	if r.dirOnly && !isDir {
 		return false

@@ -10,7 +10,7 @@ import (
 	"os"
 )
 
-// Same tells whether a snapshot of an app's directory would have the paths, modes and contents of one that there
+// Same reports whether a snapshot of an app's directory would have the paths, modes and contents of one that there
 // is. Times don't count. Contents are read only if everything else is the same, and nothing is trusted but them: a build
 // may give each file one time.
 func Same(ctx context.Context, dir, snapshot string) (bool, error) {
@@ -41,7 +41,7 @@ func Same(ctx context.Context, dir, snapshot string) (bool, error) {
 	return true, nil
 }
 
-// looksLike tells whether a copy of a node would be the same as another, but for its content.
+// looksLike reports whether a copy of a node would be the same as another, but for its content.
 func (n node) looksLike(other node) bool {
 	mode := n.info.Mode()
 	switch {

@@ -107,7 +107,7 @@ func (t *tree) list(dir string) ([]fs.DirEntry, error) {
 	return readDir(d)
 }
 
-// leaveOut tells whether a file or directory stays behind.
+// leaveOut reports whether a file or directory stays behind.
 func (t *tree) leaveOut(name string, entry fs.DirEntry, rules ignoreRules) bool {
 	if noAppNeeds[entry.Name()] || entry.IsDir() && t.isVenv(name) {
 		t.leftOut = append(t.leftOut, LeftOut{Name: name})

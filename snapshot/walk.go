@@ -112,5 +112,5 @@ func ignoreGone(err error) error {
 	return err
 }
 
-// notThere tells whether an error says that something is not there any more, or that something above it is no directory any more.
+// notThere reports whether an error says that something is not there any more, or that something above it is no directory any more.
 func notThere(err error) bool { return errors.Is(err, fs.ErrNotExist) || errors.Is(err, unix.ENOTDIR) }

@@ -113,7 +113,7 @@ func (w *writer) sameAsBefore(ctx context.Context, n node, path string) (bool, e
 	return sameContent(ctx, in, other, info.Size())
 }
 
-// copiedAtOnce is how much is copied until somebody who interrupts is heard, in bytes.
+// copiedAtOnce is how much is copied between two looks at the context, in bytes.
 const copiedAtOnce = 16 << 20
 
 // copy copies a file. The kernel does it (copy_file_range), and shares the blocks where the file system can.

@@ -41,7 +41,7 @@ func quoteArg(s string) string {
 	return strings.ReplaceAll(quote(s), "$", "$$")
 }
 
-// isPlain tells whether a string means itself in a command line, so that most of them read as the user wrote them.
+// isPlain reports whether a string means itself in a command line, so that most of them read as the user wrote them.
 func isPlain(s string) bool {
 	for i := range len(s) {
 		c := s[i]

@@ -37,7 +37,7 @@ var filterSandbox = []string{
 // defaultFilter names what is forbidden, which is compiled in a fraction of the time of a list of what is allowed.
 const defaultFilter = "~@clock @cpu-emulation @debug @keyring @module @mount @obsolete @raw-io @reboot @swap bpf io_uring_setup"
 
-// strictSandbox is what a user without capabilities can do little without, and costs more.
+// strictSandbox takes away what a user without capabilities can do little with, and costs more.
 var strictSandbox = []string{
 	"ProcSubset=pid",
 	"PrivateIPC=yes",

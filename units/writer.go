@@ -8,7 +8,7 @@ import (
 // writer collects the text of a unit. Values come escaped: the three methods are the only way into the text.
 type writer struct{ b strings.Builder }
 
-// comment writes why the next directive is there, for whoever reads the unit on the machine.
+// comment writes why the next directive is there, for readers of the unit on the machine.
 func (w *writer) comment(text string) {
 	for line := range strings.SplitSeq(text, "\n") {
 		w.b.WriteString("# " + line + "\n")

@@ -18,7 +18,7 @@ import (
 	"github.com/fnctl/fnctl/snapshot"
 )
 
-// ErrNoQuota tells that a file system has no project quotas, or doesn't enforce them.
+// ErrNoQuota reports that a file system has no project quotas, or doesn't enforce them.
 var ErrNoQuota = errors.New("no project quotas")
 
 // CheckQuotas returns an error that wraps ErrNoQuota if persistent directories cannot be limited.
@@ -60,7 +60,7 @@ func Remove(paths platform.Paths, function string, remove func(string) error) er
 		return err
 	}
 	if project != 0 {
-		_ = setQuota(dir, project, 0) // the limit of a project without files harms nobody
+		_ = setQuota(dir, project, 0) // the limit of a project without files has no effect
 	}
 	if err := os.Remove(paths.WorkspaceLink(function)); err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return err
@@ -149,7 +149,7 @@ func joinProject(file *os.File, project uint32, inherit bool) error {
 	return a.ioctl(file, setAttributes)
 }
 
-// freeProject finds a number that has no limit and no files yet, where nobody else numbers projects.
+// freeProject finds a number that has no limit and no files yet, in a range of its own.
 func freeProject(dir *os.File, name string) (uint32, error) {
 	const first, tries = 1 << 30, 1000
 	hash := fnv.New32a()
@@ -199,7 +199,7 @@ func setQuota(file *os.File, project uint32, limit int64) error {
 	return b.call(file, setQuotaCommand, project)
 }
 
-// checkQuota says whether a file system enforces project quotas.
+// checkQuota reports whether a file system enforces project quotas.
 func checkQuota(path string) error {
 	dir, err := os.Open(path)
 	if err != nil {

@@ -40,7 +40,7 @@ func thirdPartyNotices() ([]byte, error) {
 	return b.Bytes(), nil
 }
 
-// notice is what a module, or Go's library, says of its terms.
+// notice has the terms of a module, or of Go's library.
 type notice struct {
 	dir   string
 	files map[string]bool
