@@ -1,46 +1,16 @@
-// Package activator is the control loop: it reads what load there is, decides how many instances each revision should
-// have, and starts and stops them. It is never in the path of a request.
 package activator
 
 import (
 	"context"
+	"encoding/json"
 	"log/slog"
+	"net/http"
 	"sync"
-	"time"
 
+	"github.com/prometheus/client_golang/prometheus/promhttp"
 	"golang.org/x/sync/errgroup"
 
 	"github.com/fnctl/fnctl/platform"
-)
-
-// Units is what the activator asks of systemd.
-type Units interface {
-	// List returns the loaded units whose names match one of the shell patterns.
-	List(ctx context.Context, patterns ...string) ([]platform.UnitStatus, error)
-	// Watch sends the state of every unit that changes, until the context ends, or with an error when it may have missed
-	// some. It calls watching when none can be missed any more.
-	Watch(ctx context.Context, changes chan<- platform.UnitStatus, watching func()) error
-	// Start and Stop return when systemd has started or stopped the unit.
-	Start(ctx context.Context, unit string) error
-	Stop(ctx context.Context, unit string) error
-	ResetFailed(ctx context.Context, unit string) error
-	// Kill ends all processes of a unit at once.
-	Kill(ctx context.Context, unit string) error
-	// Service says how a service is, and how its last run ended.
-	Service(ctx context.Context, unit string) (platform.ServiceStatus, error)
-	// SocketResult is success, or how a socket unit has failed.
-	SocketResult(ctx context.Context, unit string) (string, error)
-	// InactiveSince is when a unit last became inactive.
-	InactiveSince(ctx context.Context, unit string) (time.Time, error)
-}
-
-const (
-	// Tick is how often the activator looks and decides: what a step in load waits for before instances start.
-	Tick = 200 * time.Millisecond
-	// resync is how often all units are listed, in case that a change was missed.
-	resync = 30 * time.Second
-	// drainGrace is how much longer than its timeout a draining instance may keep a request before it is stopped.
-	drainGrace = 5 * time.Second
 )
 
 // Config is what an activator is made of.
@@ -53,82 +23,64 @@ type Config struct {
 	Log     *slog.Logger
 }
 
-// Querier evaluates a PromQL expression that yields one number.
-type Querier interface {
-	Query(ctx context.Context, query string) (float64, error)
-}
-
-// Activator is the control loop. Make one with New.
+// Activator is the control loop. Make one with New. The package comment says which goroutine owns which part.
 type Activator struct {
 	paths   platform.Paths
-	store   platform.Store
-	units   Units
-	source  Source
-	querier Querier
 	log     *slog.Logger
-	host    *host
 	metrics *metrics
 
-	// Owned by the loop. What systemd says of units is kept for all instances, what routes say for all functions; only
-	// revisions that are awake are looked at in every tick.
-	fleets    map[platform.RevisionID]fleet
-	routes    map[string]platform.Route
-	loads     map[platform.RevisionID]*Load // the last of each that was told
-	damaged   map[string]bool               // functions whose route cannot be read
-	revisions map[platform.RevisionID]*revision
-	awake     map[platform.RevisionID]bool
-	busy      map[platform.InstanceID]bool
-	proving   map[platform.InstanceID]bool
-	blind     bool
+	// The parts that only the loop uses.
+	world      *world
+	actor      *actor
+	reconciler *reconciler
+	host       *host
+	notices    *failureNotices
+	queries    *queries
 
-	running      sync.WaitGroup
-	done         chan action
-	changes      chan platform.UnitStatus
-	relisted     chan []platform.UnitStatus
-	explanations chan explanation
-	functions    chan functionChange
-	pokes        chan struct{}
-	reports      chan report
-	answers      chan answer
-	board        board
-	apps         *AppMetrics
+	// The parts that observe, each in a goroutine of its own.
+	watcher   *unitWatcher
+	scraper   *scraper
+	functions chan functionChange
+
+	statuses *statusCache
+	apps     *AppMetrics
+	gateway  *gatewayRepairer
+
+	// running has the short-lived goroutines of the parts: actions, diagnoses, queries, lists of units.
+	running *sync.WaitGroup
 }
 
 // New returns an activator; Run starts it.
 func New(config Config) *Activator {
-	a := &Activator{
-		paths:        config.Paths,
-		store:        platform.Store{Paths: config.Paths},
-		units:        config.Units,
-		source:       config.Source,
-		querier:      config.Querier,
-		log:          config.Log,
-		host:         newHost(config.Paths),
-		metrics:      newMetrics(),
-		fleets:       map[platform.RevisionID]fleet{},
-		routes:       map[string]platform.Route{},
-		loads:        map[platform.RevisionID]*Load{},
-		damaged:      map[string]bool{},
-		revisions:    map[platform.RevisionID]*revision{},
-		awake:        map[platform.RevisionID]bool{},
-		busy:         map[platform.InstanceID]bool{},
-		proving:      map[platform.InstanceID]bool{},
-		done:         make(chan action),
-		changes:      make(chan platform.UnitStatus, 1024),
-		relisted:     make(chan []platform.UnitStatus),
-		explanations: make(chan explanation),
-		functions:    make(chan functionChange),
-		pokes:        make(chan struct{}, 1),
-		reports:      make(chan report),
-		answers:      make(chan answer),
-		board:        board{latest: map[platform.RevisionID]RevisionStatus{}},
+	running := &sync.WaitGroup{}
+	metrics, statuses := newMetrics(), newStatusCache()
+	metrics.registry.MustRegister(statusCollector{statuses})
+	actor := newActor(config.Units, config.Paths, running)
+	world := newWorld(config.Paths, actor.busy, config.Log)
+	host := newHost(config.Paths)
+	return &Activator{
+		paths:   config.Paths,
+		log:     config.Log,
+		metrics: metrics,
+		world:   world,
+		actor:   actor,
+		reconciler: &reconciler{
+			paths: config.Paths, units: config.Units, world: world, actor: actor, host: host, metrics: metrics, log: config.Log,
+		},
+		host:      host,
+		notices:   newFailureNotices(world, newDiagnoser(config.Units, config.Paths, running), config.Log),
+		queries:   newQueries(config.Querier, running, config.Log),
+		watcher:   newUnitWatcher(config.Units, running, config.Log),
+		scraper:   newScraper(config.Source),
+		functions: make(chan functionChange),
+		statuses:  statuses,
+		apps:      NewAppMetrics(config.Paths, metrics.registry, config.Log),
+		gateway:   &gatewayRepairer{units: config.Units, log: config.Log},
+		running:   running,
 	}
-	a.apps = NewAppMetrics(config.Paths, a.metrics.registry, config.Log)
-	a.metrics.registry.MustRegister(statusCollector{a})
-	return a
 }
 
-// Run decides and acts until the context ends, and returns when everything that it started has ended. Instances go on:
+// Run decides and acts until the context ends, and returns when everything that it started has ended. The instances go on:
 // they are systemd's.
 func (a *Activator) Run(ctx context.Context) error {
 	defer a.running.Wait()
@@ -137,175 +89,29 @@ func (a *Activator) Run(ctx context.Context) error {
 		send(ctx, a.functions, functionChange{names, all})
 	}}
 	group.Go(func() error { return platform.Follow(ctx, follower, a.log) })
-	group.Go(func() error { return a.watchUnits(ctx) })
-	group.Go(func() error { return a.scrape(ctx) })
-	group.Go(func() error { return a.apps.Run(ctx, a.ready) })
-	group.Go(func() error { return a.keepGateway(ctx) })
+	group.Go(func() error { return a.watcher.run(ctx) })
+	group.Go(func() error { return a.scraper.run(ctx) })
+	group.Go(func() error { return a.apps.Run(ctx, a.statuses.ready) })
+	group.Go(func() error { return a.gateway.run(ctx) })
 	group.Go(func() error { return a.loop(ctx) })
 	return group.Wait()
 }
 
-// loop owns the state: everything that happens reaches it through a channel.
-func (a *Activator) loop(ctx context.Context) error {
-	// Nothing is decided before the units and the routes are known: what is there must not be taken for gone.
-	var knowUnits, knowRoutes, swept bool
-	for {
-		select {
-		case <-ctx.Done():
-			return nil
-		case list := <-a.relisted:
-			a.relist(list)
-			knowUnits = true
-		case unit := <-a.changes:
-			a.unitChanged(unit)
-			a.follow(ctx, unit)
-		case change := <-a.functions:
-			a.functionsChanged(change)
-			knowRoutes = true
-		case done := <-a.done:
-			a.finished(done)
-			a.judge(ctx, done.id.Revision)
-		case why := <-a.explanations:
-			a.explained(why)
-		case answer := <-a.answers:
-			a.answered(answer)
-		case report := <-a.reports:
-			if !knowUnits || !knowRoutes {
-				continue
-			}
-			if !swept {
-				a.sweepFailures()
-				swept = true
-			}
-			a.tick(ctx, report)
-		}
-	}
-}
+// Status is what the activator desired at its last tick, sorted by revision. It may be called from any goroutine.
+func (a *Activator) Status() []RevisionStatus { return a.statuses.list() }
 
-// send gives a value to the loop, unless the loop has ended.
-func send[T any](ctx context.Context, ch chan<- T, value T) {
-	select {
-	case ch <- value:
-	case <-ctx.Done():
-	}
-}
-
-// tick decides for every revision that is awake, and acts.
-func (a *Activator) tick(ctx context.Context, report report) {
-	started := time.Now()
-	a.sight(report.err)
-	for id, load := range report.loads {
-		a.loads[id] = load
-		if rev := a.revisions[id]; rev != nil && rev.loaded(load) {
-			a.awake[id] = true
-		}
-	}
-	if len(a.awake) > 0 { // nothing is started otherwise
-		if err := a.host.look(); err != nil {
-			a.log.Warn("the host's memory bounds nothing", "err", err)
-		}
-	}
-	for id := range a.awake {
-		rev := a.revisions[id]
-		if rev == nil && (a.inRoute(id) || !a.locked(id.Function)) {
-			rev = a.adopt(id, report.at)
-		}
-		if rev == nil {
-			a.doze(id)
-			continue
-		}
-		a.look(ctx, rev, report)
-	}
-	a.metrics.tick(time.Since(started), len(a.awake))
-}
-
-// look brings one revision up to date.
-func (a *Activator) look(ctx context.Context, rev *revision, report report) {
-	rev.routed = a.routed(rev.id)
-	rev.measure(a.paths, report)
-	a.ask(ctx, rev, report.at)
-	rev.decide(report.seen)
-	a.steer(ctx, rev, report.at)
-	a.logRefused(rev)
-	a.judge(ctx, rev.id)
-	rev.describe()
-	a.board.put(rev.status)
-	if a.restful(rev) {
-		rev.rest()
-		delete(a.awake, rev.id)
-	}
-	if !rev.routed && len(rev.fleet) == 0 {
-		a.forget(rev)
-	}
-}
-
-// restful tells whether nothing about a revision will change until something happens to it.
-func (a *Activator) restful(rev *revision) bool {
-	if !rev.settled() {
-		return false
-	}
-	for _, i := range rev.fleet {
-		if a.busy[i.id] || a.proving[i.id] {
-			return false
-		}
-	}
-	return true
-}
-
-// doze stops looking at a revision that cannot be taken over; a change of its units or routes wakes it.
-func (a *Activator) doze(id platform.RevisionID) {
-	if len(a.fleets[id]) == 0 {
-		delete(a.fleets, id)
-		delete(a.awake, id)
-	}
-}
-
-// adopt takes over a revision that the activator meets for the first time, with the instances that it already has. A
-// revision that a deploy is making is left to it until it has a route: its instances are about to be started.
-func (a *Activator) adopt(id platform.RevisionID, now time.Time) *revision {
-	described, err := a.store.Revision(id)
-	if err != nil {
-		a.log.Error("read the revision", "function", id.Function, "revision", id.String(), "err", err)
-		delete(a.awake, id)
-		return nil
-	}
-	if a.fleets[id] == nil {
-		a.fleets[id] = fleet{}
-	}
-	for _, i := range a.fleets[id] {
-		i.inherit()
-	}
-	rev := newRevision(described, a.fleets[id], now)
-	rev.load = a.loads[id]
-	if failure, err := a.store.Failure(id); err == nil {
-		rev.failure = &failure
-	}
-	scale, err := a.store.Scale(id.Function)
-	if err != nil {
-		scale = platform.Scale{}
-	}
-	rev.rescale(scale, a.routes[id.Function])
-	a.revisions[id] = rev
-	a.log.Info("revision taken over", "event", "adopt", "function", id.Function, "revision", id.String(), "instances", rev.logged)
-	return rev
-}
-
-func (a *Activator) forget(rev *revision) {
-	a.acquit(rev)
-	delete(a.revisions, rev.id)
-	delete(a.fleets, rev.id)
-	delete(a.loads, rev.id)
-	delete(a.awake, rev.id)
-	a.board.drop(rev.id)
-	a.log.Info("revision gone", "event", "gone", "function", rev.id.Function, "revision", rev.id.String())
-}
-
-// locked tells whether a command is changing the function right now.
-func (a *Activator) locked(function string) bool {
-	unlock, err := a.store.TryLock(function)
-	if err != nil {
-		return true
-	}
-	unlock()
-	return false
+// Handler serves /metrics, /metrics/apps, /revisions (a JSON list of RevisionStatus) and /healthz.
+func (a *Activator) Handler() http.Handler {
+	mux := http.NewServeMux()
+	mux.Handle("GET /metrics", promhttp.HandlerFor(a.metrics.registry, promhttp.HandlerOpts{}))
+	mux.Handle("GET /metrics/apps", a.apps.Handler())
+	mux.HandleFunc("GET /revisions", func(w http.ResponseWriter, _ *http.Request) {
+		w.Header().Set("Content-Type", "application/json")
+		_ = json.NewEncoder(w).Encode(a.Status()) // fails only if the client has gone
+	})
+	mux.HandleFunc("GET /healthz", func(w http.ResponseWriter, _ *http.Request) {
+		w.Header().Set("Content-Type", "application/json")
+		_, _ = w.Write([]byte(`{"status":"ok"}` + "\n"))
+	})
+	return mux
 }

@@ -28,20 +28,22 @@ import (
 const (
 	// appInterval is how often instances are asked for their metrics.
 	appInterval = 5 * time.Second
-	// appTimeout bounds one question, appPageLimit the size of the answer, appsAtOnce how many are asked at the same time.
+	// appTimeout bounds one scrape, appPageLimit the size of the answer, appsAtOnce how many instances are asked at a time.
 	appTimeout   = 2 * time.Second
 	appPageLimit = 1 << 20
 	appsAtOnce   = 8
-	// appSeriesLimit is how many series of an instance are taken over.
+	// appSeriesLimit is how many series of one instance are published.
 	appSeriesLimit = 1000
-	// reservedPrefix begins the names of fnctl's own metrics. An app must not be able to pass for the gateway.
+	// reservedPrefix begins the names of fnctl's own metrics. An app must not be able to pose as the gateway.
 	reservedPrefix = "fnctl_"
 )
 
-// targetLabels are added to every series of an app, or by Prometheus. Labels of its own with these names are renamed.
+// targetLabels are the labels that are added to every series of an app, here or by Prometheus. The app's own labels of these
+// names are renamed.
 var targetLabels = []model.LabelName{"function", "revision", "instance", "job"}
 
-// AppMetrics asks the instances of functions with a metrics_path for what they tell of themselves, and tells it again.
+// AppMetrics scrapes the instances of functions with a metrics_path, and publishes their metrics on one page. Its methods may
+// be called from several goroutines.
 type AppMetrics struct {
 	paths platform.Paths
 	store platform.Store
@@ -52,17 +54,18 @@ type AppMetrics struct {
 	dropped *prometheus.CounterVec
 
 	mu sync.Mutex
-	// complained has the revisions of which a failure was logged.
-	complained map[deployed]bool
+	// logged has the revisions of which a failure was logged.
+	logged map[deployed]bool
 }
 
-// deployed is a revision, and when it was made: a function that was removed may come again and count from 1.
+// deployed is a revision and the time at which it was made: a function that was removed may be deployed again, with numbers
+// from 1.
 type deployed struct {
 	id platform.RevisionID
 	at int64
 }
 
-// NewAppMetrics makes one. What it counts of itself goes to the registry.
+// NewAppMetrics returns one without metrics yet. Its own counters go to the registry.
 func NewAppMetrics(paths platform.Paths, registry prometheus.Registerer, log *slog.Logger) *AppMetrics {
 	m := &AppMetrics{
 		paths: paths,
@@ -76,15 +79,15 @@ func NewAppMetrics(paths platform.Paths, registry prometheus.Registerer, log *sl
 			Name: "fnctl_activator_app_series_dropped_total",
 			Help: "Series of apps that were not taken over, at each scrape anew, by why.",
 		}, []string{"reason"}),
-		complained: map[deployed]bool{},
+		logged: map[deployed]bool{},
 	}
 	registry.MustRegister(m.scrapes, m.dropped)
 	m.pages.Store(&map[platform.InstanceID]model.Vector{})
 	return m
 }
 
-// Run scrapes the instances that are ready, every five seconds until the context ends. To connect to one that is only
-// armed would start it.
+// Run scrapes the instances that ready lists, every five seconds until the context ends. They must be ready: a connection to
+// an armed instance would start it.
 func (m *AppMetrics) Run(ctx context.Context, ready func() []platform.InstanceID) error {
 	ticker := time.NewTicker(appInterval)
 	defer ticker.Stop()
@@ -98,7 +101,7 @@ func (m *AppMetrics) Run(ctx context.Context, ready func() []platform.InstanceID
 	}
 }
 
-// Scrape asks those of the instances whose function has a metrics_path. What it told of others before is forgotten.
+// Scrape scrapes those of the instances whose function has a metrics_path, and replaces the page by their metrics.
 func (m *AppMetrics) Scrape(ctx context.Context, ready []platform.InstanceID) {
 	var mu sync.Mutex
 	pages := map[platform.InstanceID]model.Vector{}
@@ -108,7 +111,7 @@ func (m *AppMetrics) Scrape(ctx context.Context, ready []platform.InstanceID) {
 	for _, id := range ready {
 		revision, known := revisions[id.Revision]
 		if !known {
-			// One that cannot be read is being removed, and has no path.
+			// A revision that cannot be read is being removed, and has no path.
 			revision, _ = m.store.Revision(id.Revision)
 			revisions[id.Revision] = revision
 		}
@@ -119,7 +122,7 @@ func (m *AppMetrics) Scrape(ctx context.Context, ready []platform.InstanceID) {
 			page, err := m.scrape(ctx, id, revision.Config.MetricsPath)
 			m.scrapes.WithLabelValues(result(err)).Inc()
 			if err != nil {
-				m.complain(id, revision, err)
+				m.logOnce(id, revision, err)
 				return nil
 			}
 			mu.Lock()
@@ -128,27 +131,27 @@ func (m *AppMetrics) Scrape(ctx context.Context, ready []platform.InstanceID) {
 			return nil
 		})
 	}
-	_ = group.Wait() // each has dealt with its error
+	_ = group.Wait() // no goroutine returns an error
 	m.pages.Store(&pages)
 }
 
-// complain logs once that a revision has no metrics. The counter goes on.
-func (m *AppMetrics) complain(id platform.InstanceID, revision platform.Revision, err error) {
+// logOnce logs that a revision has no metrics, unless it has before. The counter goes on.
+func (m *AppMetrics) logOnce(id platform.InstanceID, revision platform.Revision, err error) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	key := deployed{id.Revision, revision.Created.UnixNano()}
-	if !m.complained[key] {
-		m.complained[key] = true
+	if !m.logged[key] {
+		m.logged[key] = true
 		m.log.Warn("no metrics of the app, which is said once", "function", id.Revision.Function, "revision", id.Revision.String(),
 			"instance", id.String(), "err", err)
 	}
 }
 
-// scrape asks one instance, past the gateway: it is no request of a client, and keeps nothing from draining.
+// scrape asks one instance, past the gateway: this is no request of a client, and does not keep the instance from draining.
 func (m *AppMetrics) scrape(ctx context.Context, id platform.InstanceID, path string) (model.Vector, error) {
 	ctx, cancel := context.WithTimeout(ctx, appTimeout)
 	defer cancel()
-	// Wherever a redirection leads, it leads to the same app: from /metrics to /metrics/, as is usual.
+	// Every redirection leads to the same app: from /metrics to /metrics/, as is usual.
 	client := &http.Client{Transport: &http.Transport{
 		DisableKeepAlives:  true,
 		DisableCompression: true,
@@ -171,9 +174,9 @@ func (m *AppMetrics) scrape(ctx context.Context, id platform.InstanceID, path st
 	return m.read(id, http.MaxBytesReader(nil, resp.Body, appPageLimit))
 }
 
-// read takes over the series of a page.
+// read returns the series of a page that may be published.
 func (m *AppMetrics) read(id platform.InstanceID, page io.Reader) (model.Vector, error) {
-	// A name beyond the classic ones could become a reserved one, where a scraper asks for it to be escaped.
+	// A name outside of the legacy syntax could become a reserved one for a scraper that asks for escaped names.
 	parser := expfmt.NewTextParser(model.LegacyValidation)
 	families, err := parser.TextToMetricFamilies(page)
 	if err != nil {
@@ -197,7 +200,7 @@ func (m *AppMetrics) read(id platform.InstanceID, page io.Reader) (model.Vector,
 				m.drop("limit")
 			default:
 				seen[fingerprint] = true
-				target(sample.Metric, id)
+				addTargetLabels(sample.Metric, id)
 				taken = append(taken, sample)
 			}
 		}
@@ -207,8 +210,9 @@ func (m *AppMetrics) read(id platform.InstanceID, page io.Reader) (model.Vector,
 
 func (m *AppMetrics) drop(reason string) { m.dropped.WithLabelValues(reason).Inc() }
 
-// target adds the labels of the instance as Prometheus adds those of a target: the series' own get the prefix exported_.
-func target(metric model.Metric, id platform.InstanceID) {
+// addTargetLabels adds the labels of the instance as Prometheus adds those of a target: labels of the app with the same name
+// get the prefix exported_.
+func addTargetLabels(metric model.Metric, id platform.InstanceID) {
 	for _, name := range targetLabels {
 		value, has := metric[name]
 		if !has {
@@ -231,7 +235,7 @@ func (m *AppMetrics) Handler() http.Handler {
 	return promhttp.HandlerFor(prometheus.GathererFunc(m.gather), promhttp.HandlerOpts{})
 }
 
-// gather makes families without a type: two apps may well give one name to metrics of two types.
+// gather returns families without a type: two apps may give the same name to metrics of different types.
 func (m *AppMetrics) gather() ([]*dto.MetricFamily, error) {
 	byName := map[model.LabelValue]*dto.MetricFamily{}
 	pages := *m.pages.Load()

@@ -176,7 +176,7 @@ took_seconds_sum{function="shop",instance="1",revision="shop-00002"} 5
 	}
 }
 
-// What an app can do to the others is nothing.
+// An app can do no harm to the metrics of others.
 func TestAppMetricsHostile(t *testing.T) {
 	w := newAppWorld(t)
 	many := &strings.Builder{}

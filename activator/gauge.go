@@ -7,21 +7,21 @@ import (
 	"github.com/fnctl/fnctl/platform"
 )
 
-// gauge is one metric of a revision: what is measured of it, and the wish that follows.
+// gauge is one metric of a revision: its measurements, and the number of instances that it asks for.
 type gauge struct {
 	target   platform.MetricTarget
 	config   autoscaler.Config
-	meter    *autoscaler.Meter
+	meter    *autoscaler.Meter // nil while the gauge sleeps
 	scaler   *autoscaler.Autoscaler
 	decision autoscaler.Decision
 
 	// last and lastAt are the newest reading.
 	last   float64
 	lastAt time.Time
-	// asking tells that the answer to the query is on its way; asked is when it was last asked.
-	asking bool
-	asked  time.Time
-	// failure is why the query has no answer.
+	// asking is true while the query has no answer yet; askedAt is when it was last asked.
+	asking  bool
+	askedAt time.Time
+	// failure is why the query had no answer, nil if it had one.
 	failure error
 }
 
@@ -35,50 +35,55 @@ func newGauge(target platform.MetricTarget, auto platform.Autoscale, running int
 	}
 }
 
-// ScalerConfig is what the autoscaler needs to know of one metric of a function.
+// ScalerConfig returns the configuration of the autoscaler for one metric of a function.
 func ScalerConfig(target platform.MetricTarget, auto platform.Autoscale) autoscaler.Config {
 	config := autoscaler.DefaultConfig(autoscaler.Metric(target.Metric), target.Target)
 	config.StableWindow = auto.StableWindow
 	config.ScaleDownDelay = auto.ScaleDownDelay
-	config.ScaleToZeroAfter = max(auto.ScaleToZeroAfter, Tick) // for the autoscaler, none means the default
+	config.ScaleToZeroAfter = max(auto.ScaleToZeroAfter, Tick) // for the autoscaler, 0 means the default
 	config.Min, config.Max = auto.Min, auto.Max
 	config.Tick = Tick
 	return config
 }
 
-func (g *gauge) rescale(auto platform.Autoscale) {
+// setBounds changes the least and the largest number of instances.
+func (g *gauge) setBounds(auto platform.Autoscale) {
 	g.config.Min, g.config.Max = auto.Min, auto.Max
 	g.scaler.Update(g.config)
 }
 
-// count notes a counter, level a value that goes up and down.
+// count notes the value of a counter.
 func (g *gauge) count(now time.Time, value float64) {
 	g.meter.Count(now, value)
 	g.last, g.lastAt = value, now
 }
 
+// level notes a value that goes up and down.
 func (g *gauge) level(now time.Time, value float64) {
 	g.meter.Level(now, value)
 	g.last, g.lastAt = value, now
 }
 
-// rest forgets the history, which is most of the memory that an idle function costs.
-func (g *gauge) rest() { g.meter = nil }
+// sleep drops the history, which is most of the memory that an idle function costs.
+func (g *gauge) sleep() { g.meter = nil }
 
-// resume begins a new history after a time in which nothing happened. The last reading of a counter goes in front of it:
-// what has come since came in the last tick.
-func (g *gauge) resume(now time.Time, since time.Duration) {
+func (g *gauge) asleep() bool { return g.meter == nil }
+
+// wake begins a new history after a time in which nothing happened. The last reading of a counter goes in front of it: the
+// increase since then came in the last tick.
+func (g *gauge) wake(now time.Time, since time.Duration) {
 	g.meter = g.config.NewMeter()
 	if g.isCounter() && !g.lastAt.IsZero() {
 		g.meter.Count(now.Add(-max(Tick, since)), g.last)
 	}
 }
 
+// isCounter reports whether the metric changes only with requests.
 func (g *gauge) isCounter() bool {
 	return g.target.Metric == platform.MetricRPS || g.target.Metric == platform.MetricConcurrency
 }
 
-// decide makes the gauge's wish from its meter. inFlight are the requests that the gateway holds or has running.
+// decide decides by the gauge's meter alone. inFlight is the number of requests that the gateway holds or has running.
 func (g *gauge) decide(now time.Time, sample autoscaler.Sample, inFlight float64) autoscaler.Decision {
 	known := sample.Valid && g.failure == nil
 	sample = g.scaler.Measure(now, sample, g.meter, inFlight)

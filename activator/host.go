@@ -16,8 +16,6 @@ const (
 	startsPerCore = 8
 	// headroom is the part of the host's memory that no start may touch.
 	headroom = 0.1
-	// unknownInstance is what an instance is taken to need when none of its revision has run yet.
-	unknownInstance = 64 << 20
 )
 
 // host is what the machine has room for. The budget is measured use with head-room, not the sum of the tiers: most
@@ -26,7 +24,7 @@ const (
 type host struct {
 	meminfo string
 	cores   int
-	// reserved is what instances that were started will use and don't use yet.
+	// reserved is what instances that were started will use and don't use yet, in bytes.
 	reserved map[platform.InstanceID]int64
 	total    int64
 	free     int64
@@ -40,9 +38,8 @@ func newHost(paths platform.Paths) *host {
 	}
 }
 
-// look reads what is free at the beginning of a tick. It returns an error if the kernel doesn't tell; then memory bounds
-// nothing.
-func (h *host) look() error {
+// refresh reads how much memory is free. It returns an error if it cannot be read; then memory bounds nothing.
+func (h *host) refresh() error {
 	data, err := os.ReadFile(h.meminfo)
 	if err == nil {
 		h.total, h.free, err = parseMeminfo(data)
@@ -58,8 +55,8 @@ func (h *host) look() error {
 	return nil
 }
 
-// admit tells whether an instance that will use so many bytes may be started, and if so reserves them.
-func (h *host) admit(id platform.InstanceID, expected int64) bool {
+// reserve reserves the bytes that an instance is expected to use, and reports whether there are as many.
+func (h *host) reserve(id platform.InstanceID, expected int64) bool {
 	if h.free < expected {
 		return false
 	}
@@ -70,26 +67,11 @@ func (h *host) admit(id platform.InstanceID, expected int64) bool {
 	return true
 }
 
-// busy tells whether enough instances are starting at once.
-func (h *host) busy() bool { return len(h.reserved) >= h.cores*startsPerCore }
+// atStartLimit reports whether as many instances are starting as may at once.
+func (h *host) atStartLimit() bool { return len(h.reserved) >= h.cores*startsPerCore }
 
-// settle ends the reservation of an instance: it is ready and uses what it needs, or it will never.
-func (h *host) settle(id platform.InstanceID) { delete(h.reserved, id) }
-
-// logRefused logs once when instances are held back, and once when none is any more.
-func (a *Activator) logRefused(rev *revision) {
-	short := rev.refused > 0
-	if short == rev.short {
-		return
-	}
-	rev.short = short
-	log := a.log.With("event", "budget", "function", rev.id.Function, "revision", rev.id.String())
-	if short {
-		log.Warn("instances are held back", "why", fmt.Sprintf("%d of %d: the host is short of memory", rev.refused, rev.decision.Desired))
-	} else {
-		log.Info("no instance is held back any more", "why", "none is held back any more")
-	}
-}
+// release ends the reservation of an instance: it is ready and uses what it needs, or it never will.
+func (h *host) release(id platform.InstanceID) { delete(h.reserved, id) }
 
 // parseMeminfo reads total and available memory in bytes (proc(5), "/proc/meminfo").
 func parseMeminfo(data []byte) (total, available int64, err error) {
@@ -98,12 +80,12 @@ func parseMeminfo(data []byte) (total, available int64, err error) {
 		if len(fields) < 2 {
 			continue
 		}
-		var into *int64
+		var field *int64
 		switch string(fields[0]) {
 		case "MemTotal:":
-			into = &total
+			field = &total
 		case "MemAvailable:":
-			into = &available
+			field = &available
 		default:
 			continue
 		}
@@ -111,7 +93,7 @@ func parseMeminfo(data []byte) (total, available int64, err error) {
 		if err != nil {
 			return 0, 0, err
 		}
-		*into = kib << 10
+		*field = kib << 10
 	}
 	if total == 0 {
 		return 0, 0, fmt.Errorf("no MemTotal")

@@ -20,49 +20,49 @@ func TestHostBudget(t *testing.T) {
 	}
 	h := newHost(platform.Paths{Root: root})
 	id := func(n int) platform.InstanceID { return platform.InstanceID{Revision: ping1.Revision, Index: n} }
-	if err := h.look(); err != nil {
+	if err := h.refresh(); err != nil {
 		t.Fatal(err)
 	}
 	const each = 90 << 20
-	if !h.admit(id(1), each) || !h.admit(id(2), each) || h.admit(id(3), each) {
+	if !h.reserve(id(1), each) || !h.reserve(id(2), each) || h.reserve(id(3), each) {
 		t.Error("200 MiB have room for two instances of 90 MiB, and no third")
 	}
-	if err := h.look(); err != nil {
+	if err := h.refresh(); err != nil {
 		t.Fatal(err)
 	}
-	if h.admit(id(3), each) {
+	if h.reserve(id(3), each) {
 		t.Error("what was started and is not in use yet was forgotten")
 	}
-	h.settle(id(1))
-	if err := h.look(); err != nil {
+	h.release(id(1))
+	if err := h.refresh(); err != nil {
 		t.Fatal(err)
 	}
-	if !h.admit(id(3), each) {
+	if !h.reserve(id(3), each) {
 		t.Error("a settled reservation still counts")
 	}
 }
 
 func TestHostWithoutMeminfo(t *testing.T) {
 	h := newHost(platform.Paths{Root: t.TempDir()})
-	if err := h.look(); err == nil {
+	if err := h.refresh(); err == nil {
 		t.Error("no error though there is nothing to read")
 	}
-	if !h.admit(ping1, 1<<40) {
+	if !h.reserve(ping1, 1<<40) {
 		t.Error("what is not known must bound nothing")
 	}
 }
 
 func TestStartsAtOnce(t *testing.T) {
 	h := newHost(platform.Paths{Root: t.TempDir()})
-	_ = h.look()
+	_ = h.refresh()
 	h.cores = 1
 	for n := range startsPerCore {
-		if h.busy() {
+		if h.atStartLimit() {
 			t.Fatalf("busy with %d starts", n)
 		}
-		h.admit(platform.InstanceID{Revision: ping1.Revision, Index: n + 1}, 0)
+		h.reserve(platform.InstanceID{Revision: ping1.Revision, Index: n + 1}, 0)
 	}
-	if !h.busy() {
+	if !h.atStartLimit() {
 		t.Error("not busy with as many starts as there may be")
 	}
 }

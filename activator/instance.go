@@ -8,32 +8,32 @@ import (
 	"github.com/fnctl/fnctl/platform"
 )
 
-// instance is what the activator knows of one instance. Its state is systemd's; what is remembered besides may be lost
-// without harm, so that a restarted activator takes over what runs.
+// instance is what the activator knows of one instance. Its state is systemd's; the rest may be lost without harm, so that a
+// restarted activator takes over the instances that run.
 type instance struct {
 	id              platform.InstanceID
 	socket, service platform.UnitStatus
-	// proved tells that the instance has accepted a connection since its service was started.
+	// proved is true if the instance has accepted a connection since its service was started.
 	proved bool
-	// since is when the service was seen to run.
-	since time.Time
-	// lost tells that the socket listens and its file is gone, so that nobody can connect.
-	lost bool
-	// hopeless is why the instance won't come to anything by itself; it stays so until it is gone. Empty: it may.
-	hopeless string
-	// unread tells that the instance reads nothing that is sent to it, so that nothing is lost with it.
+	// startingSince is when the service was seen to run, or its proof has expired.
+	startingSince time.Time
+	// drainingSince is when the socket was seen to have gone, while the service went on.
+	drainingSince time.Time
+	// socketLost is true if the socket listens and its file is gone, so that no client can connect.
+	socketLost bool
+	// unread is true if the instance reads nothing that is sent to it, so that no request is lost with it.
 	unread bool
-	// gone is when the socket was seen to have gone, while the service went on.
-	gone time.Time
-	// load is what the gateway says of the instance, nil if it doesn't know it.
+	// replaceReason is why the instance is to be replaced, "" if it isn't; it stays so until the instance is gone.
+	replaceReason string
+	// allowedFailures is after how many failures in a row it is; 0 means minAllowedFailures.
+	allowedFailures int
+	// load is what the gateway reports of the instance, nil if it doesn't know it.
 	load *InstanceLoad
-	// patience is how many failures in a row are borne; 0 means minPatience.
-	patience int
-	tries
-	proofs
+	startHistory
+	probeHistory
 }
 
-// update takes over the state of one of the two units and says whether it is another one.
+// update takes over the state of one of the two units and reports whether it is another one.
 func (i *instance) update(kind string, unit platform.UnitStatus, now time.Time) (changed bool) {
 	before := i.stage()
 	mine := &i.socket
@@ -43,68 +43,73 @@ func (i *instance) update(kind string, unit platform.UnitStatus, now time.Time) 
 	if mine.Active == unit.Active && mine.Sub == unit.Sub {
 		return false
 	}
-	// A service that failed in an earlier life of the instance is told of once more before it is started.
+	// systemd reports a service that failed in an earlier life of the instance once more before it is started.
 	old := kind == "service" && mine.Active == "" && unit.Active == "failed"
 	*mine = unit
 	if kind == "socket" && unit.Active != "active" {
-		i.lost = false
+		i.socketLost = false
 	}
 	if kind == "socket" && unit.Active == "active" {
 		i.armed()
 	}
-	// A service that isn't running has to prove itself anew when it is.
+	// A service that has ended has to be proved anew when it runs again.
 	i.proved = i.proved && i.service.Running()
 	switch after := i.stage(); {
 	case after == before || old:
-	case after == platform.Failed && i.served:
+	case after == platform.Failed && i.wasReady:
 		i.crashed(now)
 	case after == platform.Failed:
 		i.failed(now)
 		i.started = i.started || kind == "service"
 	case after == platform.Draining:
-		i.gone = now
+		i.drainingSince = now
 	case after == platform.Starting:
-		i.since, i.proofs, i.started = now, proofs{}, true
+		i.startingSince, i.probeHistory, i.started = now, probeHistory{}, true
 	}
 	return true
 }
 
-// inherit takes over an instance that somebody else has started. If it runs, it may be proved already, and what happened to
-// it before is not known.
+// inherit takes over an instance that the activator has not started. If it runs, it may have been ready already; its earlier
+// failures are unknown.
 func (i *instance) inherit() {
-	i.served = i.service.Running()
-	i.tries = tries{}
+	i.wasReady = i.service.Running()
+	i.startHistory = startHistory{}
 }
 
-// repairable tells whether the socket has failed and can be made to listen again.
+// repairable reports whether the socket has failed and can be made to listen again.
 func (i *instance) repairable() bool {
-	return i.hopeless == "" && i.socket.Active == "failed" && i.service.Gone()
+	return i.replaceReason == "" && i.socket.Active == "failed" && i.service.Gone()
 }
 
-// listens tells whether a request can wait at the instance.
-func (i *instance) listens() bool { return i.socket.Active == "active" && !i.lost }
+// listens reports whether a request can wait at the instance.
+func (i *instance) listens() bool { return i.socket.Active == "active" && !i.socketLost }
 
-// stage is where the instance stands in its life, as far as systemd can tell. The empty state means that nothing of it is
+// isDeaf reports whether the gateway has found that the instance does not read.
+func (i *instance) isDeaf() bool { return i.load != nil && i.load.Deaf }
+
+// stage is where the instance stands in its life, as far as systemd can know. The empty state means that nothing of it is
 // left.
 func (i *instance) stage() platform.InstanceState {
 	return platform.StateOf(i.socket, i.service, i.proved)
 }
 
-// state is the stage, or deaf if the gateway says so.
+// state is the stage, or deaf if the gateway has found it so.
 func (i *instance) state() platform.InstanceState {
 	stage := i.stage()
-	if i.load != nil && i.load.Deaf && (stage == platform.Ready || stage == platform.Starting) {
+	if i.isDeaf() && (stage == platform.Ready || stage == platform.Starting) {
 		return platform.Deaf
 	}
 	return stage
 }
 
-// over tells whether nothing is left of the instance, and nothing is to be remembered of it.
-func (i *instance) over(now time.Time) bool { return i.state() == "" && !now.Before(i.notBefore) }
+// forgettable reports whether nothing is left of the instance, and its history doesn't count any more.
+func (i *instance) forgettable(now time.Time) bool {
+	return i.state() == "" && !now.Before(i.notBefore)
+}
 
-// idle tells whether the gateway, asked at some time, had seen the socket go and had nothing left on the instance.
-func (i *instance) idle(asked time.Time) bool {
-	return asked.After(i.gone) && (i.load == nil || i.load.Draining && i.load.InFlight == 0)
+// drained reports whether the gateway, as of some time, had seen the socket go and had no request left on the instance.
+func (i *instance) drained(asOf time.Time) bool {
+	return asOf.After(i.drainingSince) && (i.load == nil || i.load.Draining && i.load.InFlight == 0)
 }
 
 func (i *instance) inFlight() float64 {
@@ -114,13 +119,13 @@ func (i *instance) inFlight() float64 {
 	return i.load.InFlight
 }
 
-// fleet is the instances of one revision by index.
-type fleet map[int]*instance
+// instances are those of one revision, by index.
+type instances map[int]*instance
 
 // in lists the instances in one of some states, by index.
-func (f fleet) in(states ...platform.InstanceState) []*instance {
+func (s instances) in(states ...platform.InstanceState) []*instance {
 	var found []*instance
-	for _, i := range f {
+	for _, i := range s {
 		if slices.Contains(states, i.state()) {
 			found = append(found, i)
 		}
@@ -130,9 +135,9 @@ func (f fleet) in(states ...platform.InstanceState) []*instance {
 }
 
 // count counts the instances in a state.
-func (f fleet) count(state platform.InstanceState) int {
+func (s instances) count(state platform.InstanceState) int {
 	n := 0
-	for _, i := range f {
+	for _, i := range s {
 		if i.state() == state {
 			n++
 		}
@@ -140,9 +145,9 @@ func (f fleet) count(state platform.InstanceState) int {
 	return n
 }
 
-// listens tells whether a request can wait at one of the instances.
-func (f fleet) listens() bool {
-	for _, i := range f {
+// listens reports whether a request can wait at one of the instances.
+func (s instances) listens() bool {
+	for _, i := range s {
 		if i.listens() {
 			return true
 		}
@@ -150,49 +155,65 @@ func (f fleet) listens() bool {
 	return false
 }
 
-// hasOther tells whether a condition holds for an instance besides this one that is not hopeless.
-func (f fleet) hasOther(this *instance, holds func(*instance) bool) bool {
-	for _, i := range f {
-		if i != this && i.hopeless == "" && holds(i) {
+// hasOther reports whether a condition holds for an instance besides this one that is not to be replaced.
+func (s instances) hasOther(this *instance, holds func(*instance) bool) bool {
+	for _, i := range s {
+		if i != this && i.replaceReason == "" && holds(i) {
 			return true
 		}
 	}
 	return false
 }
 
-func hopeful(instances []*instance) []*instance {
-	return slices.DeleteFunc(instances, func(i *instance) bool { return i.hopeless != "" })
+// stuck returns the instance that failed last, or nil if another is ready or may become so with its first start.
+func (s instances) stuck() *instance {
+	var last *instance
+	for _, i := range s {
+		switch state := i.state(); {
+		case state == platform.Draining || state == platform.Deaf:
+		case state == platform.Ready || i.failures == 0:
+			return nil
+		case last == nil || i.failedAt.After(last.failedAt):
+			last = i
+		}
+	}
+	return last
 }
 
-// prune forgets the indexes of which nothing is left, once they may be taken again.
-func (f fleet) prune(busy map[platform.InstanceID]bool, now time.Time) {
-	for index, i := range f {
-		if i.over(now) && !busy[i.id] {
-			delete(f, index)
+// prune drops the instances of which nothing is left, once their indexes may be taken again.
+func (s instances) prune(busy map[platform.InstanceID]bool, now time.Time) {
+	for index, i := range s {
+		if i.forgettable(now) && !busy[i.id] {
+			delete(s, index)
 		}
 	}
 }
 
-// free is the lowest index that can be taken.
-func (f fleet) free(now time.Time) int {
+// freeIndex returns the lowest index that can be taken.
+func (s instances) freeIndex(now time.Time) int {
 	for index := 1; ; index++ {
-		if f.takes(index, now) {
+		if s.isFree(index, now) {
 			return index
 		}
 	}
 }
 
-// takes tells whether nothing is left of an index, since a socket can't be started while its service still runs, and that
-// it did not fail a moment ago.
-func (f fleet) takes(index int, now time.Time) bool {
-	i := f[index]
-	return i == nil || i.over(now)
+// isFree reports whether an index can be taken: a socket can't be started while its service still runs, and an instance that
+// failed a moment ago keeps its index for a while.
+func (s instances) isFree(index int, now time.Time) bool {
+	i := s[index]
+	return i == nil || i.forgettable(now)
 }
 
-// leastBusy orders instances by what stopping them would cost: those that serve nothing first, those that are not ready
-// before those that are, the youngest first.
-func leastBusy(instances []*instance) {
-	slices.SortStableFunc(instances, func(a, b *instance) int {
+// withoutReplaced leaves out the instances that are to be replaced. It overwrites the list.
+func withoutReplaced(list []*instance) []*instance {
+	return slices.DeleteFunc(list, func(i *instance) bool { return i.replaceReason != "" })
+}
+
+// sortLeastBusyFirst sorts instances by the cost of stopping them: those with the fewest requests first, of these the ones
+// that are not proved, of these the youngest.
+func sortLeastBusyFirst(list []*instance) {
+	slices.SortStableFunc(list, func(a, b *instance) int {
 		return cmp.Or(
 			cmp.Compare(a.inFlight(), b.inFlight()),
 			compareBool(a.proved, b.proved),

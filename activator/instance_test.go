@@ -16,7 +16,7 @@ func unit(active, sub string) platform.UnitStatus {
 	return platform.UnitStatus{Name: "u", Active: active, Sub: sub}
 }
 
-// The life of an instance, as systemd tells it.
+// The life of an instance, as systemd reports it.
 func TestInstanceStates(t *testing.T) {
 	i := &instance{id: ping1}
 	for n, step := range []struct {
@@ -67,8 +67,8 @@ func TestFailuresBackOff(t *testing.T) {
 	}
 }
 
-// A drained instance is stopped on the word of a gateway that was asked after the socket had gone.
-func TestIdle(t *testing.T) {
+// A draining instance counts as drained only by a report of the gateway from after its socket had gone.
+func TestDrained(t *testing.T) {
 	i := &instance{id: ping1}
 	i.update("socket", unit("active", "running"), epoch)
 	i.update("service", unit("active", "running"), epoch)
@@ -86,19 +86,19 @@ func TestIdle(t *testing.T) {
 		"drained":             {gone.Add(time.Millisecond), &InstanceLoad{Draining: true}, true},
 	} {
 		i.load = c.load
-		if got := i.idle(c.asked); got != c.want {
+		if got := i.drained(c.asked); got != c.want {
 			t.Errorf("%s: got %v, want %v", name, got, c.want)
 		}
 	}
 }
 
 // A busy instance never goes while an idle one exists.
-func TestLeastBusy(t *testing.T) {
+func TestLeastBusyFirst(t *testing.T) {
 	make := func(index int, inFlight float64, proved bool) *instance {
 		return &instance{id: platform.InstanceID{Revision: ping1.Revision, Index: index}, proved: proved, load: &InstanceLoad{InFlight: inFlight}}
 	}
 	list := []*instance{make(1, 3, true), make(2, 0, true), make(3, 0, false), make(4, 1, true), make(5, 0, true)}
-	leastBusy(list)
+	sortLeastBusyFirst(list)
 	for n, want := range []int{3, 5, 2, 4, 1} {
 		if got := list[n].id.Index; got != want {
 			t.Errorf("place %d: got instance %d, want %d", n, got, want)
@@ -107,13 +107,13 @@ func TestLeastBusy(t *testing.T) {
 }
 
 func TestFreeIndex(t *testing.T) {
-	f := fleet{1: &instance{}, 2: &instance{socket: unit("active", "listening")}, 3: &instance{service: unit("active", "running")}}
-	if got := f.free(epoch); got != 1 {
+	f := instances{1: &instance{}, 2: &instance{socket: unit("active", "listening")}, 3: &instance{service: unit("active", "running")}}
+	if got := f.freeIndex(epoch); got != 1 {
 		t.Errorf("got %d, want 1, of which nothing is left", got)
 	}
 	delete(f, 1)
 	f[1] = &instance{service: unit("deactivating", "stop-post")}
-	if got := f.free(epoch); got != 4 {
+	if got := f.freeIndex(epoch); got != 4 {
 		t.Errorf("got %d, want 4: all others have a unit that is not gone", got)
 	}
 }

@@ -15,20 +15,23 @@ import (
 	"github.com/fnctl/fnctl/platform"
 )
 
+// Tick is how often the activator asks for the load and decides: a step in load waits for it before instances start.
+const Tick = 200 * time.Millisecond
+
 // Load is what the gateway has seen of one revision.
 type Load struct {
-	// Started counts the requests that have arrived since the gateway started.
+	// Started is a counter of the requests that have arrived since the gateway started.
 	Started float64
 	// InFlightSeconds is the integral of the requests in flight over time since the gateway started.
 	InFlightSeconds float64
-	// InFlight and Queued are the requests that are held or running, and those of them that are held.
+	// InFlight is the number of requests that are held or running, Queued that of those that are held.
 	InFlight, Queued float64
-	// Instances has the requests running on each instance that the gateway knows, by index.
+	// Instances has the load of each instance that the gateway knows, by index.
 	Instances map[int]InstanceLoad
 }
 
-// startedSince tells whether a request has arrived since an earlier report, or ever if there is none. A counter that went
-// back is that of another gateway, which began at nothing.
+// startedSince reports whether a request has arrived since an earlier report, or ever if there is none. A counter that went
+// back belongs to another gateway, which began at 0.
 func (l *Load) startedSince(before *Load) bool {
 	if before == nil || l.Started < before.Started {
 		return l.Started > 0
@@ -39,25 +42,33 @@ func (l *Load) startedSince(before *Load) bool {
 // InstanceLoad is what the gateway has seen of one instance.
 type InstanceLoad struct {
 	InFlight float64
-	// Ready instances have accepted a connection of the gateway's.
+	// Ready is true if the instance has accepted a connection of the gateway's.
 	Ready bool
-	// Deaf instances run and leave unread what the gateway sends them.
+	// Deaf is true if the instance runs and leaves unread what the gateway sends to it.
 	Deaf bool
-	// Draining instances get no new request; the gateway has seen their socket go.
+	// Draining is true if the gateway has seen the instance's socket go, and sends it no new request.
 	Draining bool
 }
 
-// Source tells what load there is.
+// Source reports what load there is.
 type Source interface {
+	// Load returns the load by revision. A revision that it leaves out is idle, and its counters are as last reported.
 	Load(ctx context.Context) (map[platform.RevisionID]*Load, error)
+}
+
+// DatedSource is a Source that reports the load as it was at some time before.
+type DatedSource interface {
+	Source
+	// LoadAt is Load, and the time at which the load was so.
+	LoadAt(ctx context.Context) (map[platform.RevisionID]*Load, time.Time, error)
 }
 
 // GatewaySource asks the gateway itself, over its unix socket.
 type GatewaySource struct {
 	client *http.Client
-	// lately limits the answers to revisions that were active, once all were told. It is not safe for concurrent use.
-	lately bool
-	known  bool
+	// recentOnly limits the answers to revisions that were active recently, once knowsAll is true: the last answer came.
+	recentOnly bool
+	knowsAll   bool
 }
 
 // scrapeTimeout bounds one scrape; scrapeLimit is the largest page that is read.
@@ -72,30 +83,30 @@ func NewGatewaySource(socket string) *GatewaySource {
 		Timeout: scrapeTimeout,
 		Transport: &http.Transport{
 			MaxIdleConns:       1,
-			DisableCompression: true, // nothing is to be saved on a unix socket
+			DisableCompression: true, // it would save nothing on a unix socket
 			DialContext:        platform.DialUnix(socket),
 		},
 	}}
 }
 
-// NewActiveGatewaySource returns the source behind a gateway's status socket that tells of all revisions the first time,
-// and after every failure, and then of those only that are or were active lately. One that it does not mention is idle,
-// and as it was when it was mentioned last. One goroutine at a time may use it.
+// NewActiveGatewaySource returns the source behind a gateway's status socket that reports all revisions the first time and
+// after every failure, and otherwise only those that are active or were so recently. A revision that it leaves out is idle,
+// and as it was when it was last reported. It is not safe for concurrent use.
 func NewActiveGatewaySource(socket string) *GatewaySource {
 	s := NewGatewaySource(socket)
-	s.lately = true
+	s.recentOnly = true
 	return s
 }
 
-// Load scrapes the gateway.
+// Load implements Source: it scrapes the gateway.
 func (s *GatewaySource) Load(ctx context.Context) (map[platform.RevisionID]*Load, error) {
 	page := "http://gateway/metrics"
-	if s.known && s.lately {
+	if s.knowsAll && s.recentOnly {
 		page += "?active=10s"
 	}
 	loads, err := s.scrape(ctx, page)
-	if s.lately {
-		s.known = err == nil
+	if s.recentOnly {
+		s.knowsAll = err == nil
 	}
 	return loads, err
 }
@@ -141,7 +152,7 @@ func ParseLoad(page io.Reader) (map[platform.RevisionID]*Load, error) {
 
 func newLoad() *Load { return &Load{Instances: map[int]InstanceLoad{}} }
 
-// setters store the value of a series; label gives the labels of the series.
+// setters has, by the name of a metric, how to store the value of a series; label returns the labels of the series.
 var setters = map[string]func(l *Load, value float64, label func(string) string){
 	platform.MetricRequestsStarted: func(l *Load, value float64, _ func(string) string) { l.Started = value },
 	platform.MetricInFlightSeconds: func(l *Load, value float64, _ func(string) string) { l.InFlightSeconds = value },
@@ -164,7 +175,7 @@ var setters = map[string]func(l *Load, value float64, label func(string) string)
 	},
 }
 
-// value is that of a counter or a gauge, whichever it is.
+// value returns the value of a counter or a gauge.
 func value(m *dto.Metric) float64 { return m.GetCounter().GetValue() + m.GetGauge().GetValue() }
 
 func label(m *dto.Metric, name string) string {

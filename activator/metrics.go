@@ -9,7 +9,7 @@ import (
 	"github.com/fnctl/fnctl/platform"
 )
 
-// metrics is what the activator tells of itself. What it tells of each revision is read from the last status.
+// metrics has what the activator counts of itself. The metrics of each revision are read from its last status.
 type metrics struct {
 	registry *prometheus.Registry
 	ticks    prometheus.Histogram
@@ -59,14 +59,16 @@ func newMetrics() *metrics {
 	return m
 }
 
+// tick counts a tick, and how many revisions were awake in it.
 func (m *metrics) tick(d time.Duration, awake int) {
 	m.ticks.Observe(d.Seconds())
 	m.awake.Set(float64(awake))
 }
 
+// action counts an action that has ended.
 func (m *metrics) action(done action) {
 	m.actions.WithLabelValues(done.verb, result(done.err)).Inc()
-	if done.verb == actionProve && done.err == nil {
+	if done.verb == actionProbe && done.err == nil {
 		m.startup.Observe(done.took.Seconds())
 	}
 }
@@ -101,7 +103,7 @@ var (
 )
 
 // statusCollector turns the last status into metrics.
-type statusCollector struct{ activator *Activator }
+type statusCollector struct{ statuses *statusCache }
 
 // Describe implements prometheus.Collector.
 func (statusCollector) Describe(ch chan<- *prometheus.Desc) {
@@ -115,7 +117,7 @@ func (c statusCollector) Collect(ch chan<- prometheus.Metric) {
 	gauge := func(desc *prometheus.Desc, value float64, labels ...string) {
 		ch <- prometheus.MustNewConstMetric(desc, prometheus.GaugeValue, value, labels...)
 	}
-	for _, s := range c.activator.Status() {
+	for _, s := range c.statuses.list() {
 		function, revision := s.Revision.Function, s.Revision.String()
 		gauge(desiredDesc, float64(s.Desired), function, revision)
 		gauge(valueDesc, s.Value, function, revision, string(s.Metric))

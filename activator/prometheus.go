@@ -18,18 +18,18 @@ import (
 )
 
 const (
-	// promTimeout bounds one question to Prometheus, also in Prometheus itself.
+	// promTimeout bounds one query, also in Prometheus itself.
 	promTimeout = 2 * time.Second
 	// promMaxAge is how old a scrape of the gateway may be. Prometheus itself would go on for five minutes.
 	promMaxAge = 10 * time.Second
 	// promLimit is the largest answer that is read.
 	promLimit = 32 << 20
-	// promScraped is the name under which loadQuery gives the time of the scrape.
+	// promScraped is the name of the series in the answer to loadQuery that has the time of the scrape.
 	promScraped = "scraped"
 )
 
-// loadQuery asks for everything at once, so that it is all of one scrape. An instant query gives a series the time of the
-// question; the time of the scrape is that of the series which is always there.
+// loadQuery asks for all metrics at once, so that they are of one scrape. An instant query dates its series to the time of the
+// query; timestamp() of a series that the gateway always has yields the time of the scrape.
 var loadQuery = fmt.Sprintf(`{__name__=~"%s"} or label_replace(timestamp(%s), "__name__", "%s", "", "")`,
 	strings.Join(loadMetrics(), "|"), platform.MetricBadRoutes, promScraped)
 
@@ -42,14 +42,8 @@ func loadMetrics() []string {
 	return names
 }
 
-// DatedSource is a Source that tells what has been seen at some time before.
-type DatedSource interface {
-	Source
-	// LoadAt is Load, and the time of which it tells.
-	LoadAt(ctx context.Context) (map[platform.RevisionID]*Load, time.Time, error)
-}
-
-// PrometheusSource asks a Prometheus server that scrapes the gateway. What it says is of the last scrape.
+// PrometheusSource asks a Prometheus server that scrapes the gateway. Its load is that of the last scrape. It is safe for
+// concurrent use.
 type PrometheusSource struct{ api promv1.API }
 
 // NewPrometheusSource returns the source behind the address of a Prometheus server.
@@ -62,7 +56,7 @@ func NewPrometheusSource(address string) (*PrometheusSource, error) {
 	return &PrometheusSource{promv1.NewAPI(client)}, nil
 }
 
-// limited bounds the size of answers, which client_golang reads to the end.
+// limited bounds the size of responses: client_golang reads them to the end.
 type limited struct{ http.RoundTripper }
 
 // RoundTrip implements http.RoundTripper.
@@ -71,7 +65,7 @@ func (l limited) RoundTrip(req *http.Request) (*http.Response, error) {
 	if err != nil {
 		return nil, err
 	}
-	if resp.ContentLength > promLimit { // it need not be read to know
+	if resp.ContentLength > promLimit { // known before it is read
 		resp.Body.Close()
 		return nil, errors.New("the answer is too large")
 	}
@@ -79,14 +73,14 @@ func (l limited) RoundTrip(req *http.Request) (*http.Response, error) {
 	return resp, nil
 }
 
-// Load asks for the load that the last scrape of the gateway has seen.
+// Load returns the load as of the last scrape of the gateway. The error is ErrNotScraped if there was none.
 func (s *PrometheusSource) Load(ctx context.Context) (map[platform.RevisionID]*Load, error) {
 	loads, _, err := s.LoadAt(ctx)
 	return loads, err
 }
 
-// LoadAt is Load, and when the gateway was scraped. What happened later, as to an instance's socket, the load doesn't show;
-// counters have to be compared over these times.
+// LoadAt is Load, and when the gateway was scraped. The load doesn't show later events, such as that an instance's socket has
+// gone; rates of counters have to be taken over these times.
 func (s *PrometheusSource) LoadAt(ctx context.Context) (map[platform.RevisionID]*Load, time.Time, error) {
 	now := time.Now()
 	value, err := s.ask(ctx, loadQuery, now)
@@ -105,10 +99,11 @@ func (s *PrometheusSource) LoadAt(ctx context.Context) (map[platform.RevisionID]
 	return loads, at, err
 }
 
-// ErrNotScraped says that Prometheus knows nothing of the gateway, which is not the same as no load.
+// ErrNotScraped is the error when Prometheus has no metrics of the gateway, which is not the same as no load.
 var ErrNotScraped = errors.New("prometheus has no metrics of the gateway: it isn't scraped, or the scrape fails")
 
-// scrapedAt finds when the gateway was scraped. Numbers of two gateways, or of one by two names, must not be mixed.
+// scrapedAt returns when the gateway was scraped. It refuses the metrics of two gateways, or of one under two names: they must
+// not be mixed.
 func scrapedAt(vector model.Vector, now time.Time) (time.Time, error) {
 	var scraped model.Vector
 	for _, sample := range vector {
@@ -161,7 +156,7 @@ func readLoads(vector model.Vector) (map[platform.RevisionID]*Load, error) {
 	return loads, nil
 }
 
-// ownLabel is a label as the gateway gave it: without honor_labels, Prometheus renames those that a target has too.
+// ownLabel returns a label as the gateway gave it: without honor_labels, Prometheus renames labels that a target has too.
 func ownLabel(metric model.Metric, name string) string {
 	if renamed, ok := metric[model.LabelName(model.ExportedLabelPrefix+name)]; ok {
 		return string(renamed)
@@ -169,6 +164,7 @@ func ownLabel(metric model.Metric, name string) string {
 	return string(metric[model.LabelName(name)])
 }
 
+// usable reports whether a number can be a load.
 func usable(value float64) bool { return value >= 0 && !math.IsInf(value, 1) }
 
 // Query evaluates a PromQL expression that yields one number: a scalar, or a vector of one element.
@@ -206,7 +202,7 @@ func kindOf(value model.Value) string {
 	return "a " + value.Type().String()
 }
 
-// ask evaluates an expression. An answer with warnings may lack a part, so it is none.
+// ask evaluates an expression. An answer with warnings may lack a part, so ask returns an error instead.
 func (s *PrometheusSource) ask(ctx context.Context, query string, at time.Time) (model.Value, error) {
 	ctx, cancel := context.WithTimeout(ctx, promTimeout)
 	defer cancel()

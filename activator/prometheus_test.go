@@ -144,7 +144,7 @@ func newSource(t *testing.T, url string) *activator.PrometheusSource {
 	return source
 }
 
-// load asks until there is an answer, and returns how old it is.
+// load asks until there is an answer, and returns it with its time.
 func load(t *testing.T, source *activator.PrometheusSource) (loads map[platform.RevisionID]*activator.Load, at time.Time) {
 	t.Helper()
 	within(t, 10*time.Second, "there is an answer", func() (err error) {
@@ -164,7 +164,7 @@ func wantFailure(t *testing.T, source *activator.PrometheusSource, want string) 
 	})
 }
 
-// What Prometheus says is what the gateway itself says.
+// The load by Prometheus is the load by the gateway itself.
 func TestPrometheusLoad(t *testing.T) {
 	t.Parallel()
 	for name, honour := range map[string]string{"as shipped": "true", "without honor_labels": "false"} {
@@ -185,7 +185,7 @@ func TestPrometheusLoad(t *testing.T) {
 			if age := time.Since(at); age < 0 || age > 3*time.Second {
 				t.Errorf("scraped %v ago", age)
 			}
-			// The time is that of the scrape, of which there is one in a second, and not that of the question.
+			// The time is that of the scrape, of which there is one in a second, and not that of the query.
 			scrapes := map[time.Time]bool{}
 			for began := time.Now(); time.Since(began) < 3*time.Second; time.Sleep(50 * time.Millisecond) {
 				_, at := load(t, source)
@@ -231,7 +231,7 @@ func TestPrometheusLoadOfTwoGateways(t *testing.T) {
 	}
 }
 
-// A Prometheus that hangs or is gone is no load of zero, and is asked again.
+// A Prometheus that hangs or is gone is an error and not a load of zero, and is asked again.
 func TestPrometheusGone(t *testing.T) {
 	t.Parallel()
 	gateway := newScraped(t, gatewayPage(t))
@@ -409,7 +409,7 @@ func TestPrometheusSlow(t *testing.T) {
 	}
 }
 
-// The series by which a gateway without functions is told from no gateway is one that it has.
+// The series that distinguishes a gateway without functions from no gateway is one that the gateway has.
 func TestGatewayIsPresent(t *testing.T) {
 	if !strings.Contains(gatewayPage(t), "\n"+platform.MetricBadRoutes+" ") {
 		t.Errorf("the gateway has no %s", platform.MetricBadRoutes)

@@ -11,44 +11,46 @@ import (
 
 // revision is what the activator knows of one revision.
 type revision struct {
-	id     platform.RevisionID
-	config platform.Config
-	slice  string
-	fleet  fleet
-	gauges []*gauge
-	usage  usage
-	// routed tells whether a route can reach the revision.
+	id        platform.RevisionID
+	config    platform.Config
+	slice     string
+	instances instances
+	gauges    []*gauge
+	usage     usage
+	// routed is true if a route can reach the revision.
 	routed bool
 
-	load   *Load     // the last that the gateway said
-	active bool      // since the last decision a request was in flight or has started
-	seen   bool      // the last report was good
-	asked  time.Time // when the gateway was asked for it
-	resting,
-	present bool // present: the last report had the revision
+	load         *Load     // the last that was reported
+	active       bool      // a request was in flight or has started since the last decision
+	metricsKnown bool      // the last report was good
+	metricsAsOf  time.Time // the time at which its load was so
+	reported     bool      // the last report had the revision
+	asleep       bool      // the gauges have no history
 
-	arming  arming
-	failure *platform.Failure // what is said of the revision, nil if it can start
-	unarmed bool              // it is said because no socket could be made
-	judged  time.Time         // the last failure that was looked into
+	arming      arming
+	failure     *platform.Failure // the notice that the revision cannot start, nil if it can
+	noSocket    bool              // there is a notice because no socket could be made
+	diagnosedAt time.Time         // the time of the failure that was diagnosed last
 
 	decision autoscaler.Decision
-	refused  int  // instances that the host has no room for
-	short    bool // it was logged that there are some
-	logged   int  // the decision that was logged last
+	refused  int // instances that the host has no room for
 	status   RevisionStatus
+
+	// loggedDesired is the decision, and loggedShortage whether the host lacks memory, as logged last.
+	loggedDesired  int
+	loggedShortage bool
 }
 
-// newRevision takes over a revision with the instances that it has.
-func newRevision(described platform.Revision, instances fleet, now time.Time) *revision {
-	running := instances.count(platform.Starting) + instances.count(platform.Ready)
+// newRevision returns a revision with the instances that it already has.
+func newRevision(described platform.Revision, existing instances, now time.Time) *revision {
+	running := existing.count(platform.Starting) + existing.count(platform.Ready)
 	rev := &revision{
-		id:     described.ID,
-		config: described.Config,
-		slice:  platform.SliceName(described.ID.Function),
-		fleet:  instances,
-		usage:  newUsage(described.Config.Instance),
-		logged: running,
+		id:            described.ID,
+		config:        described.Config,
+		slice:         platform.SliceName(described.ID.Function),
+		instances:     existing,
+		usage:         newUsage(described.Config.Instance),
+		loggedDesired: running,
 	}
 	for _, target := range described.Config.Autoscale.Metrics {
 		rev.gauges = append(rev.gauges, newGauge(target, described.Config.Autoscale, running, now))
@@ -56,19 +58,20 @@ func newRevision(described platform.Revision, instances fleet, now time.Time) *r
 	return rev
 }
 
-// rescale changes the bounds of a revision that is there. One that its tag alone leads to costs nothing between requests.
-func (r *revision) rescale(scale platform.Scale, route platform.Route) {
+// setBounds changes the least and the largest number of instances. A revision that only a tag leads to has no least number: it
+// costs nothing between requests.
+func (r *revision) setBounds(scale platform.Scale, route platform.Route) {
 	bounds := scale.Apply(r.config.Autoscale)
 	if route.Reaches(r.id) && route.PercentOf(r.id) == 0 {
 		bounds.Min = 0
 	}
 	for _, g := range r.gauges {
-		g.rescale(bounds)
+		g.setBounds(bounds)
 	}
 }
 
-// loaded takes over what the gateway says and tells whether there is any load.
-func (r *revision) loaded(load *Load) bool {
+// setLoad takes over what the gateway reports, and reports whether there has been any load since the last decision.
+func (r *revision) setLoad(load *Load) bool {
 	r.active = r.active || load.InFlight > 0 || load.startedSince(r.load)
 	r.load = load
 	return r.active
@@ -76,52 +79,53 @@ func (r *revision) loaded(load *Load) bool {
 
 // measure feeds the gauges with what has happened since the last tick.
 func (r *revision) measure(paths platform.Paths, report report) {
-	r.seen, r.asked = report.err == nil, report.seen
-	_, r.present = report.loads[r.id]
+	r.metricsKnown, r.metricsAsOf = report.err == nil, report.asOf
+	_, r.reported = report.loads[r.id]
 	if r.load == nil {
 		r.load = &Load{} // the gateway has seen no request yet
 	}
-	for index, i := range r.fleet {
+	for index, i := range r.instances {
 		i.load = nil
-		if known, ok := r.load.Instances[index]; ok && r.present {
+		if known, ok := r.load.Instances[index]; ok && r.reported {
 			i.load = &known
 		}
 	}
 	for _, g := range r.gauges {
-		if r.resting {
-			g.resume(report.seen, report.seen.Sub(report.before))
+		if r.asleep {
+			g.wake(report.asOf, report.asOf.Sub(report.previous))
 		}
 		r.feed(g, paths, report)
 	}
-	r.resting = false
+	r.asleep = false
 }
 
+// feed gives a gauge the newest reading of its metric.
 func (r *revision) feed(g *gauge, paths platform.Paths, report report) {
-	ready := r.fleet.in(platform.Ready)
+	ready := r.instances.in(platform.Ready)
 	switch g.target.Metric {
 	case platform.MetricRPS:
-		if r.seen {
-			g.count(report.seen, r.load.Started)
+		if r.metricsKnown {
+			g.count(report.asOf, r.load.Started)
 		}
 	case platform.MetricConcurrency:
-		if r.seen {
-			g.count(report.seen, r.load.InFlightSeconds)
+		if r.metricsKnown {
+			g.count(report.asOf, r.load.InFlightSeconds)
 		}
 	case platform.MetricCPU:
 		g.count(report.at, r.usage.cpuPercentSeconds(paths, r.slice, ready))
 	case platform.MetricMemory:
 		g.level(report.at, r.usage.memoryMiB(paths, r.slice, ready))
-	case platform.MetricPrometheus: // fed by its answers
+	case platform.MetricPrometheus: // fed by queries
 	}
 }
 
-// decide makes the revision's wish: the largest of its gauges'.
+// decide decides how many instances there should be: the largest number that a gauge asks for.
 func (r *revision) decide(now time.Time) {
 	sample := autoscaler.Sample{
-		Ready:    r.fleet.count(platform.Ready),
-		Starting: r.fleet.count(platform.Starting),
-		// Without the gateway nothing is known of activity, so nothing may be scaled down whatever the processors say.
-		Valid:  r.seen,
+		Ready:    r.instances.count(platform.Ready),
+		Starting: r.instances.count(platform.Starting),
+		// Without the gateway activity is unknown, so that no metric may scale anything down.
+		Valid:  r.metricsKnown,
 		Active: r.active,
 	}
 	r.active = false
@@ -132,13 +136,13 @@ func (r *revision) decide(now time.Time) {
 	r.decision = autoscaler.Combine(decisions...)
 }
 
-// settled tells whether every further decision would be the same until something happens, and nothing is left to do.
+// settled reports whether every further decision would be the same until an event, and nothing is left to do.
 func (r *revision) settled() bool {
-	if !r.seen || r.active || r.present && r.load.InFlight > 0 || r.refused > 0 {
+	if !r.metricsKnown || r.active || r.reported && r.load.InFlight > 0 || r.refused > 0 {
 		return false
 	}
 	var ready, standby, other int
-	for _, i := range r.fleet {
+	for _, i := range r.instances {
 		switch i.state() {
 		case platform.Ready:
 			ready++
@@ -152,26 +156,26 @@ func (r *revision) settled() bool {
 	case other > 0:
 		return false
 	case !r.routed:
-		return len(r.fleet) == 0
+		return len(r.instances) == 0
 	case !r.decision.Settled || ready != r.decision.Desired:
 		return false
 	case ready > 0:
-		// What instances consume, or a query says, may change without a request.
+		// The consumption of instances, and the answer to a query, may change without a request.
 		return standby == 0 && !slices.ContainsFunc(r.gauges, func(g *gauge) bool { return !g.isCounter() })
 	}
 	return standby == 1
 }
 
-// rest forgets the history before a time without change.
-func (r *revision) rest() {
-	r.resting = true
+// sleep drops the history before a time without change.
+func (r *revision) sleep() {
+	r.asleep = true
 	for _, g := range r.gauges {
-		g.rest()
+		g.sleep()
 	}
 }
 
-// describe makes the revision's status.
-func (r *revision) describe() {
+// updateStatus makes the revision's status anew.
+func (r *revision) updateStatus() {
 	winner := r.gauges[0]
 	for _, g := range r.gauges {
 		if autoscaler.Metric(g.target.Metric) == r.decision.Metric && g.target.Target == r.decision.Target {
@@ -182,21 +186,22 @@ func (r *revision) describe() {
 	r.status = RevisionStatus{
 		Revision: r.id, Metric: winner.target.Metric, Value: r.decision.Stable, Panic: r.decision.Panic, Target: winner.target.Target,
 		Desired: r.decision.Desired, Min: least, Max: most, Panicking: r.decision.Panicking, Refused: r.refused,
-		Cause: string(r.decision.Reason), Reason: r.reason(winner), Instances: map[int]platform.InstanceState{},
+		Reason: r.decision.Reason, Explanation: r.explanation(winner), Instances: map[int]platform.InstanceState{},
 	}
-	for index, i := range r.fleet {
+	for index, i := range r.instances {
 		if state := i.state(); state != "" {
 			r.status.Instances[index] = state
 		}
 	}
 }
 
-func (r *revision) reason(winner *gauge) string {
-	text := r.decision.Explain()
+// explanation describes the decision in words. winner is the gauge that made it.
+func (r *revision) explanation(winner *gauge) string {
+	text := r.decision.Explanation()
 	if winner.failure != nil {
 		text += fmt.Sprintf("; the query has no answer: %v", winner.failure)
 	}
-	if !r.seen {
+	if !r.metricsKnown {
 		text += "; the gateway doesn't answer"
 	}
 	if r.refused > 0 {

@@ -7,14 +7,14 @@ import (
 	"github.com/fnctl/fnctl/platform"
 )
 
-// What only a tag leads to has no least number of instances, whatever its configuration and fnctl scale say.
+// A revision that only a tag leads to has no least number of instances, whatever its configuration and its scale.
 func TestTagAloneHasNoMin(t *testing.T) {
 	revision := func(n int) platform.Revision {
 		config := platform.DefaultConfig()
 		config.Autoscale.Min, config.Autoscale.Max = 3, 5
 		return platform.Revision{ID: platform.RevisionID{Function: "ping", Number: n}, Config: config}
 	}
-	rev := newRevision(revision(2), fleet{}, time.Now())
+	rev := newRevision(revision(2), instances{}, time.Now())
 	two := 2
 	for _, test := range []struct {
 		name     string
@@ -28,7 +28,7 @@ func TestTagAloneHasNoMin(t *testing.T) {
 		{"both", platform.RouteTo(revision(2)).WithTag("canary", revision(2)), platform.Scale{Min: &two}, 2, 5},
 		{"neither, or its route is damaged", platform.Route{}, platform.Scale{}, 3, 5},
 	} {
-		rev.rescale(test.scale, test.route)
+		rev.setBounds(test.scale, test.route)
 		if got := rev.gauges[0].config; got.Min != test.min || got.Max != test.max {
 			t.Errorf("%s: got %d to %d, want %d to %d", test.name, got.Min, got.Max, test.min, test.max)
 		}

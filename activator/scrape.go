@@ -7,91 +7,80 @@ import (
 	"github.com/fnctl/fnctl/platform"
 )
 
-// report is what came of asking for the load.
+// report is the result of asking for the load.
 type report struct {
-	// at is when it was asked: what had happened to the sockets by then, the gateway may have seen or not; what happened
-	// later, it cannot have.
+	// at is when the source was asked. The gateway may have seen the changes of sockets until then, and none after it.
 	at time.Time
-	// seen is when what it says was so: at, or the last scrape of a Prometheus server. before is that of the report before.
-	seen, before time.Time
-	loads        map[platform.RevisionID]*Load
-	err          error
+	// asOf is when the load was so: at, or the last scrape of a Prometheus server. previous is that of the report before.
+	asOf, previous time.Time
+	loads          map[platform.RevisionID]*Load
+	err            error
 }
 
 // pokePause is how long after the last question a poke is answered at the earliest.
 const pokePause = Tick / 10
 
-// scrape asks for the load at every tick, and in between when it is poked, and gives the loop what came of it, also when
-// nothing did.
-func (a *Activator) scrape(ctx context.Context) error {
+// scraper asks the source for the load at every tick, and in between when it is poked, and sends a report each time, also
+// of a failure. poke may be called from any goroutine.
+type scraper struct {
+	source  Source
+	pokes   chan struct{}
+	reports chan report
+}
+
+func newScraper(source Source) *scraper {
+	return &scraper{source: source, pokes: make(chan struct{}, 1), reports: make(chan report)}
+}
+
+// run asks until the context ends.
+func (s *scraper) run(ctx context.Context) error {
 	ticker := time.NewTicker(Tick)
 	defer ticker.Stop()
-	before := time.Now()
+	previous := time.Now()
 	for {
-		report := a.report(ctx)
-		if report.seen.Before(before) {
-			report.seen = before // after a time without sight; decisions never go back
+		report := s.report(ctx)
+		if report.asOf.Before(previous) {
+			report.asOf = previous // after a time without metrics; decisions never go back
 		}
-		report.before, before = before, report.seen
-		send(ctx, a.reports, report)
-		if !a.wait(ctx, ticker.C) {
+		report.previous, previous = previous, report.asOf
+		send(ctx, s.reports, report)
+		if !s.wait(ctx, ticker.C) {
 			return nil
 		}
 	}
 }
 
 // wait waits for the next tick, or for a poke. It returns false when the context ends.
-func (a *Activator) wait(ctx context.Context, tick <-chan time.Time) bool {
+func (s *scraper) wait(ctx context.Context, tick <-chan time.Time) bool {
 	pause(ctx, pokePause)
 	select {
 	case <-ctx.Done():
 		return false
 	case <-tick:
-	case <-a.pokes:
+	case <-s.pokes:
 	}
 	return true
 }
 
 // poke asks for the load before the tick is over: Knative, too, doesn't let a function at zero wait for it.
-func (a *Activator) poke() {
+func (s *scraper) poke() {
 	select {
-	case a.pokes <- struct{}{}:
-	default: // it will be asked anyway
+	case s.pokes <- struct{}{}:
+	default: // one is pending
 	}
 }
 
-func (a *Activator) report(ctx context.Context) report {
+func (s *scraper) report(ctx context.Context) report {
 	r := report{at: time.Now()}
-	r.seen = r.at
-	dated, isDated := a.source.(DatedSource)
+	r.asOf = r.at
+	dated, isDated := s.source.(DatedSource)
 	if !isDated {
-		r.loads, r.err = a.source.Load(ctx)
+		r.loads, r.err = s.source.Load(ctx)
 		return r
 	}
-	loads, seen, err := dated.LoadAt(ctx)
+	loads, asOf, err := dated.LoadAt(ctx)
 	if r.loads, r.err = loads, err; err == nil {
-		r.seen = seen
+		r.asOf = asOf
 	}
 	return r
-}
-
-// sight logs once when the load is lost from sight and once when it is back.
-func (a *Activator) sight(err error) {
-	switch {
-	case err != nil && !a.blind:
-		a.log.Warn("no metrics: nothing is scaled down until they are back", "event", "blind", "err", err)
-	case err == nil && a.blind:
-		a.log.Info("metrics are back", "event", "sight")
-	}
-	if (err != nil) != a.blind {
-		a.wakeAll() // each status must say so
-	}
-	a.blind = err != nil
-	a.metrics.scrape(err)
-}
-
-func (a *Activator) wakeAll() {
-	for id := range a.revisions {
-		a.awake[id] = true
-	}
 }

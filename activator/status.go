@@ -2,18 +2,15 @@ package activator
 
 import (
 	"cmp"
-	"encoding/json"
 	"maps"
-	"net/http"
 	"slices"
 	"sync"
 
-	"github.com/prometheus/client_golang/prometheus/promhttp"
-
+	"github.com/fnctl/fnctl/activator/autoscaler"
 	"github.com/fnctl/fnctl/platform"
 )
 
-// RevisionStatus is what the activator wants of a revision, and why.
+// RevisionStatus is how many instances the activator desires of a revision, and why.
 type RevisionStatus struct {
 	Revision platform.RevisionID `json:"revision"`
 	Metric   platform.Metric     `json:"metric"`
@@ -25,48 +22,52 @@ type RevisionStatus struct {
 	Desired int     `json:"desired"`
 	Min     int     `json:"min"`
 	Max     int     `json:"max"`
-	// Panicking tells that instances are not taken away for now.
+	// Panicking is true while no instance is taken away.
 	Panicking bool `json:"panicking"`
 	// Refused is how many instances the host has no room for.
 	Refused int `json:"refused"`
-	// Cause is the rule that settled the decision, Reason says it in words.
-	Cause  string `json:"cause"`
-	Reason string `json:"reason"`
+	// Reason is the rule that settled the decision, Explanation describes it in words.
+	Reason      autoscaler.Reason `json:"cause"`
+	Explanation string            `json:"reason"`
 	// Instances has the state of each instance by index.
 	Instances map[int]platform.InstanceState `json:"instances"`
 }
 
-// board has the latest status of each revision. The loop writes, whoever asks reads.
-type board struct {
+// statusCache has the latest status of each revision. The loop writes it, and any goroutine may read it.
+type statusCache struct {
 	mu     sync.Mutex
 	latest map[platform.RevisionID]RevisionStatus
 }
 
-func (b *board) put(status RevisionStatus) {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	b.latest[status.Revision] = status
+func newStatusCache() *statusCache {
+	return &statusCache{latest: map[platform.RevisionID]RevisionStatus{}}
 }
 
-func (b *board) drop(id platform.RevisionID) {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	delete(b.latest, id)
+func (c *statusCache) put(status RevisionStatus) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.latest[status.Revision] = status
 }
 
-// Status is what the activator wanted at its last tick, sorted by revision.
-func (a *Activator) Status() []RevisionStatus {
-	a.board.mu.Lock()
-	defer a.board.mu.Unlock()
-	return slices.SortedFunc(maps.Values(a.board.latest), func(a, b RevisionStatus) int {
+func (c *statusCache) drop(id platform.RevisionID) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	delete(c.latest, id)
+}
+
+// list returns all, sorted by revision.
+func (c *statusCache) list() []RevisionStatus {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return slices.SortedFunc(maps.Values(c.latest), func(a, b RevisionStatus) int {
 		return cmp.Or(cmp.Compare(a.Revision.Function, b.Revision.Function), cmp.Compare(a.Revision.Number, b.Revision.Number))
 	})
 }
 
 // ready lists the instances that were ready at the last tick.
-func (a *Activator) ready() []platform.InstanceID {
+func (c *statusCache) ready() []platform.InstanceID {
 	var ids []platform.InstanceID
-	for _, status := range a.Status() {
+	for _, status := range c.list() {
 		for index, state := range status.Instances {
 			if state == platform.Ready {
 				ids = append(ids, platform.InstanceID{Revision: status.Revision, Index: index})
@@ -74,21 +75,4 @@ func (a *Activator) ready() []platform.InstanceID {
 		}
 	}
 	return ids
-}
-
-// Handler serves /metrics, /revisions (a JSON list of RevisionStatus) and /healthz.
-func (a *Activator) Handler() http.Handler {
-	mux := http.NewServeMux()
-	mux.Handle("GET /metrics", promhttp.HandlerFor(a.metrics.registry, promhttp.HandlerOpts{}))
-	mux.Handle("GET /metrics/apps", a.apps.Handler())
-	mux.HandleFunc("GET /revisions", func(w http.ResponseWriter, _ *http.Request) {
-		w.Header().Set("Content-Type", "application/json")
-		// Whoever asked may have gone; nobody else can be told.
-		_ = json.NewEncoder(w).Encode(a.Status())
-	})
-	mux.HandleFunc("GET /healthz", func(w http.ResponseWriter, _ *http.Request) {
-		w.Header().Set("Content-Type", "application/json")
-		_, _ = w.Write([]byte(`{"status":"ok"}` + "\n"))
-	})
-	return mux
 }

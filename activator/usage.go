@@ -6,11 +6,14 @@ import (
 	"github.com/fnctl/fnctl/platform"
 )
 
-// usage reads what the instances of a revision consume from their control groups.
+// unknownInstance is how many bytes an instance is expected to use when none of its revision has run yet.
+const unknownInstance = 64 << 20
+
+// usage reads from the control groups what the instances of a revision consume.
 type usage struct {
 	tier  platform.Tier
 	cores float64
-	// cpu is the processor time of each instance when it was read last; total grows by what came since.
+	// cpu is the processor time of each instance at the last reading; total grows by the difference to the next.
 	cpu   map[int]time.Duration
 	total float64
 }
@@ -20,8 +23,8 @@ func newUsage(tier platform.Tier) usage {
 }
 
 // cpuPercentSeconds is a counter: the processor time of ready instances since the activator started, as percent of the
-// tier's cores times seconds. Its rate is their CPU in percent, summed. What an instance used before it was ready is the
-// cost of its start and no load.
+// tier's cores times seconds. Its rate is their CPU in percent, summed. The time that an
+// instance used before it was ready is the cost of its start and no load.
 func (u *usage) cpuPercentSeconds(paths platform.Paths, slice string, ready []*instance) float64 {
 	read := make(map[int]time.Duration, len(ready))
 	for _, i := range ready {
@@ -38,7 +41,7 @@ func (u *usage) cpuPercentSeconds(paths platform.Paths, slice string, ready []*i
 	return u.total
 }
 
-// memory is what each ready instance uses now, in bytes.
+// memory returns what each ready instance uses now, in bytes.
 func memory(paths platform.Paths, slice string, ready []*instance) []int64 {
 	var used []int64
 	for _, i := range ready {
@@ -49,7 +52,7 @@ func memory(paths platform.Paths, slice string, ready []*instance) []int64 {
 	return used
 }
 
-// memoryMiB is what the ready instances use now, in MiB, summed.
+// memoryMiB returns what the ready instances use now, in MiB, summed.
 func (u *usage) memoryMiB(paths platform.Paths, slice string, ready []*instance) float64 {
 	var total int64
 	for _, used := range memory(paths, slice, ready) {
@@ -58,7 +61,8 @@ func (u *usage) memoryMiB(paths platform.Paths, slice string, ready []*instance)
 	return float64(total) / (1 << 20)
 }
 
-// expected is what one more instance will use, in bytes: as much as the largest that runs, and never more than its tier.
+// expected returns how much memory one more instance will use, in bytes: as much as the largest that runs, and never more
+// than its tier.
 func (u *usage) expected(paths platform.Paths, slice string, ready []*instance) int64 {
 	var largest int64
 	for _, used := range memory(paths, slice, ready) {

@@ -91,7 +91,7 @@ func (in *Inspector) scaleOf(rev platform.Revision) Scale {
 	auto := rev.Config.Autoscale
 	status := Scale{Metric: auto.Metric, Target: auto.Target, Min: auto.Min, Max: auto.Max}
 	if revision, ok := in.desired[rev.ID]; ok {
-		status.Value, status.Desired, status.Reason = revision.Value, revision.Desired, revision.Reason
+		status.Value, status.Desired, status.Reason = revision.Value, revision.Desired, revision.Explanation
 	}
 	return status
 }

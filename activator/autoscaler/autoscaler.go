@@ -25,7 +25,7 @@ type Sample struct {
 	// Valid is false if the metric couldn't be read; values that aren't finite numbers mean the
 	// same. CPU and Memory without a ready instance to measure are valid.
 	Valid bool
-	// Active tells that a request was in flight or has started since the last valid sample. It
+	// Active is true if a request was in flight or has started since the last valid sample. It
 	// counts even if Valid is false.
 	Active bool
 }
@@ -36,7 +36,7 @@ type Autoscaler struct {
 	delay *delay
 
 	panicAt  time.Time // when panic was entered or last extended; zero outside panic
-	panicMax int       // the most wanted during this panic
+	panicMax int       // the most instances desired during this panic
 
 	surgeAt  time.Time // when the last surge began
 	surgedOn float64   // the capacity at that time
@@ -90,7 +90,7 @@ func (a *Autoscaler) Decide(now time.Time, s Sample) Decision {
 		a.size(now, s, &d)
 		a.hold(now, &d)
 	} else {
-		d.Wanted, d.Reason = a.last, ReasonNoData
+		d.Unbounded, d.Reason = a.last, ReasonNoData
 	}
 	a.zero(now, &d)
 	a.bound(&d)
@@ -152,16 +152,16 @@ func (a *Autoscaler) size(now time.Time, s Sample, d *Decision) {
 	a.alarm(now, s, a.over(s, panicNeed))
 	panicking := !a.panicAt.IsZero()
 
-	d.Wanted, d.Reason = stable, stableReason
+	d.Unbounded, d.Reason = stable, stableReason
 	if panicking && urgent > stable {
-		d.Wanted, d.Reason, d.ByPanicValue = urgent, urgentReason, true
+		d.Unbounded, d.Reason, d.ByPanicValue = urgent, urgentReason, true
 	}
 	if panicking {
-		if a.panicMax > d.Wanted {
+		if a.panicMax > d.Unbounded {
 			d.Reason = ReasonPanic
 		}
-		a.panicMax = max(a.panicMax, d.Wanted)
-		d.Wanted = a.panicMax
+		a.panicMax = max(a.panicMax, d.Unbounded)
+		d.Unbounded = a.panicMax
 	}
 }
 
@@ -185,7 +185,7 @@ func (a *Autoscaler) need(now time.Time, load float64) float64 {
 }
 
 // limit applies the rates and the activation scale. Only ready instances count for the rates: they
-// would be none if each decision built on what the one before has started.
+// would be none if each decision built on the starts of the one before.
 func (a *Autoscaler) limit(need float64, ready int, reason Reason) (int, Reason) {
 	c := &a.cfg
 	r := max(1, float64(ready))
@@ -206,13 +206,13 @@ func (a *Autoscaler) limit(need float64, ready int, reason Reason) (int, Reason)
 	return int(min(n, maxInstances)), reason
 }
 
-// hold keeps the largest wish of the scale-down delay.
+// hold keeps the largest number of the scale-down delay.
 func (a *Autoscaler) hold(now time.Time, d *Decision) {
 	if a.delay == nil || a.cfg.Unreachable {
 		return
 	}
-	if held := a.delay.record(now, d.Wanted); held > d.Wanted {
-		d.Wanted, d.Reason = held, ReasonDelay
+	if held := a.delay.record(now, d.Unbounded); held > d.Unbounded {
+		d.Unbounded, d.Reason = held, ReasonDelay
 	}
 }
 
@@ -228,11 +228,11 @@ func (a *Autoscaler) zero(now time.Time, d *Decision) {
 	}
 	idle := a.active.IsZero() || d.IdleFor >= a.cfg.ScaleToZeroAfter
 	switch {
-	case !idle && d.Wanted == 0:
-		d.Wanted, d.Reason = 1, ReasonActive
+	case !idle && d.Unbounded == 0:
+		d.Unbounded, d.Reason = 1, ReasonActive
 	case idle && d.Valid:
-		d.Wanted, d.Reason = 0, ReasonIdle
-		// The next request begins from nothing: what was before the pause must not come back with it.
+		d.Unbounded, d.Reason = 0, ReasonIdle
+		// The next request begins from nothing: the history before the pause must not come back with it.
 		a.panicAt, a.panicMax = time.Time{}, 0
 		a.surgeAt, a.noise = time.Time{}, noise{}
 		a.delay.reset()
@@ -241,7 +241,7 @@ func (a *Autoscaler) zero(now time.Time, d *Decision) {
 
 func (a *Autoscaler) bound(d *Decision) {
 	least, most := a.cfg.bounds()
-	d.Desired = d.Wanted
+	d.Desired = d.Unbounded
 	if d.Desired < least {
 		d.Desired, d.Reason = least, ReasonMin
 	}
@@ -268,6 +268,6 @@ func (a *Autoscaler) excessBurstCapacity(s Sample) int {
 
 func (a *Autoscaler) settled(s Sample, d *Decision) bool {
 	least, _ := a.cfg.bounds()
-	return d.Valid && d.Desired == least && d.Wanted <= least && !d.Panicking && a.initialized &&
+	return d.Valid && d.Desired == least && d.Unbounded <= least && !d.Panicking && a.initialized &&
 		s.Stable == 0 && s.Panic == 0 && !s.Active && s.Ready <= least && s.Starting == 0
 }

@@ -27,7 +27,7 @@ func idle(ready int) autoscaler.Sample { return autoscaler.Sample{Ready: ready, 
 func want(t *testing.T, d autoscaler.Decision, desired int, reason autoscaler.Reason) {
 	t.Helper()
 	if d.Desired != desired || d.Reason != reason {
-		t.Errorf("got %d (%s), want %d (%s): %s", d.Desired, d.Reason, desired, reason, d.Explain())
+		t.Errorf("got %d (%s), want %d (%s): %s", d.Desired, d.Reason, desired, reason, d.Explanation())
 	}
 }
 
@@ -46,14 +46,14 @@ func TestStepsOfExactMultiples(t *testing.T) {
 	}{{0, 12.02, 2}, {2, 12, 2}, {2, 23.9, 4}, {4, 24.1, 4}} {
 		d := a.Decide(start, busy(step.ready, step.load))
 		if d.Desired != step.want {
-			t.Errorf("step %d: desired = %d, want %d: %s", i, d.Desired, step.want, d.Explain())
+			t.Errorf("step %d: desired = %d, want %d: %s", i, d.Desired, step.want, d.Explanation())
 		}
 	}
 }
 
-// A step in load begins anywhere between two ticks; until the last instance it needs is wanted, it
+// A step in load begins anywhere between two ticks; until the last instance it needs is desired, it
 // takes at most half a second at the median, and never more than 1.2 s. A step of few requests a
-// second is told from chance by counting for longer.
+// second is distinguished from chance by counting for longer.
 func TestReactionTime(t *testing.T) {
 	for _, m := range []autoscaler.Metric{autoscaler.Concurrency, autoscaler.RPS} {
 		for _, step := range []struct{ from, to float64 }{{0, 2}, {2, 4}, {0, 17}, {2, 3}, {4, 12}} {
@@ -73,7 +73,7 @@ func TestReactionTime(t *testing.T) {
 }
 
 // reaction is how long after a step, phase after a tick, the size is right. Load is in instances'
-// worth; what is wanted is on the way from then on.
+// worth; the instances are on the way from then on.
 func reaction(cfg autoscaler.Config, from, to float64, phase time.Duration) time.Duration {
 	a := autoscaler.New(cfg, int(from), start)
 	m := cfg.NewMeter()
@@ -106,7 +106,7 @@ func TestOneInstanceMoreDoesNotWaitForTheStableWindow(t *testing.T) {
 	want(t, a.Decide(start.Add(time.Second), s), 5, autoscaler.ReasonPanic)
 }
 
-// What goes up and down by itself is no surge until it is higher than it ever is.
+// A load that goes up and down by itself is no surge until it is higher than usual.
 func TestNoiseIsNoSurge(t *testing.T) {
 	a := autoscaler.New(ours(autoscaler.Concurrency, 10), 1, start)
 	at := start

@@ -17,7 +17,7 @@ const (
 	Prometheus  Metric = "prometheus"  // whatever the user's query yields, for the whole function
 )
 
-// measuresInstances reports whether the metric says nothing unless an instance is ready.
+// measuresInstances reports whether the metric is unknown unless an instance is ready.
 func (m Metric) measuresInstances() bool { return m == CPU || m == Memory }
 
 // Config is what the decisions of one metric of one function depend on. Its zero fields are filled
@@ -43,7 +43,7 @@ type Config struct {
 
 	StableWindow time.Duration // also how long panic lasts
 	PanicWindow  time.Duration
-	// ScaleDownDelay is how long a lower wish must last before it is followed.
+	// ScaleDownDelay is how long a decision must be lower before it is followed.
 	ScaleDownDelay time.Duration
 	// ScaleToZeroAfter is how long there must have been no request before Min 0 takes effect;
 	// 0 means the larger of StableWindow and ScaleDownDelay.
@@ -97,8 +97,8 @@ func DefaultConfig(m Metric, target float64) Config {
 }
 
 // defaultPanicWindow is as short as the metric's noise allows. In-flight requests are a level, which two
-// ticks establish. Arrivals are counts: twenty at the target tell twice the target from chance, and
-// higher ones tell themselves sooner (Meter.Burst). CPU comes in bursts (garbage collection, one
+// ticks establish. Arrivals are counts: twenty at the target distinguish twice the target from
+// chance, and higher ones are certain sooner (Meter.Burst). CPU comes in bursts (garbage collection, one
 // expensive request) that aren't load; memory and queries are slow by themselves.
 func defaultPanicWindow(m Metric, target float64) time.Duration {
 	switch m {
@@ -139,7 +139,7 @@ func KnativeConfig(m Metric, target float64) Config {
 const (
 	minTarget   = 0.01 // Knative, autoscaling.TargetMin
 	knativeTick = 2 * time.Second
-	// maxInstances keeps every count far from overflow, whatever a metric says.
+	// maxInstances keeps every count far from overflow, whatever the value of a metric.
 	maxInstances = 1 << 20
 )
 

@@ -29,8 +29,8 @@ const (
 
 // Decision is how many instances there should be, and why.
 type Decision struct {
-	Desired int // instances, within Config.Min and Config.Max
-	Wanted  int // the same before Min and Max
+	Desired   int // instances, within Config.Min and Config.Max
+	Unbounded int // the same before Min and Max
 	// ExcessBurstCapacity is the room for a burst above Config.TargetBurstCapacity, in the unit of
 	// the metric; negative if it is short.
 	ExcessBurstCapacity int
@@ -38,7 +38,7 @@ type Decision struct {
 	Panicking           bool
 	PanicUntil          time.Time // the earliest end of panic; zero if not panicking
 	Reason              Reason
-	// Settled promises that, while there is neither load nor activity and the configuration stays,
+	// Settled is true if, while there is neither load nor activity and the configuration stays,
 	// every further Decide gives the same: the caller may skip them.
 	Settled bool
 
@@ -49,11 +49,11 @@ type Decision struct {
 	PanicWindow          time.Duration
 	// IdleFor is the time since the last activity; 0 if there never was any.
 	IdleFor time.Duration
-	// ByPanicValue says that Panic or Burst, not Stable, is behind Wanted.
+	// ByPanicValue is true if Unbounded follows from Panic or Burst, not from Stable.
 	ByPanicValue bool
 }
 
-// Combine picks the largest wish among the decisions of one function's metrics, the first of equals.
+// Combine picks the decision for the most instances among those of one function's metrics, the first of equals.
 // A metric without data takes part with its last decision, so it never shrinks the function. The
 // result panics while any of them does, and is settled when all are.
 func Combine(decisions ...Decision) Decision {
@@ -76,11 +76,11 @@ func Combine(decisions ...Decision) Decision {
 	return winner
 }
 
-// Explain says the decision in words, such as "3 instances: 23.4 rps / 10 per instance over 60 s;
+// Explanation describes the decision in words, such as "3 instances: 23.4 rps / 10 per instance over 60 s;
 // panic until 14:03:20".
-func (d Decision) Explain() string {
+func (d Decision) Explanation() string {
 	var b strings.Builder
-	b.WriteString(instances(d.Desired) + ": " + d.cause())
+	b.WriteString(instances(d.Desired) + ": " + d.basis())
 	if limit := d.limit(); limit != "" {
 		b.WriteString("; " + limit)
 	}
@@ -90,7 +90,8 @@ func (d Decision) Explain() string {
 	return b.String()
 }
 
-func (d Decision) cause() string {
+// basis describes the value that the decision follows from.
+func (d Decision) basis() string {
 	switch {
 	case !d.Valid:
 		return "no data, keeping the last decision"
@@ -112,6 +113,7 @@ func (d Decision) cause() string {
 	return fmt.Sprintf("%s%s / %s%s per instance %s", number(value), total, number(d.Target), each, when)
 }
 
+// limit describes the rule that changed the number, "" if none did.
 func (d Decision) limit() string {
 	switch d.Reason {
 	case ReasonUpRate:
@@ -127,15 +129,15 @@ func (d Decision) limit() string {
 	case ReasonInitial:
 		return "initial scale"
 	case ReasonMin:
-		return fmt.Sprintf("min, wants %d", d.Wanted)
+		return fmt.Sprintf("min, wants %d", d.Unbounded)
 	case ReasonMax:
-		return fmt.Sprintf("max, wants %d", d.Wanted)
+		return fmt.Sprintf("max, wants %d", d.Unbounded)
 	default:
 		return ""
 	}
 }
 
-// units gives the words behind the function's value and behind the target.
+// units returns the words behind the function's value and behind the target.
 func (m Metric) units() (total, each string) {
 	switch m {
 	case RPS:

@@ -7,9 +7,9 @@ import (
 	"github.com/fnctl/fnctl/activator/autoscaler"
 )
 
-func TestExplain(t *testing.T) {
+func TestExplanation(t *testing.T) {
 	rps := autoscaler.Decision{
-		Desired: 3, Wanted: 3, Valid: true, Reason: autoscaler.ReasonStable, Metric: autoscaler.RPS,
+		Desired: 3, Unbounded: 3, Valid: true, Reason: autoscaler.ReasonStable, Metric: autoscaler.RPS,
 		Stable: 23.44, Panic: 31, Target: 10, StableWindow: time.Minute, PanicWindow: 400 * time.Millisecond,
 	}
 	with := func(change func(*autoscaler.Decision)) autoscaler.Decision {
@@ -44,7 +44,7 @@ func TestExplain(t *testing.T) {
 		{with(func(d *autoscaler.Decision) { d.Valid, d.Reason = false, autoscaler.ReasonNoData }),
 			"3 instances: no data, keeping the last decision"},
 	} {
-		if got := c.decision.Explain(); got != c.want {
+		if got := c.decision.Explanation(); got != c.want {
 			t.Errorf("got  %s\nwant %s", got, c.want)
 		}
 	}

@@ -24,7 +24,7 @@ func Example() {
 
 	decision := scaler.Decide(now, sample)
 	fmt.Println(decision.Desired, decision.Reason)
-	fmt.Println(decision.Explain())
+	fmt.Println(decision.Explanation())
 	// Output:
 	// 4 stable
 	// 4 instances: 24 in flight / 6 per instance over 120 s; panic until 14:02:00

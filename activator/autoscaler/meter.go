@@ -28,7 +28,7 @@ func NewMeter(stableWindow, panicWindow time.Duration) *Meter {
 }
 
 // NewMeter makes the meter of the metric. Arrivals are counted per second, so they get a whole one from the beginning; what
-// is in flight is a level, and a tick tells it.
+// is in flight is a level, and a tick is enough for it.
 func (c Config) NewMeter() *Meter {
 	m := NewMeter(c.StableWindow, c.PanicWindow)
 	if c.Metric == RPS {
@@ -76,13 +76,13 @@ func (m *Meter) Values(now time.Time) (stableValue, panicValue float64, ok bool)
 	return stableValue, panicValue, ok && now.Sub(m.stable.newest.at) <= m.stable.window
 }
 
-// Burst is the rate at which a count has grown lately, per second, if that is certainly above a rate: its mean since the
+// Burst is the rate at which a count has grown recently, per second, if that is certainly above a rate: its mean since the
 // time from which on the excess is the most significant. It is 0 if there is no such time.
 //
 // This is the generalized likelihood ratio test for a step in the rate of a Poisson process (T. L. Lai, Sequential
 // changepoint detection in quality control and dynamical systems, 1995): for n counts where m were expected, the
 // logarithm of the ratio is n·ln(n/m) - (n - m), and that of the probability of so many, by Chernoff's bound, at most the
-// negative of it. So a step is told the sooner, the higher it is: from 10 to 100 a second within two readings, from 10 to
+// negative of it. So a higher step is found sooner: from 10 to 100 a second within two readings, from 10 to
 // 20 in a little more than a second.
 //
 // A rate is something that lasts. A mean over less than a second is taken only of more than a few requests, and if they
@@ -111,10 +111,10 @@ func (m *Meter) Burst(above float64) float64 {
 	return round6(rate)
 }
 
-// What makes a burst.
+// The conditions of a burst.
 const (
 	burstEvidence = 4.0 // chance at most one time in e^4; in practice some times an hour at a load that is just the capacity
-	burstCount    = 12  // the fewest requests that tell a rate within less than a second
+	burstCount    = 12  // the fewest requests that make a rate certain within less than a second
 	burstShare    = 0.8 // the largest part of them that may have come between two readings
 )
 
@@ -137,7 +137,7 @@ func (m *Meter) Latest() float64 {
 	return 0
 }
 
-// track keeps enough readings to tell the increase over one window. Between kept readings the
+// track keeps enough readings to compute the increase over one window. Between kept readings the
 // total is taken to grow evenly.
 type track struct {
 	window time.Duration

@@ -46,7 +46,7 @@ func TestDesiredStaysWithinBounds(t *testing.T) {
 		for range 200 {
 			now = now.Add(time.Duration(r.Intn(10_000)) * time.Millisecond)
 			if d := a.Decide(now, randomSample(r, c)); d.Desired < c.Min || d.Desired > c.Max {
-				t.Fatalf("desired %d is outside %d to %d: %s", d.Desired, c.Min, c.Max, d.Explain())
+				t.Fatalf("desired %d is outside %d to %d: %s", d.Desired, c.Min, c.Max, d.Explanation())
 			}
 		}
 	}
@@ -72,7 +72,7 @@ func TestDesiredIsMonotoneInLoad(t *testing.T) {
 		more.Panic += r.Float64() * c.Target * 5
 		more.Burst += r.Float64() * c.Target * 5
 		if da, db := a.Decide(now, less), b.Decide(now, more); db.Desired < da.Desired {
-			t.Fatalf("more load, fewer instances:\n%s\n%s\n%+v", da.Explain(), db.Explain(), c)
+			t.Fatalf("more load, fewer instances:\n%s\n%s\n%+v", da.Explanation(), db.Explanation(), c)
 		}
 	}
 }
@@ -280,7 +280,7 @@ func checkFuzzed(t *testing.T, c autoscaler.Config, d autoscaler.Decision) {
 	if d.Desired < least || d.Desired > max(most, min(max(c.Min, 0), cap)) {
 		t.Errorf("desired %d is outside %d to %d", d.Desired, least, most)
 	}
-	if d.Explain() == "" || d.Reason == "" {
+	if d.Explanation() == "" || d.Reason == "" {
 		t.Errorf("no explanation: %+v", d)
 	}
 }

@@ -2,7 +2,7 @@ package autoscaler
 
 import "time"
 
-// simGauge is one metric of a simulation: what is measured of it, and the wish that follows.
+// simGauge is one metric of a simulation: its measurements, and the number of instances that it asks for.
 type simGauge struct {
 	metric Metric
 	scaler *Autoscaler

@@ -8,7 +8,7 @@ import (
 // Simulation describes the function and the autoscaler that a trace is replayed through.
 type Simulation struct {
 	Config Config
-	// Others are the configurations of further metrics: the largest wish wins. The tick is that of Config.
+	// Others are the configurations of further metrics: the largest number of instances wins. The tick is that of Config.
 	Others      []Config
 	ColdStart   time.Duration // from the start of an instance until it is ready
 	ServiceTime time.Duration // of one request that an instance has taken
@@ -246,7 +246,7 @@ func (s *simulator) decide() {
 	s.resize(s.current.Desired)
 }
 
-// resize starts what is missing, and gives up what is too much: first what isn't ready yet.
+// resize starts missing instances, and drops those that are too many: first the ones that aren't ready yet.
 func (s *simulator) resize(desired int) {
 	if s.queued > 0 {
 		desired = max(1, desired)

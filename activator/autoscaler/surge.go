@@ -20,7 +20,7 @@ const surgeGrowth = time.Second
 //
 // Knative rounds the need up before it compares, so that at one instance anything above the target is panic, and waits
 // for twice the capacity otherwise. Ours is half an instance, as long as it is more than noise. And the capacity includes
-// what is on the way: a remedy that has begun is no reason for another.
+// the instances on the way: a remedy that has begun is no reason for another.
 func (a *Autoscaler) over(s Sample, panicNeed float64) bool {
 	c := &a.cfg
 	if c.Reference {
@@ -28,7 +28,7 @@ func (a *Autoscaler) over(s Sample, panicNeed float64) bool {
 	}
 	have := s.capacity()
 	margin := max(0.5, have*c.Tolerance*surgeTolerance)
-	if c.Metric == RPS { // whose bursts are more than chance, see Meter.Burst
+	if c.Metric == RPS { // its bursts are more than chance, see Meter.Burst
 		return s.Burst/c.Target >= have+margin
 	}
 	margin = max(margin, a.noise.deviation()/c.Target*surgeDeviations)
@@ -37,8 +37,8 @@ func (a *Autoscaler) over(s Sample, panicNeed float64) bool {
 
 func (s Sample) capacity() float64 { return max(1, float64(s.Ready+s.Starting)) }
 
-// Measure completes a sample with what a meter says of the metric. level is what its last reading says of this moment, and
-// counts for Concurrency only.
+// Measure completes a sample with the values of a meter. level is the metric at this moment, as of its last reading, and counts
+// for Concurrency only.
 func (a *Autoscaler) Measure(now time.Time, s Sample, m *Meter, level float64) Sample {
 	s.Stable, s.Panic, s.Valid = m.Values(now)
 	switch {
@@ -54,7 +54,7 @@ func (a *Autoscaler) Measure(now time.Time, s Sample, m *Meter, level float64) S
 }
 
 // unsurprising is the capacity that a burst must exceed. While the height of a surge is being made out it is that of its
-// beginning: what has been started since is the answer to the same burst.
+// beginning: instances that have been started since are the answer to the same burst.
 func (a *Autoscaler) unsurprising(now time.Time, s Sample) float64 {
 	have := s.sane().capacity()
 	if !a.surgeAt.IsZero() && now.Sub(a.surgeAt) <= surgeGrowth {

@@ -128,7 +128,7 @@ func checkDecision(t *testing.T, i int, step fields, d autoscaler.Decision) (che
 	if want := int(step.number("want_scale", 0)); step.has("want_scale") && valid {
 		checks++
 		if d.Desired != want {
-			t.Errorf("step %d: desired = %d, want %d (%s)", i, d.Desired, want, d.Explain())
+			t.Errorf("step %d: desired = %d, want %d (%s)", i, d.Desired, want, d.Explanation())
 		}
 	}
 	if want := step.number("want_ebc", 0); step.has("want_ebc") && valid {

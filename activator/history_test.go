@@ -22,7 +22,7 @@ func (i *instance) starts(now time.Time) *instance {
 	return i
 }
 
-// ends is what systemd tells of a service that ends by itself.
+// ends makes the service end by itself, as systemd reports it.
 func (i *instance) ends(now time.Time) *instance {
 	i.update("service", unit("deactivating", "stop-post"), now)
 	i.update("service", unit("inactive", "dead"), now.Add(time.Second))
@@ -34,15 +34,15 @@ func (i *instance) accepts() *instance {
 	return i
 }
 
-func fleetOf(instances ...*instance) fleet {
-	f := fleet{}
-	for _, i := range instances {
+func instancesOf(list ...*instance) instances {
+	f := instances{}
+	for _, i := range list {
 		f[i.id.Index] = i
 	}
 	return f
 }
 
-// A revision is stuck when its last start came to nothing and no other instance may still make it.
+// A revision is stuck when its last start has failed and no other instance may still become ready.
 func TestStuck(t *testing.T) {
 	later := epoch.Add(time.Minute)
 	failed := func(index int) *instance { return armed(index).starts(epoch).ends(later) }
@@ -54,13 +54,13 @@ func TestStuck(t *testing.T) {
 	masked := &instance{id: platform.InstanceID{Revision: ping1.Revision, Index: 5}}
 	masked.failed(epoch)
 	armedAtLast := armed(6).starts(epoch).accepts()
-	armedAtLast.row = 3 // of those before it
+	armedAtLast.consecutive = 3 // of those before it
 	armedAtLast.ends(epoch)
 	armedAtLast.update("socket", unit("failed", "failed"), later)
-	armedAtLast.failed(later) // of which the action tells, too
+	armedAtLast.failed(later) // the action reports it, too
 	armedAtLast.update("socket", unit("active", "listening"), later)
-	if armedAtLast.row != 3 {
-		t.Errorf("%d starts in a row came to nothing, want 3: no service was started", armedAtLast.row)
+	if armedAtLast.consecutive != 3 {
+		t.Errorf("%d starts in a row came to nothing, want 3: no service was started", armedAtLast.consecutive)
 	}
 	killed := armed(8).starts(epoch).accepts()
 	killed.update("service", unit("failed", "failed"), epoch)
@@ -72,28 +72,28 @@ func TestStuck(t *testing.T) {
 	endedBefore.failed(later.Add(time.Hour))
 	endedBefore.update("socket", unit("active", "listening"), later.Add(time.Hour))
 	for name, c := range map[string]struct {
-		fleet fleet
-		want  int // index, 0 for none
+		instances instances
+		want      int // index, 0 for none
 	}{
-		"nothing there":                             {fleetOf(), 0},
-		"armed":                                     {fleetOf(armed(1)), 0},
-		"its first start":                           {fleetOf(armed(1).starts(epoch)), 0},
-		"it ended at once":                          {fleetOf(failed(1)), 1},
-		"it is started again":                       {fleetOf(failed(1).starts(later)), 1},
-		"another is ready":                          {fleetOf(failed(1), armed(2).starts(epoch).accepts()), 0},
-		"another starts":                            {fleetOf(failed(1), armed(2).starts(epoch)), 0},
-		"another starts again":                      {fleetOf(failed(1), failed(2).starts(later.Add(time.Hour))), -1},
-		"another drains":                            {fleetOf(failed(1), drained), 1},
-		"another is deaf":                           {fleetOf(failed(1), deaf), 1},
-		"there is no socket":                        {fleetOf(masked), 5},
-		"its socket was late":                       {fleetOf(armedAtLast), 0},
-		"it was killed, and its socket was late":    {fleetOf(killed), 0},
-		"it ended at once, and its socket was late": {fleetOf(endedBefore), 7},
-		"killed when it was ready":                  {fleetOf(armed(1).starts(epoch).accepts().ends(later)), 0},
-		"and then did not come back":                {fleetOf(armed(1).starts(epoch).accepts().ends(later).starts(later.Add(time.Minute)).ends(later.Add(time.Hour))), 1},
+		"nothing there":                             {instancesOf(), 0},
+		"armed":                                     {instancesOf(armed(1)), 0},
+		"its first start":                           {instancesOf(armed(1).starts(epoch)), 0},
+		"it ended at once":                          {instancesOf(failed(1)), 1},
+		"it is started again":                       {instancesOf(failed(1).starts(later)), 1},
+		"another is ready":                          {instancesOf(failed(1), armed(2).starts(epoch).accepts()), 0},
+		"another starts":                            {instancesOf(failed(1), armed(2).starts(epoch)), 0},
+		"another starts again":                      {instancesOf(failed(1), failed(2).starts(later.Add(time.Hour))), -1},
+		"another drains":                            {instancesOf(failed(1), drained), 1},
+		"another is deaf":                           {instancesOf(failed(1), deaf), 1},
+		"there is no socket":                        {instancesOf(masked), 5},
+		"its socket was late":                       {instancesOf(armedAtLast), 0},
+		"it was killed, and its socket was late":    {instancesOf(killed), 0},
+		"it ended at once, and its socket was late": {instancesOf(endedBefore), 7},
+		"killed when it was ready":                  {instancesOf(armed(1).starts(epoch).accepts().ends(later)), 0},
+		"and then did not come back":                {instancesOf(armed(1).starts(epoch).accepts().ends(later).starts(later.Add(time.Minute)).ends(later.Add(time.Hour))), 1},
 	} {
 		got := 0
-		if i := c.fleet.stuck(); i != nil {
+		if i := c.instances.stuck(); i != nil {
 			got = i.id.Index
 		}
 		if got != c.want && !(c.want < 0 && got > 0) {
@@ -102,7 +102,7 @@ func TestStuck(t *testing.T) {
 	}
 }
 
-// An instance that was ready and ended pauses before it is started again, also when systemd tells of its socket meanwhile.
+// An instance that was ready and ended pauses before it is started again, also when systemd reports its socket meanwhile.
 func TestCrashPauses(t *testing.T) {
 	i := armed(1)
 	i.update("socket", unit("active", "running"), epoch)
@@ -113,10 +113,10 @@ func TestCrashPauses(t *testing.T) {
 	}
 }
 
-// What a proof says may come after the end of the service, and before.
+// The result of a probe may come before the end of the service, and after it.
 func TestProofOfAnEndedInstance(t *testing.T) {
 	i := armed(1).starts(epoch).ends(epoch.Add(time.Second)).accepts()
-	if fleetOf(i).stuck() != nil {
+	if instancesOf(i).stuck() != nil {
 		t.Error("it accepted a connection, so it could start")
 	}
 	if i.starts(epoch.Add(time.Minute)); i.state() != platform.Starting {
@@ -128,19 +128,19 @@ func TestProofOfAnEndedInstance(t *testing.T) {
 func TestInheritedInstance(t *testing.T) {
 	i := armed(1).starts(epoch)
 	i.inherit()
-	if i.ends(epoch.Add(time.Second)); fleetOf(i).stuck() != nil {
+	if i.ends(epoch.Add(time.Second)); instancesOf(i).stuck() != nil {
 		t.Error("it may have been ready")
 	}
-	if i.starts(epoch.Add(time.Minute)).ends(epoch.Add(time.Minute)); fleetOf(i).stuck() == nil {
+	if i.starts(epoch.Add(time.Minute)).ends(epoch.Add(time.Minute)); instancesOf(i).stuck() == nil {
 		t.Error("it ended at once")
 	}
 }
 
-// What is told of an earlier life of the index is no failure of this one.
+// A failure in an earlier life of the index is no failure of this one.
 func TestFailureOfAnEarlierLife(t *testing.T) {
 	i := armed(1)
 	i.update("service", unit("failed", "failed"), epoch)
-	if i.failures != 0 || fleetOf(i).stuck() != nil {
+	if i.failures != 0 || instancesOf(i).stuck() != nil {
 		t.Errorf("got %d failures", i.failures)
 	}
 	if i.starts(epoch).ends(epoch); i.failures != 1 {
@@ -148,7 +148,7 @@ func TestFailureOfAnEarlierLife(t *testing.T) {
 	}
 }
 
-// systemd tells of a failure, and so does the end of the action.
+// systemd reports a failure, and so does the end of the action.
 func TestFailuresCountOnce(t *testing.T) {
 	i := armed(1).starts(epoch)
 	i.ends(epoch)
@@ -180,11 +180,11 @@ func TestArmingBacksOff(t *testing.T) {
 
 // An index that cannot be armed is passed over for a while, and forgotten then.
 func TestFailedIndexIsPassedOver(t *testing.T) {
-	f := fleetOf(&instance{id: ping1})
+	f := instancesOf(&instance{id: ping1})
 	f[1].failed(epoch)
 	busy := map[platform.InstanceID]bool{}
 	f.prune(busy, epoch)
-	if got := f.free(epoch); got != 2 {
+	if got := f.freeIndex(epoch); got != 2 {
 		t.Errorf("got %d, want 2", got)
 	}
 	now := epoch.Add(minBackoff)
@@ -193,18 +193,18 @@ func TestFailedIndexIsPassedOver(t *testing.T) {
 		t.Error("an instance that something is done to was forgotten")
 	}
 	f.prune(busy, now)
-	if got := f.free(now); got != 1 || len(f) > 0 {
+	if got := f.freeIndex(now); got != 1 || len(f) > 0 {
 		t.Errorf("got %d, %d remembered, want 1 and none", got, len(f))
 	}
 }
 
-func TestDespair(t *testing.T) {
+func TestReplaceReason(t *testing.T) {
 	config := platform.Config{Timeout: time.Minute, LivenessTimeout: 10 * time.Second}
 	now := epoch.Add(20 * time.Second)
 	deaf := armed(1).starts(epoch).accepts()
 	deaf.load = &InstanceLoad{Deaf: true, InFlight: 3}
 	lost := armed(1)
-	lost.lost = true
+	lost.socketLost = true
 	refusing := armed(1).starts(epoch)
 	for range maxRefusals {
 		refusing.refused(fmt.Errorf("dial: %w", unix.ECONNREFUSED), epoch)
@@ -215,10 +215,10 @@ func TestDespair(t *testing.T) {
 	}
 	relapsed := armed(1).starts(epoch).accepts()
 	relapsed.load = &InstanceLoad{}
-	relapsed.doubt(true, epoch)
-	relapsed.doubt(true, epoch.Add(doubtAfter))
+	relapsed.expireProof(true, epoch)
+	relapsed.expireProof(true, epoch.Add(expireProofAfter))
 	broken := armed(1)
-	for n := range minPatience {
+	for n := range minAllowedFailures {
 		at := epoch.Add(time.Duration(n) * time.Minute)
 		broken.starts(at)
 		broken.update("service", unit("deactivating", "stop-post"), at)
@@ -238,20 +238,20 @@ func TestDespair(t *testing.T) {
 		"interrupted":         {interrupted, now, "", false},
 		"ready once":          {relapsed, now, "it has accepted nothing for 10s", false},
 		"broken":              {broken, now, "it came to nothing 2 times in a row", false},
-		"what took its place": {broken.successor(2), now, "", false},
+		"what took its place": {broken.replacement(2), now, "", false},
 	} {
-		got := c.instance.despair(config, c.now)
+		got := c.instance.findReplaceReason(config, c.now)
 		if got != c.want || c.instance.unread != c.unread {
 			t.Errorf("%s: got %q, unread %v, want %q, %v", name, got, c.instance.unread, c.want, c.unread)
 		}
-		if c.instance.hopeless = got; got != "" && c.instance.despair(config, c.now) != "" {
+		if c.instance.replaceReason = got; got != "" && c.instance.findReplaceReason(config, c.now) != "" {
 			t.Errorf("%s: it is news again", name)
 		}
 	}
 }
 
-// The gateway's word against ours: only if requests wait, and only after a while.
-func TestDoubt(t *testing.T) {
+// A proof expires if the gateway contradicts it while requests wait, and only after a while.
+func TestProofExpires(t *testing.T) {
 	ready := func(load *InstanceLoad) *instance {
 		i := armed(1).starts(epoch).accepts()
 		i.load = load
@@ -268,19 +268,19 @@ func TestDoubt(t *testing.T) {
 		"the gateway waits for it": {&InstanceLoad{}, true, platform.Starting},
 	} {
 		i := ready(c.load)
-		i.doubt(c.waiting, epoch)
+		i.expireProof(c.waiting, epoch)
 		if i.state() != platform.Ready {
 			t.Errorf("%s: doubted at once", name)
 		}
-		i.doubt(c.waiting, epoch.Add(doubtAfter))
+		i.expireProof(c.waiting, epoch.Add(expireProofAfter))
 		if i.state() != c.want {
 			t.Errorf("%s: got %s, want %s", name, i.state(), c.want)
 		}
 	}
 	i := ready(&InstanceLoad{})
-	i.doubt(true, epoch)
-	i.doubt(false, epoch.Add(doubtAfter))
-	i.doubt(true, epoch.Add(2*doubtAfter))
+	i.expireProof(true, epoch)
+	i.expireProof(false, epoch.Add(expireProofAfter))
+	i.expireProof(true, epoch.Add(2*expireProofAfter))
 	if i.state() != platform.Ready {
 		t.Error("two short waits are not one long one")
 	}
@@ -290,11 +290,11 @@ func TestDoubt(t *testing.T) {
 func TestDeafInstance(t *testing.T) {
 	i := armed(1).starts(epoch).accepts()
 	i.load = &InstanceLoad{Deaf: true}
-	f := fleetOf(i)
+	f := instancesOf(i)
 	if f.count(platform.Ready) != 0 || f.count(platform.Deaf) != 1 {
 		t.Errorf("got state %s", i.state())
 	}
-	i.hopeless = "deaf"
+	i.replaceReason = "deaf"
 	if f.hasOther(nil, (*instance).listens) {
 		t.Error("it can take the place of another")
 	}

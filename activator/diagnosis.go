@@ -1,0 +1,125 @@
+package activator
+
+import (
+	"cmp"
+	"context"
+	"fmt"
+	"sync"
+	"time"
+
+	"github.com/fnctl/fnctl/platform"
+)
+
+const (
+	// diagnoseTimeout bounds the questions to systemd about one failure.
+	diagnoseTimeout = 5 * time.Second
+	// endingTries and endingPause are how often, and at what interval, systemd is asked how a service ended that it starts
+	// again. A service that can be run at all pauses before that.
+	endingTries = 100
+	endingPause = 5 * time.Millisecond
+)
+
+// diagnosis is why an instance came to nothing.
+type diagnosis struct {
+	id platform.InstanceID
+	// consecutive is how many starts in a row came to nothing.
+	consecutive int
+	// noSocket is true if the socket could not be made, so that no service was started.
+	noSocket bool
+	// damaged is true if the instance's copy of the app lacks files.
+	damaged bool
+	// explanation is why, in words; empty if nothing is known any more.
+	explanation string
+}
+
+// text is the explanation as the failure notice has it.
+func (d diagnosis) text() string {
+	explanation := cmp.Or(d.explanation, "it ended at once")
+	if d.consecutive > 1 {
+		return fmt.Sprintf("%s, %d times in a row", explanation, d.consecutive)
+	}
+	return explanation
+}
+
+// diagnoser asks systemd why instances came to nothing, each in a goroutine beside the loop, and sends what it found. It
+// has no other state.
+type diagnoser struct {
+	units   Units
+	paths   platform.Paths
+	running *sync.WaitGroup
+	found   chan diagnosis
+}
+
+func newDiagnoser(units Units, paths platform.Paths, running *sync.WaitGroup) *diagnoser {
+	return &diagnoser{units: units, paths: paths, running: running, found: make(chan diagnosis)}
+}
+
+// diagnose asks about one instance. arming is that of its revision.
+func (d *diagnoser) diagnose(ctx context.Context, i *instance, arming arming) {
+	result := diagnosis{id: i.id, consecutive: i.consecutive, noSocket: !i.listens() && arming.failures > 0}
+	listens, problem := i.listens(), i.problem
+	d.running.Go(func() {
+		bounded, cancel := context.WithTimeout(ctx, diagnoseTimeout)
+		defer cancel()
+		result.damaged = !result.noSocket && d.paths.WorkDamaged(result.id)
+		if listens {
+			result.explanation = cmp.Or(d.explainService(bounded, result.id), problem)
+		} else {
+			result.explanation = d.explainSocket(bounded, result, problem)
+		}
+		send(ctx, d.found, result)
+	})
+}
+
+// explainService returns in words why a service that systemd started came to nothing, or "" if systemd has forgotten it.
+func (d *diagnoser) explainService(ctx context.Context, id platform.InstanceID) string {
+	service, err := d.ended(ctx, id.Service())
+	switch {
+	case err != nil:
+		return "systemd does not say why"
+	case service.Load != "loaded":
+		return explainUnusable(service, id.Service())
+	case !service.Ended:
+		return "" // it was replaced
+	}
+	return service.Ending()
+}
+
+// explainSocket returns in words why a socket doesn't listen. problem is the error of the last action on it.
+func (d *diagnoser) explainSocket(ctx context.Context, about diagnosis, problem string) string {
+	service, err := d.units.Service(ctx, about.id.Service())
+	if err == nil && service.Load != "loaded" {
+		return explainUnusable(service, about.id.Service())
+	}
+	socket := about.id.Socket()
+	result, err := d.units.SocketResult(ctx, socket)
+	switch {
+	case err == nil && result == "trigger-limit-hit":
+		return d.explainService(ctx, about.id)
+	case err == nil && result != "success" && about.noSocket:
+		return fmt.Sprintf("the socket cannot be made (%s): see journalctl -u %s", result, socket)
+	case err == nil && result != "success":
+		return fmt.Sprintf("systemd cannot start it (%s): see journalctl -u %s", result, socket)
+	case problem != "":
+		return problem
+	}
+	return "there is no socket: see journalctl -u " + socket
+}
+
+// explainUnusable returns in words why systemd cannot use a unit.
+func explainUnusable(service platform.ServiceStatus, unit string) string {
+	return fmt.Sprintf("the unit %s is %s", unit, service.Load)
+}
+
+// ended returns how a service ended. systemd cannot report the end of a service that it starts again already, so it may
+// have to be asked several times.
+func (d *diagnoser) ended(ctx context.Context, unit string) (service platform.ServiceStatus, err error) {
+	for range endingTries {
+		service, err = d.units.Service(ctx, unit)
+		if err != nil || service.Load != "loaded" || service.Ended && !service.Running() {
+			break
+		}
+		pause(ctx, endingPause)
+	}
+	return service, err
+}

@@ -1,0 +1,164 @@
+package activator
+
+import (
+	"context"
+	"errors"
+	"io/fs"
+	"time"
+
+	"github.com/fnctl/fnctl/platform"
+)
+
+// loop owns the world, the actor's books, the reconciler, the host's budget, the failure notices and the queries. All
+// events reach it through channels.
+func (a *Activator) loop(ctx context.Context) error {
+	// The loop decides nothing before the units and the routes are known: what exists must not be taken for gone.
+	var knowUnits, knowRoutes, swept bool
+	for {
+		select {
+		case <-ctx.Done():
+			return nil
+		case list := <-a.watcher.lists:
+			if a.world.replaceUnits(list) {
+				a.scraper.poke()
+			}
+			knowUnits = true
+		case unit := <-a.watcher.changes:
+			a.unitChanged(ctx, unit)
+		case change := <-a.functions:
+			a.world.functionsChanged(change)
+			knowRoutes = true
+		case done := <-a.actor.ended:
+			a.actionEnded(ctx, done)
+		case diagnosis := <-a.notices.diagnoser.found:
+			a.notices.diagnosed(diagnosis)
+		case answer := <-a.queries.answers:
+			a.queries.answered(answer)
+		case report := <-a.scraper.reports:
+			if !knowUnits || !knowRoutes {
+				continue
+			}
+			if !swept {
+				a.notices.sweep()
+				swept = true
+			}
+			a.tick(ctx, report)
+		}
+	}
+}
+
+// unitChanged takes over the change of a unit and acts on its instance at once: an instance that has just started is
+// probed before it serves, so that a crash of it differs from a failed start.
+func (a *Activator) unitChanged(ctx context.Context, unit platform.UnitStatus) {
+	if a.world.setUnit(unit) {
+		a.scraper.poke()
+	}
+	id, _, ok := platform.ParseUnit(unit.Name)
+	if !ok || a.world.revisions[id.Revision] == nil {
+		return
+	}
+	if i := a.world.instance(id); i != nil {
+		a.reconciler.probeStarted(ctx, i, time.Now())
+	}
+	a.notices.diagnose(ctx, id.Revision)
+}
+
+// actionEnded takes note of an action that has ended.
+func (a *Activator) actionEnded(ctx context.Context, done action) {
+	a.actor.clear(done)
+	a.metrics.action(done)
+	a.logAction(done)
+	a.world.noteAction(done, time.Now())
+	if i := a.world.instance(done.id); i == nil || i.state() != platform.Starting && !a.actor.isBusy(done.id) {
+		a.host.release(done.id)
+	}
+	a.notices.diagnose(ctx, done.id.Revision)
+}
+
+// logAction logs how an action ended. It leaves out one that the activator's own end has cancelled, and a probe of an
+// instance that was drained before it accepted: a socket that was lost is found, and logged, by itself.
+func (a *Activator) logAction(done action) {
+	log := a.log.With("function", done.id.Revision.Function, "revision", done.id.Revision.String(), "instance", done.id.String())
+	switch {
+	case done.err == nil:
+		log.Info("instance: "+done.verb, "event", done.verb, "duration", done.took.Round(time.Millisecond))
+	case errors.Is(done.err, context.Canceled):
+	case done.verb == actionProbe && errors.Is(done.err, fs.ErrNotExist):
+	default:
+		log.Warn("instance: "+done.verb, "event", "fail", "err", done.err)
+	}
+}
+
+// tick decides for every revision that is awake, and acts.
+func (a *Activator) tick(ctx context.Context, report report) {
+	started := time.Now()
+	a.noteMetrics(report.err)
+	a.world.setLoads(report.loads)
+	if len(a.world.awake) > 0 { // nothing is started otherwise
+		if err := a.host.refresh(); err != nil {
+			a.log.Warn("the host's memory bounds nothing", "err", err)
+		}
+	}
+	for id := range a.world.awake {
+		if rev := a.world.revision(id, report.at); rev != nil {
+			a.update(ctx, rev, report)
+		}
+	}
+	a.metrics.tick(time.Since(started), len(a.world.awake))
+}
+
+// noteMetrics logs once when the metrics are lost, and once when they are back.
+func (a *Activator) noteMetrics(err error) {
+	a.metrics.scrape(err)
+	lost := err != nil
+	if lost == a.world.metricsLost {
+		return
+	}
+	if lost {
+		a.log.Warn("no metrics: nothing is scaled down until they are back", "event", "blind", "err", err)
+	} else {
+		a.log.Info("metrics are back", "event", "sight")
+	}
+	a.world.wakeAll() // each status has to show it
+	a.world.metricsLost = lost
+}
+
+// update measures one revision, decides its number of instances, and acts.
+func (a *Activator) update(ctx context.Context, rev *revision, report report) {
+	rev.routed = a.world.routes.reach(rev.id)
+	rev.measure(a.paths, report)
+	a.queries.ask(ctx, rev, report.at)
+	rev.decide(report.asOf)
+	a.reconciler.reconcile(ctx, rev, report.at)
+	a.notices.diagnose(ctx, rev.id)
+	rev.updateStatus()
+	a.statuses.put(rev.status)
+	if a.canSleep(rev) {
+		rev.sleep()
+		delete(a.world.awake, rev.id)
+	}
+	if !rev.routed && len(rev.instances) == 0 {
+		a.forget(rev)
+	}
+}
+
+// canSleep reports whether nothing about a revision will change until an event wakes it.
+func (a *Activator) canSleep(rev *revision) bool {
+	if !rev.settled() {
+		return false
+	}
+	for _, i := range rev.instances {
+		if a.actor.isBusy(i.id) || a.actor.isProbing(i.id) {
+			return false
+		}
+	}
+	return true
+}
+
+// forget drops a revision that has no route and no instance, with its notice and its status.
+func (a *Activator) forget(rev *revision) {
+	a.notices.clear(rev)
+	a.world.forget(rev.id)
+	a.statuses.drop(rev.id)
+	a.log.Info("revision gone", "event", "gone", "function", rev.id.Function, "revision", rev.id.String())
+}

@@ -1,0 +1,142 @@
+package activator
+
+import (
+	"context"
+	"fmt"
+	"log/slog"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/fnctl/fnctl/activator/autoscaler"
+	"github.com/fnctl/fnctl/platform"
+)
+
+// changes records what a reconciler does. As with an actor, an instance is busy from then on.
+type changes struct {
+	done []string
+	busy map[platform.InstanceID]bool
+}
+
+func (c *changes) note(verb string, id platform.InstanceID) {
+	c.done = append(c.done, fmt.Sprintf("%s %d", verb, id.Index))
+	c.busy[id] = verb != "probe"
+}
+
+func (c *changes) isBusy(id platform.InstanceID) bool               { return c.busy[id] }
+func (c *changes) isProbing(platform.InstanceID) bool               { return false }
+func (c *changes) arm(_ context.Context, id platform.InstanceID)    { c.note("arm", id) }
+func (c *changes) start(_ context.Context, id platform.InstanceID)  { c.note("start", id) }
+func (c *changes) probe(_ context.Context, id platform.InstanceID)  { c.note("probe", id) }
+func (c *changes) drain(_ context.Context, id platform.InstanceID)  { c.note("drain", id) }
+func (c *changes) stop(_ context.Context, id platform.InstanceID)   { c.note("stop", id) }
+func (c *changes) kill(_ context.Context, id platform.InstanceID)   { c.note("kill", id) }
+func (c *changes) repair(_ context.Context, id platform.InstanceID) { c.note("repair", id) }
+
+// list is what was done, in no order.
+func (c *changes) list() string {
+	slices.Sort(c.done)
+	return strings.Join(c.done, ", ")
+}
+
+// newTestWorld is a world on an empty directory.
+func newTestWorld(t *testing.T) *world {
+	t.Helper()
+	paths := platform.Paths{Root: t.TempDir()}
+	for _, dir := range []string{paths.Functions(), paths.Instances(), filepath.Dir(paths.Lock("ping"))} {
+		if err := os.MkdirAll(dir, 0o755); err != nil {
+			t.Fatal(err)
+		}
+	}
+	return newWorld(paths, map[platform.InstanceID]bool{}, slog.New(slog.DiscardHandler))
+}
+
+func pingRevision() platform.Revision {
+	config := platform.DefaultConfig()
+	config.Timeout, config.LivenessTimeout = time.Minute, 10*time.Second
+	return platform.Revision{ID: ping1.Revision, Config: config}
+}
+
+// One step, by the instances that exist and the number that is desired.
+func TestReconcile(t *testing.T) {
+	now := epoch.Add(time.Minute)
+	ready := func(index int, inFlight float64) *instance {
+		i := armed(index).starts(epoch).accepts()
+		i.load = &InstanceLoad{Ready: true, InFlight: inFlight}
+		return i
+	}
+	draining := func(load *InstanceLoad) *instance {
+		i := ready(1, 0)
+		i.update("socket", unit("inactive", "dead"), epoch)
+		i.load = load
+		return i
+	}
+	notListening := func() *instance {
+		i := armed(1)
+		i.update("socket", unit("failed", "failed"), epoch)
+		return i
+	}
+	lost := func() *instance {
+		i := ready(1, 0)
+		i.socketLost = true
+		return i
+	}
+	for _, c := range []struct {
+		name     string
+		existing instances
+		unrouted bool
+		desired  int
+		want     string
+	}{
+		{name: "nothing there, none desired", existing: instancesOf(), want: "arm 1"},
+		{name: "nothing there, one desired", existing: instancesOf(), desired: 1, want: "arm 1"},
+		{name: "one armed, none desired", existing: instancesOf(armed(1)), want: ""},
+		{name: "one armed, two desired", existing: instancesOf(armed(1)), desired: 2, want: "start 1, start 2"},
+		{name: "two armed, none desired", existing: instancesOf(armed(1), armed(2)), want: "drain 2"},
+		{name: "one starts", existing: instancesOf(armed(1).starts(now)), desired: 1, want: "probe 1"},
+		{name: "as many as desired", existing: instancesOf(ready(1, 1), ready(2, 1)), desired: 2, want: ""},
+		{name: "one armed beside a ready one", existing: instancesOf(ready(1, 1), armed(2)), desired: 1, want: "drain 2"},
+		{name: "one too many: the idle one goes", existing: instancesOf(ready(1, 0), ready(2, 3)), desired: 1, want: "drain 1"},
+		{name: "to zero: the next is armed first", existing: instancesOf(ready(1, 0)), want: "arm 2"},
+		{name: "to zero: the next listens", existing: instancesOf(ready(1, 0), armed(2)), want: "drain 1"},
+		{name: "a socket has failed", existing: instancesOf(notListening()), want: "repair 1"},
+		{name: "a socket was removed", existing: instancesOf(lost()), desired: 1, want: "arm 2"},
+		{name: "a socket was removed, another listens", existing: instancesOf(lost(), ready(2, 0)), desired: 1, want: "drain 1"},
+		{name: "drained", existing: instancesOf(draining(nil), armed(2)), want: "stop 1"},
+		{name: "still in flight", existing: instancesOf(draining(&InstanceLoad{Draining: true, InFlight: 1}), armed(2)), want: ""},
+		{name: "deaf and draining", existing: instancesOf(draining(&InstanceLoad{Deaf: true, InFlight: 1}), armed(2)), want: "kill 1"},
+		{name: "no route", existing: instancesOf(ready(1, 1), armed(2)), unrouted: true, want: "drain 1, drain 2"},
+	} {
+		w := newTestWorld(t)
+		done := &changes{busy: w.busy}
+		h := newHost(platform.Paths{Root: t.TempDir()})
+		_ = h.refresh() // without a file, memory bounds nothing
+		r := &reconciler{paths: w.paths, world: w, actor: done, host: h, metrics: newMetrics(), log: slog.New(slog.DiscardHandler)}
+		rev := newRevision(pingRevision(), c.existing, epoch)
+		rev.routed, rev.metricsKnown, rev.metricsAsOf, rev.load = !c.unrouted, true, now, &Load{}
+		rev.decision = autoscaler.Decision{Desired: c.desired}
+		r.reconcile(t.Context(), rev, now)
+		if got := done.list(); got != c.want {
+			t.Errorf("%s: got %q, want %q", c.name, got, c.want)
+		}
+	}
+}
+
+// A host without memory starts nothing, and the status has how many were refused.
+func TestReconcileRefuses(t *testing.T) {
+	w := newTestWorld(t)
+	done := &changes{busy: w.busy}
+	h := newHost(w.paths)
+	h.free = unknownInstance
+	r := &reconciler{paths: w.paths, world: w, actor: done, host: h, metrics: newMetrics(), log: slog.New(slog.DiscardHandler)}
+	rev := newRevision(pingRevision(), instancesOf(armed(1)), epoch)
+	rev.routed, rev.metricsKnown, rev.load = true, true, &Load{}
+	rev.decision = autoscaler.Decision{Desired: 3}
+	r.reconcile(t.Context(), rev, epoch)
+	if got := done.list(); got != "start 1" || rev.refused != 2 {
+		t.Errorf("got %q and %d refused, want one start and 2 refused", got, rev.refused)
+	}
+}

@@ -1,0 +1,73 @@
+package activator
+
+import (
+	"fmt"
+	"log/slog"
+	"time"
+
+	"github.com/fnctl/fnctl/platform"
+)
+
+// An instance that has failed so often in a row is replaced: its copy of the app may be damaged. Each replacement is allowed
+// twice as many failures, so that an app which cannot run is not copied again and again.
+const (
+	minAllowedFailures = 2
+	maxAllowedFailures = 256
+)
+
+// drainGrace is how much longer than its timeout an instance may keep a request, or may take to start.
+const drainGrace = 5 * time.Second
+
+// findReplaceReason returns why the instance will not become ready by itself, or "" if it may, or is marked already. It also
+// sets unread.
+func (i *instance) findReplaceReason(config platform.Config, now time.Time) (reason string) {
+	limit := i.acceptLimit(config)
+	switch {
+	case i.replaceReason != "":
+	case i.socketLost:
+		reason = "the file of its socket is gone"
+	case i.state() == platform.Deaf:
+		reason, i.unread = fmt.Sprintf("it has not read for %s", config.LivenessTimeout), true
+	case i.refusals == 0 && i.startingBefore(now.Add(-limit)):
+		reason, i.unread = fmt.Sprintf("it has accepted nothing for %s", limit), !i.wasReady
+	case i.refusals >= maxRefusals:
+		reason = "it has closed its socket"
+	case i.failedTooOften():
+		reason = fmt.Sprintf("it came to nothing %d times in a row", i.failures)
+	}
+	return reason
+}
+
+// acceptLimit is how long the instance may accept nothing: as long as its start may take or, if it was ready, as long as it
+// may leave a request unread.
+func (i *instance) acceptLimit(config platform.Config) time.Duration {
+	if i.proofExpired {
+		return config.LivenessTimeout
+	}
+	return config.Timeout + drainGrace
+}
+
+// startingBefore reports whether the instance has been starting since before some time.
+func (i *instance) startingBefore(t time.Time) bool {
+	return i.state() == platform.Starting && !i.startingSince.IsZero() && i.startingSince.Before(t)
+}
+
+func (i *instance) failedTooOften() bool {
+	return i.state() == platform.Failed && i.failures >= max(i.allowedFailures, minAllowedFailures)
+}
+
+// markForReplacement takes note that the instance is to be replaced, and logs it.
+func (i *instance) markForReplacement(reason string, log *slog.Logger) {
+	i.replaceReason = reason
+	id := i.id.Revision
+	log.Warn("instance: replace", "event", "replace", "function", id.Function, "revision", id.String(), "instance", i.id.String(), "why", reason)
+}
+
+// replacement returns the instance, with another index, that takes the place of this one.
+func (i *instance) replacement(index int) *instance {
+	return &instance{
+		id:              platform.InstanceID{Revision: i.id.Revision, Index: index},
+		allowedFailures: min(2*max(i.allowedFailures, minAllowedFailures), maxAllowedFailures),
+		startHistory:    startHistory{consecutive: i.consecutive},
+	}
+}
