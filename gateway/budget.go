@@ -2,13 +2,13 @@ package gateway
 
 import "sync/atomic"
 
-// budget bounds something that is shared.
+// budget bounds an amount that is shared.
 type budget struct {
 	most int64
 	used atomic.Int64
 }
 
-// take reports false if there is not enough left.
+// take reports whether there was enough left; if not, it takes nothing.
 func (b *budget) take(n int64) bool {
 	if b.used.Add(n) <= b.most {
 		return true

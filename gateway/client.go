@@ -1,13 +1,22 @@
 package gateway
 
 import (
+	"net"
+	"strconv"
 	"syscall"
 	"time"
 
 	"github.com/fnctl/fnctl/gateway/wire"
 )
 
-// client is who a request comes from: a connection that speaks HTTP/1, or a stream of HTTP/2.
+const (
+	// lingerTime is how long a connection that is closed with something unread is read on, and lingerContent how much:
+	// the kernel would reset it otherwise, and with that destroy the response on its way.
+	lingerTime    = time.Second
+	lingerContent = 4 << 20
+)
+
+// client is the other end of a request: a connection that speaks HTTP/1, or a stream of HTTP/2.
 type client interface {
 	// Read reads the content of the request. After io.EOF, trailer has its trailer.
 	Read(p []byte) (int, error)
@@ -27,16 +36,26 @@ type client interface {
 	// splice has the kernel send n bytes from a connection. It sends less only with an error, which wraps errClientGone if the
 	// client is the reason, or nothing at all if that cannot be done now.
 	splice(from syscall.RawConn, n int64) (sent int64, err error)
-	// splices says whether that may ever be done.
+	// splices reports whether splice may ever send something.
 	splices() bool
 	// flush sends what has been written.
 	flush() error
 	// finish ends a response that is whole.
 	finish(trailer []wire.Field) error
-	// abort ends a response that is not, so that nobody takes it for whole.
+	// abort ends a response that is not, so that it is not taken for whole.
 	abort()
 	// interruptWrite ends a write that waits for the client.
 	interruptWrite()
+
+	// hijack gives the connection away to a tunnel: it brings no further request. It is nil if there is none of its own.
+	hijack() *rawClient
+}
+
+// rawClient is the connection of a client that has left HTTP.
+type rawClient struct {
+	net.Conn
+	reader *wire.Reader // with what has arrived already
+	idle   *idleReader
 }
 
 // answer is the head of a response.
@@ -45,8 +64,14 @@ type answer struct {
 	reason  []byte
 	fields  []wire.Field // as the instance sent them
 	framing wire.Framing
-	length  int64 // what the head says of the length of the content, which it may not have; -1: nothing
+	length  int64 // what the head says of the length of the content, which the response may not have; -1: nothing
 	id      string
 	cold    time.Duration
 	cookie  string // that the gateway sets
 }
+
+// eachPassed calls each with the fields of the response that go through.
+func (a *answer) eachPassed(each func(wire.Field)) { endToEnd(a.fields, isOurResponseField, each) }
+
+// coldText is how long the client has waited for an instance to start.
+func (a *answer) coldText() string { return strconv.FormatInt(a.cold.Milliseconds(), 10) + "ms" }

@@ -15,66 +15,71 @@ import (
 	"github.com/fnctl/fnctl/gateway/wire"
 )
 
-const (
-	// lingerTime is how long a connection that is closed with something unread is read on, and lingerContent how much:
-	// the kernel would reset it otherwise, and with that destroy the response on its way.
-	lingerTime    = time.Second
-	lingerContent = 4 << 20
-	// http2Preface begins a connection of HTTP/2 with prior knowledge (RFC 9113, section 3.4).
-	http2Preface = "PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"
-)
+// clientEnv is what all connections of clients share.
+type clientEnv struct {
+	cfg      *Config
+	proxy    *proxy
+	hangups  *hangups
+	pipes    pipes
+	date     clock
+	stopping atomic.Bool // nothing is accepted any more
+	lasting  atomic.Bool // connections that are idle stay until they bring a request or their time is over
+}
 
-// phase is what a connection of a client is used for at the moment.
+// silence is how long a new connection may send nothing when the gateway stops.
+const silence = 500 * time.Millisecond
+
+// phase is what a connection of a client does at the moment.
 type phase int
 
 const (
-	waiting phase = iota // for the first byte of a request
-	reading              // the head of one
-	serving
-	tunneling // it is read all the time
+	phaseWaiting phase = iota // for the first byte of a request
+	phaseReading              // the head of one
+	phaseServing
+	phaseTunneling // it is read all the time
 )
 
 // clientConn is the connection of a client that speaks HTTP/1.
 type clientConn struct {
 	net.Conn
-	gateway  *Gateway
-	patient  *patient
+	env      *clientEnv
+	idle     *idleReader // nil: the connection has no file descriptor
 	origin   origin
 	accepted time.Time
 	token    uint64 // with hangups
 	admitted bool   // it counts
 
 	reader  wire.Reader
-	*turn               // nil between two requests
-	used    atomic.Bool // a request has come already
-	closing bool        // no request follows
+	current *requestState // nil between two requests
+	used    atomic.Bool   // a request has come already
+	closing bool          // no request follows
 
-	mu          sync.Mutex // others read the turn and the phase
+	mu          sync.Mutex // other goroutines read the current state and the phase
 	phase       phase
 	gone        bool
 	interrupted bool // nothing more is read
 }
 
-func newClientConn(g *Gateway, conn net.Conn) *clientConn {
-	c := &clientConn{Conn: conn, gateway: g, accepted: time.Now(), origin: newOrigin(conn, g.cfg.TrustedProxies)}
+func newClientConn(env *clientEnv, conn net.Conn) *clientConn {
+	c := &clientConn{Conn: conn, env: env, accepted: time.Now(), origin: newOrigin(conn, env.cfg.TrustedProxies)}
 	c.reader.Reset(conn)
 	if of, ok := conn.(syscall.Conn); ok {
 		if raw, err := of.SyscallConn(); err == nil {
-			c.patient = newPatient(g.buffers, raw, headRoom)
+			c.idle = newIdleReader(env.proxy.buffers, raw, headRoom)
 		}
 	}
 	return c
 }
 
-// serve answers the requests of the connection, one after the other. It reports false if the connection is to be served as
-// HTTP/2, by somebody else.
+// serve answers the requests of the connection, one after the other, and closes it. It reports false, and leaves it open, if it
+// is a connection of HTTP/2.
 func (c *clientConn) serve() (served bool) {
-	c.token = c.gateway.hangups.watch(c.Conn, c.hungUp)
+	c.token = c.env.hangups.watch(c.Conn, c.hungUp)
 	for {
 		err := c.receive()
 		switch {
 		case errors.Is(err, errHTTP2):
-			c.gateway.hangups.unwatch(c.token)
+			c.env.hangups.unwatch(c.token)
 			return false
 		case err != nil:
 			c.reject(err)
@@ -88,6 +93,61 @@ func (c *clientConn) serve() (served bool) {
 	}
 }
 
+// acquireState is called when a request comes.
+func (c *clientConn) acquireState() {
+	if c.current != nil {
+		return
+	}
+	s := newRequestState(c.env.proxy, c, &c.origin)
+	s.content.Reset(&c.reader, wire.None(), 0)
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.current = s
+}
+
+// releaseState is called when there is no request any more. Nothing touches its exchange after that: other goroutines hold the
+// mutex of the connection while they do, or are done with it.
+func (c *clientConn) releaseState() {
+	c.mu.Lock()
+	s := c.current
+	c.current = nil
+	c.mu.Unlock()
+	if s != nil {
+		s.free()
+	}
+}
+
+// interrupt ends the request that the connection brought, if one is served. A tunnel finds out by itself that its client has
+// gone.
+func (c *clientConn) interrupt(cause error) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.current != nil && (c.phase == phaseServing || c.phase == phaseTunneling && !errors.Is(cause, errClientGone)) {
+		c.current.exchange.interrupt(cause)
+	}
+}
+
+// closeIfIdle lets the connection read no further request if it waits for one, and reports whether one may come yet.
+func (c *clientConn) closeIfIdle() (mayCome bool) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	switch {
+	case c.phase != phaseWaiting:
+	case c.env.lasting.Load() && (c.used.Load() || time.Since(c.accepted) >= silence):
+		return false
+	case c.used.Load() || time.Since(c.accepted) >= silence:
+		c.closeRead()
+	}
+	return c.phase == phaseWaiting || c.phase == phaseReading
+}
+
+// closeRead lets the connection read what has arrived already, and then the end.
+func (c *clientConn) closeRead() {
+	if half, ok := c.Conn.(interface{ CloseRead() error }); ok {
+		_ = half.CloseRead() // it may be closed already
+	}
+}
+
 // hungUp is called when the client closes the connection, or its half of it.
 func (c *clientConn) hungUp() {
 	c.mu.Lock()
@@ -96,16 +156,17 @@ func (c *clientConn) hungUp() {
 	c.interrupt(errClientGone)
 }
 
-// errHTTP2 says that a connection begins as one of HTTP/2 does.
+// errHTTP2 is a connection that begins as one of HTTP/2 does.
 var errHTTP2 = errors.New("the client speaks HTTP/2")
 
-// receive reads the head of the next request. The error is a *refusal for what is to be answered.
+// receive reads the head of the next request. The error is errHTTP2, a *refusal if there is something to answer, or that of the
+// connection.
 func (c *clientConn) receive() error {
 	if err := c.await(); err != nil {
 		return err
 	}
-	c.takeTurn()
-	c.enter(reading)
+	c.acquireState()
+	c.enter(phaseReading)
 	r := &c.reader
 	r.Discard(wire.SkipEmptyLine(r.Buffered()))
 	for scanned, late := 0, false; ; {
@@ -115,7 +176,7 @@ func (c *clientConn) receive() error {
 			return errHTTP2
 		case err != nil:
 			return malformed(err)
-		case n > c.gateway.cfg.MaxHeaderBytes || n == 0 && len(r.Buffered()) > c.gateway.cfg.MaxHeaderBytes:
+		case n > c.env.cfg.MaxHeaderBytes || n == 0 && len(r.Buffered()) > c.env.cfg.MaxHeaderBytes:
 			return headTooLarge()
 		case n > 0:
 			return c.parse(n)
@@ -123,7 +184,7 @@ func (c *clientConn) receive() error {
 		scanned = next
 		if !late {
 			late = true
-			c.setReadDeadline(time.Now().Add(c.gateway.cfg.ReadHeaderTimeout))
+			c.setReadDeadline(time.Now().Add(c.env.cfg.ReadHeaderTimeout))
 		}
 		if err := r.Fill(); err != nil {
 			if errors.Is(err, os.ErrDeadlineExceeded) {
@@ -143,11 +204,12 @@ func isPreface(b []byte) bool {
 
 func (c *clientConn) parse(n int) error {
 	c.used.Store(true)
-	if err := c.req.Parse(c.reader.Buffered()[:n]); err != nil {
+	s := c.current
+	if err := s.req.Parse(c.reader.Buffered()[:n]); err != nil {
 		return malformed(err)
 	}
 	c.reader.Discard(n)
-	c.content.Reset(&c.reader, c.req.Framing(), c.gateway.cfg.MaxHeaderBytes)
+	s.content.Reset(&c.reader, s.req.Framing(), c.env.cfg.MaxHeaderBytes)
 	return nil
 }
 
@@ -157,50 +219,51 @@ func (c *clientConn) await() error {
 		return nil // pipelined
 	}
 	c.reader.Release()
-	c.giveTurn()
-	patience := c.gateway.cfg.IdleTimeout
+	c.releaseState()
+	timeout := c.env.cfg.IdleTimeout
 	if !c.used.Load() {
-		patience = c.gateway.cfg.ReadHeaderTimeout
+		timeout = c.env.cfg.ReadHeaderTimeout
 	}
-	c.setReadDeadline(time.Now().Add(patience))
-	c.enter(waiting)
-	if c.patient == nil {
+	c.setReadDeadline(time.Now().Add(timeout))
+	c.enter(phaseWaiting)
+	if c.idle == nil {
 		return c.reader.Fill()
 	}
-	first, err := c.patient.read()
+	first, err := c.idle.read()
 	if err != nil {
 		return err
 	}
 	c.reader.Feed(first)
-	c.patient.give()
+	c.idle.give()
 	return nil
 }
 
-// enter begins a phase. A gateway that stops has dismissed the connections that waited, and waits for no other.
+// enter begins a phase. A gateway that stops has closed the idle connections, and closes one that becomes idle.
 func (c *clientConn) enter(p phase) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	c.phase = p
-	if p == waiting && c.used.Load() && c.gateway.clients.stopping.Load() && !c.gateway.clients.lasting.Load() {
+	if p == phaseWaiting && c.used.Load() && c.env.stopping.Load() && !c.env.lasting.Load() {
 		c.closeRead()
 	}
 }
 
 // answer serves the request that was received.
 func (c *clientConn) answer() {
-	x := &c.x
-	x.begin(&c.req)
+	s := c.current
+	x := &s.exchange
+	x.begin(&s.req)
 	x.origin.protocol = "HTTP/1.1"
-	if c.req.Minor == 0 {
+	if s.req.Minor == 0 {
 		x.origin.protocol = "HTTP/1.0"
 	}
-	c.chunked, c.ragged, c.interrupted = false, false, false
-	c.enter(serving)
+	s.chunked, s.ragged, c.interrupted = false, false, false
+	c.enter(phaseServing)
 	if c.wentAway() {
 		x.interrupt(errClientGone)
 	}
-	c.gateway.dispatch(x)
-	c.closing = c.closing || !c.req.KeepAlive || c.ragged || !c.content.Done()
+	x.serve()
+	c.closing = c.closing || !s.req.KeepAlive || s.ragged || !s.content.Done()
 }
 
 func (c *clientConn) wentAway() bool {
@@ -209,29 +272,30 @@ func (c *clientConn) wentAway() bool {
 	return c.gone
 }
 
-// reject answers what is no request.
+// reject answers what is no request, if the error is a refusal.
 func (c *clientConn) reject(err error) {
 	c.closing = true
 	var r *refusal
 	if !errors.As(err, &r) {
 		return
 	}
-	c.gateway.metrics.refused(r.code)
-	c.takeTurn()
-	c.req = wire.Request{Minor: 1, Method: []byte(http.MethodGet), ContentLength: -1}
-	c.x.begin(&c.req)
+	c.acquireState()
+	s := c.current
+	s.req = wire.Request{Minor: 1, Method: []byte(http.MethodGet), ContentLength: -1}
+	s.chunked, s.ragged = false, false
+	s.exchange.begin(&s.req)
 	_ = c.SetWriteDeadline(time.Now().Add(lingerTime))
-	c.x.tell(r)
-	c.content.Reset(&c.reader, wire.UntilClose(), 0) // there is more to come that nobody reads
+	s.exchange.reject(r)
+	s.content.Reset(&c.reader, wire.UntilClose(), 0) // there is more to come that is not read
 }
 
-// close closes the connection, and sees to it that the client can read what was sent.
+// close closes the connection, so that the client can read what was sent.
 func (c *clientConn) close() {
 	defer c.Conn.Close()
 	defer c.reader.Release()
-	defer c.giveTurn()
-	c.gateway.hangups.unwatch(c.token)
-	if c.turn == nil || c.content.Done() || c.wentAway() {
+	defer c.releaseState()
+	c.env.hangups.unwatch(c.token)
+	if c.current == nil || c.current.content.Done() || c.wentAway() {
 		return
 	}
 	half, ok := c.Conn.(interface{ CloseWrite() error })
@@ -243,22 +307,23 @@ func (c *clientConn) close() {
 }
 
 // Read reads the content of the request.
-func (c *clientConn) Read(p []byte) (int, error) { return c.content.Read(p) }
+func (c *clientConn) Read(p []byte) (int, error) { return c.current.content.Read(p) }
 
-func (c *clientConn) trailer() []wire.Field { return c.content.Trailer() }
+func (c *clientConn) trailer() []wire.Field { return c.current.content.Trailer() }
 
 // takeContent implements client: the head and the content of a small request are sent with one write.
 func (c *clientConn) takeContent(dst []byte) (with []byte, whole bool) {
-	if c.content.Done() {
+	s := c.current
+	if s.content.Done() {
 		return dst, true
 	}
-	n, known := c.req.Framing().Length()
+	n, known := s.req.Framing().Length()
 	if !known || n > int64(len(c.reader.Buffered())) {
 		return dst, false
 	}
 	dst = append(dst, c.reader.Buffered()[:n]...)
 	c.reader.Discard(int(n))
-	c.content.Reset(&c.reader, wire.None(), 0)
+	s.content.Reset(&c.reader, wire.None(), 0)
 	return dst, true
 }
 
@@ -276,6 +341,16 @@ func (c *clientConn) interruptRead() {
 	defer c.mu.Unlock()
 	c.interrupted = true
 	_ = c.SetReadDeadline(past)
+}
+
+// hijack implements client.
+func (c *clientConn) hijack() *rawClient {
+	if c.idle == nil {
+		return nil
+	}
+	c.closing = true
+	c.enter(phaseTunneling)
+	return &rawClient{Conn: c.Conn, reader: &c.reader, idle: c.idle}
 }
 
 func (c *clientConn) interruptWrite() { _ = c.SetWriteDeadline(past) }

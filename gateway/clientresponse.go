@@ -14,22 +14,24 @@ const writeRoom = 16 << 10
 
 // inform implements client.
 func (c *clientConn) inform(res *wire.Response) error {
-	if c.req.Minor == 0 {
+	s := c.current
+	if s.req.Minor == 0 {
 		return nil // it knows no interim responses
 	}
-	c.out = wire.AppendStatusLine(c.out, res.Status, res.Reason)
-	endToEnd(res.Fields, isOurResponseField, func(f wire.Field) { c.out = wire.AppendField(c.out, f.Name, f.Value) })
-	c.out = wire.AppendEnd(c.out)
+	s.out = wire.AppendStatusLine(s.out, res.Status, res.Reason)
+	endToEnd(res.Fields, isOurResponseField, func(f wire.Field) { s.out = wire.AppendField(s.out, f.Name, f.Value) })
+	s.out = wire.AppendEnd(s.out)
 	return c.flush()
 }
 
 // respond implements client.
 func (c *clientConn) respond(a *answer) {
-	_ = c.SetWriteDeadline(c.x.until())
-	// What is not read by an attempt is not read by anyone.
-	unread := c.x.content && c.x.attempt == nil && !c.content.Done()
-	c.closing = c.closing || unread || !c.req.KeepAlive || c.gateway.clients.stopping.Load()
-	dst := wire.AppendStatusLine(c.out, a.status, a.reason)
+	s := c.current
+	_ = c.SetWriteDeadline(s.exchange.clientDeadline())
+	// Content that no attempt reads is not read at all.
+	unread := s.exchange.content && s.exchange.attempt == nil && !s.content.Done()
+	c.closing = c.closing || unread || !s.req.KeepAlive || c.env.stopping.Load()
+	dst := wire.AppendStatusLine(s.out, a.status, a.reason)
 	a.eachPassed(func(f wire.Field) { dst = wire.AppendField(dst, f.Name, f.Value) })
 	dst = wire.AppendField(dst, headerRequestID, a.id)
 	if a.cold > 0 {
@@ -39,13 +41,14 @@ func (c *clientConn) respond(a *answer) {
 		dst = wire.AppendField(dst, "Set-Cookie", a.cookie)
 	}
 	if !has(a.fields, "date") {
-		dst = wire.AppendField(dst, "Date", c.gateway.date.now())
+		dst = wire.AppendField(dst, "Date", c.env.date.now())
 	}
-	c.out = wire.AppendEnd(c.appendFraming(dst, a))
+	s.out = wire.AppendEnd(c.appendFraming(dst, a))
 }
 
-// appendFraming says how the content is sent, and what becomes of the connection.
+// appendFraming appends the fields that say how the content is sent, and what becomes of the connection.
 func (c *clientConn) appendFraming(dst []byte, a *answer) []byte {
+	s := c.current
 	length, known := a.framing.Length()
 	switch {
 	case a.status == http.StatusSwitchingProtocols:
@@ -56,16 +59,16 @@ func (c *clientConn) appendFraming(dst []byte, a *answer) []byte {
 	case known:
 		dst = wire.AppendField(dst, "Content-Length", strconv.FormatInt(length, 10))
 	case a.framing.IsNone():
-	case c.req.Minor == 0:
-		c.closing, c.ragged = true, true
+	case s.req.Minor == 0:
+		c.closing, s.ragged = true, true
 	default:
-		c.chunked = true
+		s.chunked = true
 		dst = wire.AppendField(dst, "Transfer-Encoding", "chunked")
 	}
 	switch {
 	case c.closing:
 		dst = wire.AppendField(dst, "Connection", "close")
-	case c.req.Minor == 0:
+	case s.req.Minor == 0:
 		dst = wire.AppendField(dst, "Connection", "keep-alive")
 	}
 	return dst
@@ -73,12 +76,13 @@ func (c *clientConn) appendFraming(dst []byte, a *answer) []byte {
 
 // write implements client.
 func (c *clientConn) write(buf []byte, n int) error {
+	s := c.current
 	piece := buf[wire.ChunkRoom : wire.ChunkRoom+n]
-	if c.chunked {
+	if s.chunked {
 		piece = wire.FrameChunk(buf, n)
 	}
-	if len(c.out)+len(piece) <= writeRoom {
-		c.out = append(c.out, piece...)
+	if len(s.out)+len(piece) <= writeRoom {
+		s.out = append(s.out, piece...)
 		return nil
 	}
 	if err := c.flush(); err != nil {
@@ -90,45 +94,48 @@ func (c *clientConn) write(buf []byte, n int) error {
 
 // flush implements client.
 func (c *clientConn) flush() error {
-	if len(c.out) == 0 {
+	s := c.current
+	if len(s.out) == 0 {
 		return nil
 	}
-	_, err := c.Conn.Write(c.out)
-	if c.out = c.out[:0]; cap(c.out) > writeRoom {
-		c.out = nil
+	_, err := c.Conn.Write(s.out)
+	if s.out = s.out[:0]; cap(s.out) > writeRoom {
+		s.out = nil
 	}
 	return err
 }
 
 // splices implements client.
-func (c *clientConn) splices() bool { return c.patient != nil && !c.chunked }
+func (c *clientConn) splices() bool { return c.idle != nil && !c.current.chunked }
 
 // splice implements client.
 func (c *clientConn) splice(from syscall.RawConn, n int64) (sent int64, err error) {
-	p := c.gateway.pipes.get()
+	p := c.env.pipes.get()
 	if p == nil {
 		return 0, nil
 	}
-	defer func() { c.gateway.pipes.put(p, err == nil) }()
+	defer func() { c.env.pipes.put(p, err == nil) }()
 	if c.flush() != nil {
 		return 0, errClientGone
 	}
-	return p.move(c.patient.raw, from, n)
+	return p.move(c.idle.raw, from, n)
 }
 
 // finish implements client.
 func (c *clientConn) finish(trailer []wire.Field) error {
-	if c.chunked {
-		c.out = wire.AppendLastChunk(c.out, trailer)
+	s := c.current
+	if s.chunked {
+		s.out = wire.AppendLastChunk(s.out, trailer)
 	}
 	return c.flush()
 }
 
 // abort implements client.
 func (c *clientConn) abort() {
+	s := c.current
 	c.closing = true
-	_ = c.flush() // what came is the client's
-	if tcp, ok := c.Conn.(*net.TCPConn); ok && c.ragged {
+	_ = c.flush() // what came from the instance is the client's
+	if tcp, ok := c.Conn.(*net.TCPConn); ok && s.ragged {
 		_ = tcp.SetLinger(0) // so that the end does not look like one
 	}
 }

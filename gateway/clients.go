@@ -7,26 +7,21 @@ import (
 	"net"
 	"net/netip"
 	"sync"
-	"sync/atomic"
 	"time"
 )
 
-const (
-	// silence is how long a new connection may send nothing when the gateway stops.
-	silence = 500 * time.Millisecond
-	// acceptPause is waited for when no connection can be accepted, mostly because there are no file descriptors left.
-	acceptPause = 50 * time.Millisecond
-)
+// acceptPause is the time to the next attempt when no connection can be accepted, mostly because there are no file descriptors
+// left.
+const acceptPause = 50 * time.Millisecond
 
 // clients are the open connections of clients. When the gateway stops, none of their requests may be lost: each connection
 // is served until it is known that it brings no request any more. Of one that waits for a request the direction from the
 // client is closed, so that what has arrived by then is still read and answered. A request that is on its way in that moment
-// is lost nevertheless. So a gateway that has handed over, for which nobody waits, closes no connection that it would not have
-// closed otherwise: the answer to the next request says that it was the last one.
+// is lost nevertheless. So a gateway that has handed over, whose end nothing waits for, closes no connection that it would not
+// have closed otherwise: the answer to the next request says that it was the last one.
 type clients struct {
-	gateway  *Gateway
-	stopping atomic.Bool
-	lasting  atomic.Bool // connections that are idle stay until they bring a request or their time is over
+	env   clientEnv
+	http2 *http2Server
 	// accepting are the loops that accept. Only after them is it known which connections there are.
 	accepting sync.WaitGroup
 	serving   sync.WaitGroup
@@ -37,8 +32,13 @@ type clients struct {
 	perAddr  map[netip.Addr]int
 }
 
-func newClients(g *Gateway) *clients {
-	return &clients{gateway: g, conns: make(map[*clientConn]struct{}), perAddr: make(map[netip.Addr]int)}
+func newClients(cfg *Config, p *proxy, hangups *hangups, http2 *http2Server) *clients {
+	return &clients{
+		env:     clientEnv{cfg: cfg, proxy: p, hangups: hangups},
+		http2:   http2,
+		conns:   make(map[*clientConn]struct{}),
+		perAddr: make(map[netip.Addr]int),
+	}
 }
 
 // accept serves the connections of a listener until that is closed.
@@ -49,12 +49,12 @@ func (k *clients) accept(listener net.Listener) error {
 		switch {
 		case err == nil:
 			k.take(conn)
-		case k.stopping.Load():
+		case k.env.stopping.Load():
 			return nil
 		case errors.Is(err, net.ErrClosed):
 			return fmt.Errorf("accept on %s: %w", listener.Addr(), err)
 		default:
-			k.gateway.log.Error("accept a connection: trying again", "err", err)
+			k.env.cfg.Logger.Error("accept a connection: trying again", "err", err)
 			time.Sleep(acceptPause)
 		}
 	}
@@ -62,31 +62,31 @@ func (k *clients) accept(listener net.Listener) error {
 
 // take serves a connection, or refuses it if there are too many.
 func (k *clients) take(conn net.Conn) {
-	c := newClientConn(k.gateway, conn)
+	c := newClientConn(&k.env, conn)
 	refused := k.admit(c)
 	k.serving.Add(1)
 	go func() {
 		defer k.serving.Done()
-		defer k.leave(c)
+		defer k.remove(c)
 		if refused != nil {
 			c.reject(refused)
 			c.close()
 			return
 		}
 		if !c.serve() {
-			k.gateway.http2.serve(c)
+			k.http2.serve(c)
 		}
 	}()
 }
 
-// admit says why a connection is refused, if it is. Those that are refused do not count: they would keep out others by
-// coming again and again.
+// admit adds a connection, and returns why it is refused, if it is. Those that are refused do not count: they would keep out
+// others by coming again and again.
 func (k *clients) admit(c *clientConn) error {
 	k.mu.Lock()
 	defer k.mu.Unlock()
 	k.conns[c] = struct{}{}
 	counted := k.isCounted(c)
-	cfg := &k.gateway.cfg
+	cfg := k.env.cfg
 	switch {
 	case k.admitted >= cfg.MaxConnections:
 		return tooManyConnections()
@@ -101,12 +101,12 @@ func (k *clients) admit(c *clientConn) error {
 	return nil
 }
 
-// isCounted says whether a connection stands for its address, and not for many clients behind it.
+// isCounted reports whether a connection stands for its address, and not for many clients behind it.
 func (k *clients) isCounted(c *clientConn) bool {
-	return k.gateway.cfg.MaxConnectionsPerAddress > 0 && !c.origin.trusted
+	return k.env.cfg.MaxConnectionsPerAddress > 0 && !c.origin.trusted
 }
 
-func (k *clients) leave(c *clientConn) {
+func (k *clients) remove(c *clientConn) {
 	k.mu.Lock()
 	defer k.mu.Unlock()
 	delete(k.conns, c)
@@ -132,55 +132,37 @@ func (k *clients) count() int {
 // stop accepts nothing more, and waits until each connection has brought the request that it was opened for or is closed.
 // Requests may run still.
 func (k *clients) stop(ctx context.Context) {
-	k.stopping.Store(true)
-	for _, listener := range k.gateway.cfg.Listeners {
+	k.env.stopping.Store(true)
+	for _, listener := range k.env.cfg.Listeners {
 		listener.Close()
 	}
 	k.accepting.Wait()
-	for k.dismiss() && ctx.Err() == nil {
+	for k.closeIdle() && ctx.Err() == nil {
 		sleep(ctx, 5*time.Millisecond)
 	}
 }
 
-// hurry ends the connections that are idle.
-func (k *clients) hurry() {
-	k.lasting.Store(false)
-	k.dismiss()
+// keepIdle leaves the connections that are idle open when the gateway stops, until they bring a request or their time is over.
+func (k *clients) keepIdle() { k.env.lasting.Store(true) }
+
+// closeIdleNow closes them after all.
+func (k *clients) closeIdleNow() {
+	k.env.lasting.Store(false)
+	k.closeIdle()
 }
 
-// dismiss ends the connections over which no request comes, and says whether there are some left that may bring one.
-func (k *clients) dismiss() (left bool) {
+// closeIdle lets idle connections bring no further request, and reports whether there are some left that may bring one.
+func (k *clients) closeIdle() (left bool) {
 	k.mu.Lock()
 	defer k.mu.Unlock()
 	for c := range k.conns {
-		left = c.dismiss() || left
+		left = c.closeIfIdle() || left
 	}
 	return left
 }
 
-// dismiss says whether a request may come yet.
-func (c *clientConn) dismiss() bool {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	switch {
-	case c.phase != waiting:
-	case c.gateway.clients.lasting.Load() && (c.used.Load() || time.Since(c.accepted) >= silence):
-		return false
-	case c.used.Load() || time.Since(c.accepted) >= silence:
-		c.closeRead()
-	}
-	return c.phase == waiting || c.phase == reading
-}
-
-// closeRead lets the connection read what has arrived already, and then the end.
-func (c *clientConn) closeRead() {
-	if half, ok := c.Conn.(interface{ CloseRead() error }); ok {
-		_ = half.CloseRead() // it may be closed already
-	}
-}
-
-// cut ends all requests.
-func (k *clients) cut() {
+// interrupt ends all requests.
+func (k *clients) interrupt() {
 	k.mu.Lock()
 	defer k.mu.Unlock()
 	for c := range k.conns {
@@ -200,8 +182,14 @@ func (k *clients) wait(ctx context.Context) bool {
 	return true
 }
 
-// close closes all connections.
+// close closes all connections, and waits for what serves them.
 func (k *clients) close() {
+	k.closeConns()
+	k.serving.Wait()
+	k.env.pipes.close()
+}
+
+func (k *clients) closeConns() {
 	k.mu.Lock()
 	defer k.mu.Unlock()
 	for c := range k.conns {

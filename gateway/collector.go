@@ -29,13 +29,13 @@ var (
 	descHostConflicts    = prometheus.NewDesc(MetricHostConflicts, "Hosts that a function claims and another has.", nil, nil)
 )
 
-// loadDescs are what the activator needs to know.
+// loadDescs are the metrics that the activator reads.
 var loadDescs = []*prometheus.Desc{descStarted, descInFlight, descInFlightSeconds, descQueued, descInstanceInFlight}
 
 // collector reads the fleet when it is scraped.
 type collector struct {
 	fleet   *fleet
-	routes  *routes
+	routes  *routeFollower
 	clients *clients
 }
 
@@ -57,7 +57,7 @@ func (c *collector) Collect(ch chan<- prometheus.Metric) {
 		ch <- prometheus.MustNewConstMetric(descServing, prometheus.CounterValue, f.servingSeconds(now), f.name)
 	}
 	for _, p := range pools {
-		for _, m := range p.collect() {
+		for _, m := range collectPool(p) {
 			ch <- m
 		}
 	}
@@ -66,43 +66,50 @@ func (c *collector) Collect(ch chan<- prometheus.Metric) {
 	ch <- prometheus.MustNewConstMetric(descHostConflicts, prometheus.GaugeValue, float64(c.routes.conflictCount.Load()))
 }
 
-// collect reads all series of a pool at one moment.
-func (p *pool) collect() []prometheus.Metric {
+// activeCollector collects the load of the pools that have requests in flight, or were active within a time.
+type activeCollector struct {
+	fleet  *fleet
+	within time.Duration
+}
+
+// Describe implements prometheus.Collector.
+func (c activeCollector) Describe(ch chan<- *prometheus.Desc) {
+	for _, desc := range loadDescs {
+		ch <- desc
+	}
+}
+
+// Collect implements prometheus.Collector.
+func (c activeCollector) Collect(ch chan<- prometheus.Metric) {
+	since := time.Now().Add(-c.within)
+	for _, p := range c.fleet.env.recent.list() {
+		for _, m := range collectActive(p, since) {
+			ch <- m
+		}
+	}
+}
+
+// collectPool reads all series of a pool at one moment.
+func collectPool(p *pool) []prometheus.Metric {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	s := p.newSeries()
-	p.collectLoad(&s, time.Now())
-	if p.retries > 0 {
-		s.add(descRetries, prometheus.CounterValue, float64(p.retries))
-	}
-	if p.received > 0 {
-		s.add(descReceived, prometheus.CounterValue, float64(p.received))
-	}
-	if p.sent > 0 {
-		s.add(descSent, prometheus.CounterValue, float64(p.sent))
-	}
-	for code, n := range p.codes {
-		s.add(descRequests, prometheus.CounterValue, float64(n), strconv.Itoa(code))
-	}
-	for why, n := range p.aborted {
-		s.add(descAborted, prometheus.CounterValue, float64(n), string(why))
-	}
+	s := newSeries(p)
+	s.addLoad(p, time.Now())
+	s.addCounts(&p.counts)
 	return s.metrics
 }
 
-// collectLoad reads what the activator needs to know.
-func (p *pool) collectLoad(s *series, now time.Time) {
-	s.add(descStarted, prometheus.CounterValue, float64(p.started))
-	s.add(descInFlight, prometheus.GaugeValue, float64(p.inFlight.n))
-	s.add(descInFlightSeconds, prometheus.CounterValue, p.inFlight.integral(now))
-	s.add(descQueued, prometheus.GaugeValue, float64(p.queued()))
-	for key, n := range p.byInstance() {
-		s.add(descInstanceInFlight, prometheus.GaugeValue, float64(n), strconv.Itoa(key.index), key.state)
+// collectActive reads the load of a pool that has requests in flight or was active since a time.
+func collectActive(p *pool, since time.Time) []prometheus.Metric {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	now := time.Now()
+	if !p.isActive(now, since) {
+		return nil
 	}
-}
-
-func (p *pool) newSeries() series {
-	return series{function: p.revision.Function, revision: p.revision.String()}
+	s := newSeries(p)
+	s.addLoad(p, now)
+	return s.metrics
 }
 
 // series collects the metrics of one revision.
@@ -111,23 +118,41 @@ type series struct {
 	metrics            []prometheus.Metric
 }
 
+func newSeries(p *pool) series {
+	return series{function: p.revision.Function, revision: p.revision.String()}
+}
+
+// addLoad adds what the activator reads. The mutex of the pool is held.
+func (s *series) addLoad(p *pool, now time.Time) {
+	s.add(descStarted, prometheus.CounterValue, float64(p.counts.started))
+	s.add(descInFlight, prometheus.GaugeValue, float64(p.counts.inFlight.n))
+	s.add(descInFlightSeconds, prometheus.CounterValue, p.counts.inFlight.integral(now))
+	s.add(descQueued, prometheus.GaugeValue, float64(p.waiters.Len()+p.peers.queued()))
+	for key, n := range p.loads() {
+		s.add(descInstanceInFlight, prometheus.GaugeValue, float64(n), strconv.Itoa(key.index), key.state)
+	}
+}
+
+// addCounts adds what is counted besides. The mutex of the pool is held.
+func (s *series) addCounts(c *counts) {
+	if c.retries > 0 {
+		s.add(descRetries, prometheus.CounterValue, float64(c.retries))
+	}
+	if c.received > 0 {
+		s.add(descReceived, prometheus.CounterValue, float64(c.received))
+	}
+	if c.sent > 0 {
+		s.add(descSent, prometheus.CounterValue, float64(c.sent))
+	}
+	for code, n := range c.codes {
+		s.add(descRequests, prometheus.CounterValue, float64(n), strconv.Itoa(code))
+	}
+	for reason, n := range c.aborted {
+		s.add(descAborted, prometheus.CounterValue, float64(n), string(reason))
+	}
+}
+
 func (s *series) add(desc *prometheus.Desc, kind prometheus.ValueType, value float64, more ...string) {
 	labels := append([]string{s.function, s.revision}, more...)
 	s.metrics = append(s.metrics, prometheus.MustNewConstMetric(desc, kind, value, labels...))
-}
-
-type instanceKey struct {
-	index int
-	state string
-}
-
-// byInstance adds up what is in flight. An index can be there twice: as the instance that has it, and as an earlier one
-// that still drains.
-func (p *pool) byInstance() map[instanceKey]int {
-	sums := make(map[instanceKey]int, len(p.instances))
-	for _, inst := range p.instances {
-		sums[instanceKey{index: inst.id.Index, state: inst.state.label()}] += inst.load()
-	}
-	p.addElsewhere(sums)
-	return sums
 }

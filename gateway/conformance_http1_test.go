@@ -215,7 +215,7 @@ func TestExpectContinue(t *testing.T) {
 			if got, body := nextAnswer(t, r); got != status || body != "no" {
 				t.Errorf("got %d %q", got, body)
 			}
-			// A client that goes on sends its body, or another request: nobody may take one for the other.
+			// A client that goes on sends its body, or another request: one must not be taken for the other.
 			io.WriteString(c, getX)
 			http.ReadResponse(r, nil)
 			if seen := app.take(); len(seen) > 1 || len(seen) == 1 && seen[0] != "GET /x 0" {

@@ -134,7 +134,7 @@ func TestWebSocketCloseCodes(t *testing.T) {
 	}
 }
 
-// Whoever vanishes, the other one learns of it.
+// Each end of a WebSocket learns that the other one has vanished.
 func TestWebSocketBreaksOff(t *testing.T) {
 	w, app := newChat(t, websocket.CompressionDisabled)
 	w.dialWebSocket(t, websocket.CompressionDisabled).CloseNow()

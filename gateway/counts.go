@@ -1,8 +1,11 @@
 package gateway
 
-import "time"
+import (
+	"errors"
+	"time"
+)
 
-// abortion says why a request ended before its response was complete.
+// abortion is the reason why a request ended before its response was complete, as the metrics and the access log have it.
 type abortion string
 
 const (
@@ -12,7 +15,28 @@ const (
 	abortedByShutdown abortion = "shutdown"
 )
 
-// counts is what is counted of a revision. The pool's mutex guards it: a request takes that anyway, and looks up no label.
+// abortionOf is the reason for which an error broke off a response that had begun.
+func abortionOf(err error) abortion {
+	switch {
+	case errors.Is(err, errShutdown):
+		return abortedByShutdown
+	case errors.Is(err, errTimeout), errors.Is(err, errSilent):
+		return abortedByTimeout
+	case isClientsFault(err):
+		return abortedByClient
+	default:
+		return abortedByUpstream
+	}
+}
+
+// outcome is how a request ended.
+type outcome struct {
+	code           int
+	aborted        abortion // empty if the response was complete
+	received, sent int64    // bytes of content
+}
+
+// counts are what is counted of a revision. The pool's mutex guards them: a request takes that anyway, and looks up no label.
 type counts struct {
 	started  uint64
 	retries  uint64
@@ -27,40 +51,19 @@ func newCounts() counts {
 	return counts{codes: make(map[int]uint64), aborted: make(map[abortion]uint64)}
 }
 
-// arrive counts a request that came, whether it is held or not.
-func (p *pool) arrive(now time.Time) {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	p.touch(now)
-	p.started++
-	p.inFlight.add(now, 1)
+// begin counts a request that came, whether it is held or not.
+func (c *counts) begin(now time.Time) {
+	c.started++
+	c.inFlight.add(now, 1)
 }
 
-// depart counts a request that went to another revision.
-func (p *pool) depart(now time.Time) {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	p.touch(now)
-	p.inFlight.add(now, -1)
-}
-
-// finish counts a request that ended with a status code, and why it broke off if it did.
-func (p *pool) finish(now time.Time, x *exchange, why abortion) {
-	received := x.receive(0)
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	p.touch(now)
-	p.inFlight.add(now, -1)
-	p.codes[x.code]++
-	p.received += uint64(received)
-	p.sent += uint64(x.sent)
-	if why != "" {
-		p.aborted[why]++
+// end counts a request that ended.
+func (c *counts) end(now time.Time, o outcome) {
+	c.inFlight.add(now, -1)
+	c.codes[o.code]++
+	c.received += uint64(o.received)
+	c.sent += uint64(o.sent)
+	if o.aborted != "" {
+		c.aborted[o.aborted]++
 	}
-}
-
-func (p *pool) retried() {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	p.retries++
 }

@@ -11,35 +11,35 @@ import (
 	"github.com/fnctl/fnctl/platform"
 )
 
-// failureSink is told of revisions whose instances cannot start. It may be told the same again.
+// failureSink gets the revisions whose instances cannot start, and those whose instances can again. It may get the same again.
 type failureSink interface {
 	failed(id platform.RevisionID, reason string)
 	recovered(id platform.RevisionID)
 }
 
-// failures follows the directory in which the activator says which revisions cannot start.
-type failures struct {
+// failureFollower follows the directory in which the activator writes which revisions cannot start.
+type failureFollower struct {
 	store platform.Store
 	sink  failureSink
 	log   *slog.Logger
 	known map[platform.RevisionID]bool
 }
 
-func newFailures(cfg Config, sink failureSink) *failures {
-	return &failures{store: platform.Store{Paths: cfg.Paths}, sink: sink, log: cfg.Logger, known: make(map[platform.RevisionID]bool)}
+func newFailureFollower(cfg Config, sink failureSink) *failureFollower {
+	return &failureFollower{store: platform.Store{Paths: cfg.Paths}, sink: sink, log: cfg.Logger, known: make(map[platform.RevisionID]bool)}
 }
 
 // Dir implements platform.Follower.
-func (f *failures) Dir() string { return f.store.Paths.Failures() }
+func (f *failureFollower) Dir() string { return f.store.Paths.Failures() }
 
 // Watch implements platform.Follower.
-func (f *failures) Watch(w *fsnotify.Watcher) error { return w.Add(f.Dir()) }
+func (f *failureFollower) Watch(w *fsnotify.Watcher) error { return w.Add(f.Dir()) }
 
 // Resync implements platform.Follower.
-func (f *failures) Resync() {
+func (f *failureFollower) Resync() {
 	ids, err := f.store.Paths.ListFailures()
 	if err != nil {
-		// Whatever is known stays; the first proof of an instance takes it back anyway.
+		// What is known stays; the first proof of an instance takes it back anyway.
 		f.log.Error("list the failures", "err", err)
 		return
 	}
@@ -55,7 +55,7 @@ func (f *failures) Resync() {
 }
 
 // Changed implements platform.Follower.
-func (f *failures) Changed(_ *fsnotify.Watcher, events []fsnotify.Event) {
+func (f *failureFollower) Changed(_ *fsnotify.Watcher, events []fsnotify.Event) {
 	changed := make(map[platform.RevisionID]bool)
 	for _, event := range events {
 		if id, ok := platform.ParseFailureFile(filepath.Base(event.Name)); ok {
@@ -67,9 +67,9 @@ func (f *failures) Changed(_ *fsnotify.Watcher, events []fsnotify.Event) {
 	}
 }
 
-// read tells the sink what the file of a revision says now. One that cannot be read says nothing: then requests wait, as
+// read gives the sink what the file of a revision says now. A file that cannot be read says nothing: then requests wait, as
 // they do for a revision that starts.
-func (f *failures) read(id platform.RevisionID) {
+func (f *failureFollower) read(id platform.RevisionID) {
 	failure, err := f.store.Failure(id)
 	if err == nil {
 		f.known[id] = true

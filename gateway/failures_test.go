@@ -43,7 +43,7 @@ func newTold(t *testing.T) (*told, platform.Store) {
 	paths := platform.Paths{Root: t.TempDir()}
 	sink := &told{reasons: make(map[platform.RevisionID]string)}
 	log := slog.New(slog.DiscardHandler)
-	f := newFailures(Config{Paths: paths, Logger: log}, sink)
+	f := newFailureFollower(Config{Paths: paths, Logger: log}, sink)
 	ctx, cancel := context.WithCancel(t.Context())
 	done := make(chan error)
 	go func() { done <- platform.Follow(ctx, f, log) }()

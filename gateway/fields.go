@@ -2,6 +2,7 @@ package gateway
 
 import (
 	"bytes"
+	"net/http"
 	"slices"
 	"strings"
 
@@ -13,8 +14,8 @@ const (
 	headerRequestID = "X-Request-Id"
 )
 
-// endToEnd tells the fields of a message that go through: neither those that are for this connection only, nor those that
-// are for the gateway to set.
+// endToEnd calls each with the fields of a message that go through: neither those that are for this connection only, nor those
+// that are for the gateway to set.
 func endToEnd(fields []wire.Field, ours func(name []byte) bool, each func(wire.Field)) {
 	var nominated []byte
 	for _, f := range fields {
@@ -32,7 +33,7 @@ func endToEnd(fields []wire.Field, ours func(name []byte) bool, each func(wire.F
 	}
 }
 
-// plain says whether a Connection field has nothing but the words that are not names of other fields that may go through.
+// plain reports whether a Connection field names no other field that might go through.
 func plain(nominated []byte) bool {
 	for len(nominated) > 0 {
 		word, rest, _ := bytes.Cut(nominated, []byte(","))
@@ -51,17 +52,17 @@ func withoutOurs(trailer []wire.Field) []wire.Field {
 	return slices.DeleteFunc(trailer, func(f wire.Field) bool { return isOurRequestField(f.Name) })
 }
 
-// has says whether a field is there.
+// has reports whether a field is there.
 func has(fields []wire.Field, name string) bool {
 	return slices.ContainsFunc(fields, func(f wire.Field) bool { return f.Is(name) })
 }
 
-// isFraming says whether a field tells how a message is sent, which is for who sends it.
+// isFraming reports whether a field says how a message is sent, which is for its sender to say.
 func isFraming(name []byte) bool {
 	return bytes.EqualFold(name, []byte("content-length"))
 }
 
-// isOurRequestField says whether a field of a request is for the gateway to set, and not for the outside. Apps that know
+// isOurRequestField reports whether a field of a request is for the gateway to set, and not for the client. Apps that know
 // fields as CGI variables cannot tell an underscore from a hyphen.
 func isOurRequestField(name []byte) bool {
 	switch name[0] | 0x20 {
@@ -77,7 +78,7 @@ func isOurRequestField(name []byte) bool {
 	return false
 }
 
-// isOurResponseField says the same of a response.
+// isOurResponseField reports whether a field of a response is for the gateway to set, and not for the app.
 func isOurResponseField(name []byte) bool {
 	switch name[0] | 0x20 {
 	case 'c':
@@ -90,7 +91,7 @@ func isOurResponseField(name []byte) bool {
 	return false
 }
 
-// hasPrefix compares without case, and takes an underscore for a hyphen.
+// hasPrefix compares without regard to case, and takes an underscore for a hyphen.
 func hasPrefix(name []byte, prefix string) bool {
 	if len(name) < len(prefix) {
 		return false
@@ -110,7 +111,7 @@ func hasPrefix(name []byte, prefix string) bool {
 	return true
 }
 
-// find returns the value of a field that is there once.
+// find returns the value of a field, and reports whether it is there once.
 func find(fields []wire.Field, name string) (value []byte, once bool) {
 	n := 0
 	for _, f := range fields {
@@ -122,7 +123,7 @@ func find(fields []wire.Field, name string) (value []byte, once bool) {
 	return value, n == 1
 }
 
-// values lists all values of a field.
+// values joins all values of a field.
 func values(fields []wire.Field, name string) string {
 	var all []string
 	for _, f := range fields {
@@ -131,4 +132,14 @@ func values(fields []wire.Field, name string) string {
 		}
 	}
 	return strings.Join(all, ", ")
+}
+
+// fieldsOf makes fields of those of net/http.
+func fieldsOf(h http.Header) (fields []wire.Field) {
+	for name, values := range h {
+		for _, value := range values {
+			fields = append(fields, wire.Field{Name: []byte(name), Value: []byte(value)})
+		}
+	}
+	return fields
 }

@@ -13,8 +13,8 @@ import (
 // maxFiles is how many sockets one message may carry; the kernel takes no more.
 const maxFiles = 253
 
-// sendFiles sends the sockets of listeners, with a newline. They stay as they are: the File of a listener would become a
-// blocking one, for all who have the socket.
+// sendFiles sends the sockets of listeners, with a newline. It duplicates the descriptors itself: the File of a listener would
+// make the socket a blocking one, in all processes that have it.
 func sendFiles(conn *net.UnixConn, listeners []net.Listener) error {
 	var fds []int
 	defer func() {
@@ -79,7 +79,7 @@ func closeAll(files []*os.File) {
 	}
 }
 
-// peerUser is the user of the process at the other end of a unix socket.
+// peerUser returns the user of the process at the other end of a unix socket.
 func peerUser(conn *net.UnixConn) (uid uint32, err error) {
 	raw, err := conn.SyscallConn()
 	if err != nil {

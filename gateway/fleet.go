@@ -2,49 +2,40 @@ package gateway
 
 import (
 	"cmp"
-	"log/slog"
+	"context"
 	"maps"
 	"slices"
 	"sync"
 	"sync/atomic"
+	"time"
 
 	"github.com/fnctl/fnctl/platform"
 )
 
-// fleet is all functions with their pools, and the table that leads to them.
-type fleet struct {
-	paths    platform.Paths
-	hostOf   func(function string) string
-	maxQueue int
-	held     budget
-	hangups  *hangups
-	crew     *crew
-	probe    probeFunc
-	log      *slog.Logger
-	metrics  *metrics
-	recent   *recent
-	table    atomic.Pointer[table]
+// livenessPause is the time between two looks for instances that have stopped reading.
+const livenessPause = 500 * time.Millisecond
 
-	predecessors predecessors
+// fleet has all functions with their pools, and the table that leads to them. Its mutex is taken before that of a pool.
+type fleet struct {
+	env     environment
+	hostOf  func(function string) string
+	metrics *metrics
+	table   atomic.Pointer[table]
 
 	mu        sync.Mutex
-	governor  *successor // of all pools
+	lender    lender // of all pools
 	functions map[string]*function
 	pools     map[platform.RevisionID]*pool
 }
 
-func newFleet(cfg Config, hangups *hangups, crew *crew, metrics *metrics) *fleet {
+func newFleet(cfg Config, hangups *hangups, group *group, metrics *metrics) *fleet {
 	f := &fleet{
-		paths:     cfg.Paths,
+		env: environment{
+			paths: cfg.Paths, maxQueue: cfg.MaxQueue, held: budget{most: cfg.MaxBuffered},
+			hangups: hangups, group: group, probe: probe, log: cfg.Logger,
+		},
 		hostOf:    cfg.Host,
-		maxQueue:  cfg.MaxQueue,
-		held:      budget{most: cfg.MaxBuffered},
-		hangups:   hangups,
-		crew:      crew,
-		probe:     probe,
-		log:       cfg.Logger,
 		metrics:   metrics,
-		recent:    newRecent(),
 		functions: make(map[string]*function),
 		pools:     make(map[platform.RevisionID]*pool),
 	}
@@ -52,7 +43,10 @@ func newFleet(cfg Config, hangups *hangups, crew *crew, metrics *metrics) *fleet
 	return f
 }
 
-// find returns where a host leads.
+// predecessors are the gateways that finish what they have.
+func (f *fleet) predecessors() *predecessors { return &f.env.predecessors }
+
+// find returns the target of a host, or why there is none.
 func (f *fleet) find(host string) (*target, *refusal) {
 	t, label := f.table.Load().find(host, f.hostOf)
 	switch {
@@ -71,8 +65,8 @@ func (f *fleet) find(host string) (*target, *refusal) {
 	return nil, noTag(t.function.name, label)
 }
 
-// install replaces the table. A request that meets a retired pool looks up the table again, so the pools of the new table
-// are in service before it is published, and those which it does not reach are retired after.
+// install replaces the table. A request that meets a retired pool looks up the table again: so the pools of the new table are
+// in service before it is published, and those that it does not reach are retired after.
 func (f *fleet) install(routes map[string]platform.Route, owners map[string]string) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
@@ -102,7 +96,8 @@ func (f *fleet) target(route platform.Route, reached map[*pool]bool) *target {
 		p := f.pool(s.Revision)
 		http2 := s.Protocol == platform.H2C
 		p.configure(limits{
-			concurrency: s.Concurrency, queue: cmp.Or(s.MaxQueue, f.maxQueue), liveness: s.LivenessTimeout(), grace: s.DrainGrace(), http2: http2,
+			concurrency: s.Concurrency, queue: cmp.Or(s.MaxQueue, f.env.maxQueue), liveness: s.LivenessTimeout(), grace: s.DrainGrace(),
+			http2: http2,
 		})
 		reached[p] = true
 		into := &t.shares
@@ -111,7 +106,7 @@ func (f *fleet) target(route platform.Route, reached map[*pool]bool) *target {
 		}
 		*into = append(*into, share{
 			pool: p, percent: s.Percent, timeout: s.Timeout(), responseStart: s.ResponseStartTimeout(), idle: s.IdleTimeout(),
-			maxBody: s.MaxBodyBytes, http2: http2,
+			maxContent: s.MaxBodyBytes, http2: http2,
 		})
 	}
 	return t
@@ -129,7 +124,7 @@ func (f *fleet) function(name string) *function {
 func (f *fleet) pool(id platform.RevisionID) *pool {
 	p := f.pools[id]
 	if p == nil {
-		p = newPool(id, f.function(id.Function), f)
+		p = newPool(id, f.function(id.Function), &f.env, f.lender)
 		f.pools[id] = p
 	}
 	return p
@@ -166,7 +161,7 @@ func (f *fleet) reconcile(ids []platform.InstanceID) {
 	for id := range listed {
 		f.appear(id)
 	}
-	f.survey() // now and then, even if nobody asks for all metrics
+	f.survey() // now and then, even if all metrics are never asked for
 }
 
 func (f *fleet) instances() []platform.InstanceID {
@@ -181,7 +176,101 @@ func (f *fleet) instances() []platform.InstanceID {
 	return ids
 }
 
-// survey forgets what is gone and returns the functions and pools that are left.
+// failed notes that no instance of a revision can start: requests that wait for one are refused with the reason, and so are
+// those that come. The instances are proved all the same while requests come, so that the first one that can start ends it.
+func (f *fleet) failed(id platform.RevisionID, reason string) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.pool(id).fail(cannotStart(id.Function, reason)) // the failure may be known before the route is
+}
+
+// recovered notes that the instances of a revision can start again, or may.
+func (f *fleet) recovered(id platform.RevisionID) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if p := f.pools[id]; p != nil {
+		p.fail(nil)
+	}
+}
+
+// checkReading looks for instances that have stopped reading, until the context ends.
+func (f *fleet) checkReading(ctx context.Context) error {
+	for ctx.Err() == nil {
+		sleep(ctx, livenessPause)
+		for _, p := range f.env.recent.list() {
+			p.checkReading(time.Now())
+		}
+	}
+	return nil
+}
+
+// updatePredecessor takes over what a predecessor has left of a revision.
+func (f *fleet) updatePredecessor(from predecessor, id platform.RevisionID, l load) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if f.pools[id] == nil && l.isEmpty() {
+		return
+	}
+	f.pool(id).updatePredecessor(from, l)
+}
+
+// ackDepartures notes that a predecessor has seen what departed, up to a number.
+func (f *fleet) ackDepartures(from predecessor, number uint64) {
+	for _, p := range f.env.recent.list() {
+		p.ackDepartures(from, number)
+	}
+}
+
+// dropPredecessor forgets a predecessor that has ended.
+func (f *fleet) dropPredecessor(from predecessor) {
+	f.env.predecessors.remove(from)
+	for _, p := range f.allPools() {
+		p.dropPredecessor(from)
+	}
+}
+
+// setLender makes a successor the one that lends the instances of functions with a limit, or this gateway again, with nil.
+func (f *fleet) setLender(by lender) {
+	f.mu.Lock()
+	f.lender = by
+	f.mu.Unlock()
+	for _, p := range f.allPools() {
+		p.setLender(by)
+	}
+}
+
+// useSlot uses what the lender allows: one more request to an instance.
+func (f *fleet) useSlot(id platform.InstanceID) {
+	f.mu.Lock()
+	p := f.pools[id.Revision]
+	f.mu.Unlock()
+	if p != nil {
+		p.useSlot(id.Index)
+	}
+}
+
+// loads lists what each revision has in flight that was active lately.
+func (f *fleet) loads() map[platform.RevisionID]load {
+	loads := make(map[platform.RevisionID]load)
+	for _, p := range f.env.recent.list() {
+		loads[p.revision] = p.load()
+	}
+	return loads
+}
+
+// concludeStreams ends the streams of all instances, after their time of grace.
+func (f *fleet) concludeStreams() {
+	for _, p := range f.allPools() {
+		p.concludeStreams()
+	}
+}
+
+func (f *fleet) allPools() []*pool {
+	_, pools := f.survey()
+	return pools
+}
+
+// survey drops the functions and pools that are gone, and returns those that are left.
 func (f *fleet) survey() ([]*function, []*pool) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
@@ -189,13 +278,13 @@ func (f *fleet) survey() ([]*function, []*pool) {
 	return slices.Collect(maps.Values(f.functions)), slices.Collect(maps.Values(f.pools))
 }
 
-// sweep forgets what is gone.
+// sweep drops the functions and pools that are gone.
 func (f *fleet) sweep() {
 	alive := make(map[string]bool, len(f.functions))
 	for id, p := range f.pools {
-		if p.empty() {
+		if p.isEmpty() {
 			delete(f.pools, id)
-			f.recent.remove(p)
+			f.env.recent.remove(p)
 			continue
 		}
 		alive[id.Function] = true

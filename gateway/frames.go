@@ -2,13 +2,13 @@ package gateway
 
 import "encoding/binary"
 
-// frames follows the frames of a WebSocket as they pass, to know where one ends (RFC 6455, section 5.2).
+// frames follows the frames of a WebSocket as their bytes pass, and so knows where one ends (RFC 6455, section 5.2).
 type frames struct {
 	head []byte // of the frame that has begun, as far as it has come
 	left uint64 // of its payload
 }
 
-// pass follows what passes.
+// pass takes the next bytes.
 func (f *frames) pass(p []byte) {
 	for len(p) > 0 {
 		if f.left > 0 {
@@ -26,10 +26,10 @@ func (f *frames) pass(p []byte) {
 	}
 }
 
-// between says whether the last frame has come to its end.
+// between reports whether the last frame has come to its end.
 func (f *frames) between() bool { return f.left == 0 && len(f.head) == 0 }
 
-// payload is the length of what follows the head, with the key of its mask if it has one. It is known when the head is whole.
+// payload is the length of what follows the head, with the key of its mask if it has one. It is known once the head is whole.
 func (f *frames) payload() (length uint64, known bool) {
 	if len(f.head) < 2 {
 		return 0, false

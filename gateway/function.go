@@ -7,12 +7,12 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 )
 
-// uncounted are the paths that are not serving, as on JCloud: looking at a function costs nothing.
+// uncounted are the paths whose requests do not count as serving, as on JCloud: to look at a function costs nothing.
 var uncounted = map[string]bool{
 	"/docs": true, "/redoc": true, "/openapi.json": true, "/healthz": true, "/dry_run": true, "/metrics": true, "/favicon.ico": true,
 }
 
-// function is what is counted of a function as a whole, whichever of its revisions serves.
+// function has what is counted of a function as a whole, whichever of its revisions serves.
 type function struct {
 	name string
 	// The histograms are made when they are needed first: most functions of a large machine are idle, and a histogram

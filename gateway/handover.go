@@ -1,12 +1,14 @@
 package gateway
 
 import (
+	"maps"
+
 	"github.com/fnctl/fnctl/platform"
 )
 
 // A gateway hands over to another one on the same sockets, of the same or another version, and finishes what it has. The two
-// keep a connection until then, over which they tell each other, one JSON object after the other, what both need to know.
-// What one of them does not know, it skips.
+// keep a connection until then, over which they send each other, one JSON object after the other, what both need to know.
+// Each skips what it does not know.
 //
 //	the successor:                                     the predecessor:
 //	POST /handover on the status socket          →
@@ -18,10 +20,10 @@ import (
 //	dismiss                                      →     stops accepting
 //	                                             ←     loads, resigned
 //	(accepts)
-//	gone, grants                                 →
+//	gone, grants (Slots)                         →
 //	                                             ←     loads
 //	release: systemd knows the successor         →     may end
-//	hurry: this one has to end, too              →     closes idle connections
+//	hurry (CloseIdle): this one has to end, too  →     closes idle connections
 //
 // A predecessor that loses its successor looks for the next gateway, and goes on there after POST /predecessor.
 
@@ -31,26 +33,31 @@ const (
 	handoverName    = "fnctl-handover" // the protocol that a connection is upgraded to
 )
 
-// fromPredecessor is what a gateway tells its successor.
+// fromPredecessor is what a gateway sends to its successor.
 type fromPredecessor struct {
 	Offer *offer `json:"offer,omitempty"`
 	Loads []load `json:"loads,omitempty"`
-	// Seen is the number of the last departure that it has seen, too.
-	Seen uint64 `json:"seen,omitempty"`
-	// Resigned says that it accepts nothing any more.
+	// Acked is the number of the last departure that it has seen, too.
+	Acked uint64 `json:"seen,omitempty"`
+	// Resigned is true once it accepts nothing any more.
 	Resigned bool `json:"resigned,omitempty"`
 }
 
-// fromSuccessor is what a gateway tells its predecessor.
+// fromSuccessor is what a gateway sends to its predecessor.
 type fromSuccessor struct {
-	Dismiss bool        `json:"dismiss,omitempty"`
-	Gone    []departure `json:"gone,omitempty"`
-	Grants  []grantOf   `json:"grants,omitempty"`
-	Release bool        `json:"release,omitempty"`
-	Hurry   bool        `json:"hurry,omitempty"`
+	// Dismiss has it accept nothing any more.
+	Dismiss bool `json:"dismiss,omitempty"`
+	// Gone are the instances whose sockets are gone.
+	Gone []departure `json:"gone,omitempty"`
+	// Slots are lent to it.
+	Slots []slot `json:"grants,omitempty"`
+	// Release lets it end when it is done.
+	Release bool `json:"release,omitempty"`
+	// CloseIdle has it close the connections of clients that are idle.
+	CloseIdle bool `json:"hurry,omitempty"`
 }
 
-// offer says how many sockets come with it: first those for clients, then those for the status.
+// offer is how many sockets come with it: first those for clients, then those for the status.
 type offer struct {
 	HTTP   int `json:"http"`
 	Status int `json:"status"`
@@ -62,25 +69,36 @@ type load struct {
 	InFlight  int         `json:"in_flight"`
 	Queued    int         `json:"queued"`
 	Instances map[int]int `json:"instances,omitempty"` // requests that run, by index
-	// Asks is how many of the queued requests need a grant each, and Granted how many have had one.
+	// Asks is how many of the queued requests need a slot each, and Granted how many slots it has got.
 	Asks    int    `json:"asks,omitempty"`
 	Granted uint64 `json:"granted,omitempty"`
 }
 
-// departure is an instance whose socket is gone. They are numbered.
+func (l *load) isEmpty() bool { return l.InFlight == 0 && l.Queued == 0 && len(l.Instances) == 0 }
+
+func (l *load) equals(other load) bool {
+	return l.InFlight == other.InFlight && l.Queued == other.Queued && l.Asks == other.Asks && l.Granted == other.Granted &&
+		maps.Equal(l.Instances, other.Instances)
+}
+
+// departure is an instance whose socket is gone. The departures of a handover are numbered.
 type departure struct {
-	grantOf
+	slot
 	Number uint64 `json:"number"`
 }
 
-// grantOf allows a predecessor to send one more request to an instance. Only one of them can keep to a limit per instance:
-// the last one.
-type grantOf struct {
+// slot lets a predecessor send one more request to an instance. Only one gateway can keep to a limit per instance: the last
+// one lends.
+type slot struct {
 	Revision string `json:"revision"`
 	Instance int    `json:"instance"`
 }
 
-func (g grantOf) id() (platform.InstanceID, error) {
-	revision, err := platform.ParseRevisionID(g.Revision)
-	return platform.InstanceID{Revision: revision, Index: g.Instance}, err
+func newSlot(id platform.InstanceID) slot {
+	return slot{Revision: id.Revision.String(), Instance: id.Index}
+}
+
+func (s slot) id() (platform.InstanceID, error) {
+	revision, err := platform.ParseRevisionID(s.Revision)
+	return platform.InstanceID{Revision: revision, Index: s.Instance}, err
 }

@@ -241,7 +241,7 @@ func TestHandoverToNobody(t *testing.T) {
 	}
 }
 
-// A gateway that nobody knows of ends, and the requests that it has got meanwhile are served.
+// A gateway of which no other knows ends, and the requests that it has got meanwhile are served.
 func TestHandoverNotAnnounced(t *testing.T) {
 	w := newDynasty(t)
 	w.route(ping)
@@ -422,7 +422,7 @@ func TestHandoverLateHTTP2(t *testing.T) {
 	conn.SetDeadline(time.Now().Add(5 * time.Second))
 	w.eventually("the old gateway has the connection", func() bool { return w.metric(gateway.MetricConnections) == 1 })
 	w.succeed()
-	time.Sleep(time.Second) // longer than it waits for those who bring something soon
+	time.Sleep(time.Second) // longer than it waits for connections that bring something soon
 	io.WriteString(conn, http2.ClientPreface)
 	frames := http2.NewFramer(conn, conn)
 	if err := frames.WriteSettings(); err != nil {

@@ -12,10 +12,10 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// hangups tells when the other end of a connection has closed it, while nobody reads from that: of a client whose request
-// runs, and of an instance whose connection is idle. Go tells only who reads, and a read would take away what belongs to
-// the next message; so the connections are registered with a second epoll instance, which asks for nothing but their end.
-// That costs one system call per connection, and none per request.
+// hangups watches connections from which nothing reads for the moment in which the other end closes them: those of clients
+// whose request runs, and those of instances that are idle. Go tells only a reader, and a read would take away what belongs to
+// the next message; so the connections are registered with a second epoll instance, for nothing but their end. That costs one
+// system call per connection, and none per request.
 type hangups struct {
 	file *os.File // the epoll instance; it is waited for like a connection
 	raw  syscall.RawConn
@@ -43,8 +43,8 @@ func newHangups() (*hangups, error) {
 	return h, nil
 }
 
-// watch calls a function, which must not block, when the other end closes the connection. It is called once at most, and not
-// after unwatch has returned unless it runs then. A connection that cannot be watched is one whose end is seen later.
+// watch calls a function, which must not block, when the other end closes the connection. It is called at most once, and not
+// after unwatch has returned unless it runs already. The end of a connection that cannot be watched is seen later.
 func (h *hangups) watch(conn net.Conn, gone func()) (token uint64) {
 	if h == nil {
 		return 0
@@ -72,7 +72,7 @@ func (h *hangups) watch(conn net.Conn, gone func()) (token uint64) {
 	return token
 }
 
-// unwatch forgets a connection. The kernel does when it is closed.
+// unwatch forgets a connection. The kernel does so itself when it is closed.
 func (h *hangups) unwatch(token uint64) {
 	if h == nil || token == 0 {
 		return
@@ -82,7 +82,7 @@ func (h *hangups) unwatch(token uint64) {
 	delete(h.watched, token)
 }
 
-// Run tells until the context ends.
+// Run calls the functions until the context ends.
 func (h *hangups) Run(ctx context.Context) error {
 	stop := context.AfterFunc(ctx, func() { h.file.Close() })
 	defer stop()
@@ -101,12 +101,12 @@ func (h *hangups) Run(ctx context.Context) error {
 			return fmt.Errorf("wait for hangups: %w", err)
 		}
 		for _, event := range events[:n] {
-			h.tell(uint64(uint32(event.Fd)) | uint64(uint32(event.Pad))<<32)
+			h.fire(uint64(uint32(event.Fd)) | uint64(uint32(event.Pad))<<32)
 		}
 	}
 }
 
-func (h *hangups) tell(token uint64) {
+func (h *hangups) fire(token uint64) {
 	h.mu.Lock()
 	gone := h.watched[token]
 	delete(h.watched, token)

@@ -3,7 +3,7 @@ package gateway
 import "strings"
 
 // parseHost reads the Host of a request as a key of the routing table: in lower case, without port and trailing dot.
-// It refuses what is not a host at all, so that nothing strange reaches a map, a log or an error message.
+// It reports false for what is not a host at all, so that nothing strange reaches a map, a log or an error message.
 func parseHost(s string) (host string, ok bool) {
 	host, port := splitPort(s)
 	if strings.Trim(port, "0123456789") != "" || len(port) > 5 {

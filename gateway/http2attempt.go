@@ -5,72 +5,21 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"net"
 	"net/http"
 	"net/http/httptrace"
 	"net/textproto"
 	"os"
 	"strings"
 	"sync"
-	"sync/atomic"
 	"syscall"
 	"time"
 
 	"github.com/fnctl/fnctl/gateway/wire"
 )
 
-// http2Upstream is the connections to an instance that speaks HTTP/2 with prior knowledge.
-type http2Upstream struct{ transport *http.Transport }
-
-func newHTTP2Upstream(u *upstream) *http2Upstream {
-	var protocols http.Protocols
-	protocols.SetUnencryptedHTTP2(true)
-	return &http2Upstream{&http.Transport{
-		Protocols:          &protocols,
-		DisableCompression: true,
-		IdleConnTimeout:    upstreamIdleTimeout,
-		DialContext: func(ctx context.Context, _, _ string) (net.Conn, error) {
-			c, err := u.take(func() context.Context { return ctx }, http2Preface[0])
-			if err != nil {
-				return nil, err
-			}
-			c.shared.Store(true)
-			return &prefacedConn{conn: c}, nil
-		},
-	}}
-}
-
-func (u *http2Upstream) close() { u.transport.CloseIdleConnections() }
-
-// prefacedConn is a connection whose first byte may have been sent by a proof.
-type prefacedConn struct {
-	*conn
-	begun atomic.Bool
-}
-
-func (c *prefacedConn) Write(p []byte) (int, error) {
-	if c.begun.Swap(true) || len(p) == 0 {
-		return c.Conn.Write(p)
-	}
-	if err := c.begin(p); err != nil {
-		return 0, err
-	}
-	return len(p), nil
-}
-
-// overHTTP2 returns the connections for HTTP/2, which most instances do not have.
-func (u *upstream) overHTTP2() *http2Upstream {
-	u.mu.Lock()
-	defer u.mu.Unlock()
-	if u.http2 == nil {
-		u.http2 = newHTTP2Upstream(u)
-	}
-	return u.http2
-}
-
 // http2Attempt is an attempt over a connection of HTTP/2.
 type http2Attempt struct {
-	exchange *exchange
+	request  *request
 	upstream *http2Upstream
 	ctx      context.Context
 	cancel   context.CancelCauseFunc
@@ -81,20 +30,20 @@ type http2Attempt struct {
 	err      error
 }
 
-func newHTTP2Attempt(x *exchange, u *upstream) *http2Attempt {
-	a := &http2Attempt{exchange: x, upstream: u.overHTTP2(), interim: make(chan wire.Response), arrived: make(chan struct{})}
+func newHTTP2Attempt(r *request, u *upstream) *http2Attempt {
+	a := &http2Attempt{request: r, upstream: u.overHTTP2(), interim: make(chan wire.Response), arrived: make(chan struct{})}
 	a.ctx, a.cancel = context.WithCancelCause(context.Background())
 	return a
 }
 
 func (a *http2Attempt) send() error {
-	if !a.exchange.attach(a) {
-		return a.exchange.interruption()
+	if !a.request.attach(a) {
+		return a.request.interruption()
 	}
-	if a.exchange.content {
-		a.exchange.client.setReadDeadline(a.exchange.end)
+	if a.request.content {
+		a.request.client.setReadDeadline(a.request.end)
 	}
-	req := a.request()
+	req := a.newRequest()
 	go a.roundTrip(req)
 	return nil
 }
@@ -105,23 +54,23 @@ func (a *http2Attempt) roundTrip(req *http.Request) {
 	a.res, a.err = a.upstream.transport.RoundTrip(req)
 }
 
-// request is the request of the exchange as the transport knows it.
-func (a *http2Attempt) request() *http.Request {
-	x := a.exchange
+// newRequest makes the request one of the transport.
+func (a *http2Attempt) newRequest() *http.Request {
+	r := a.request
 	trace := &httptrace.ClientTrace{Got1xxResponse: a.gotInterim}
-	target := "http://instance" + string(x.req.Path) // each instance has its own transport, so that this is only its key
-	req, err := http.NewRequestWithContext(httptrace.WithClientTrace(a.ctx, trace), x.method, target, nil)
+	target := "http://instance" + string(r.req.Path) // each instance has its own transport, so that this is only its key
+	req, err := http.NewRequestWithContext(httptrace.WithClientTrace(a.ctx, trace), r.method, target, nil)
 	if err != nil { // what the parser took for a path, and package url does not
-		req = (&http.Request{Method: x.method, Header: make(http.Header)}).WithContext(a.ctx)
+		req = (&http.Request{Method: r.method, Header: make(http.Header)}).WithContext(a.ctx)
 	}
-	req.Host = string(x.req.Host)
+	req.Host = string(r.req.Host)
 	req.Header.Set("User-Agent", "") // the client's, or none
-	x.eachPassed(func(f wire.Field) { addField(req.Header, string(f.Name), string(f.Value)) })
-	x.eachAdded(func(name, value string) { addField(req.Header, name, value) })
-	if x.content {
-		a.body = &attemptBody{exchange: x, into: req}
-		req.Body, req.ContentLength = a.body, x.req.ContentLength
-		req.Trailer = announced(x.req.Fields)
+	r.eachPassed(func(f wire.Field) { addField(req.Header, string(f.Name), string(f.Value)) })
+	r.eachAdded(func(name, value string) { addField(req.Header, name, value) })
+	if r.content {
+		a.body = &attemptBody{request: r, into: req}
+		req.Body, req.ContentLength = a.body, r.req.ContentLength
+		req.Trailer = announced(r.req.Fields)
 	}
 	return req
 }
@@ -196,13 +145,15 @@ func (a *http2Attempt) ready() bool { return false }
 
 func (a *http2Attempt) trailer() []wire.Field { return fieldsOf(a.res.Trailer) }
 
+func (a *http2Attempt) hijack() *instanceConn { return nil }
+
 func (a *http2Attempt) interrupt()     { a.cancel(context.Canceled) }
 func (a *http2Attempt) interruptRead() { a.cancel(context.Canceled) }
 
 func (a *http2Attempt) brokeOff(err error) bool { return a.res == nil }
 
-// unseen knows less than HTTP/1 does: one connection is for many requests. The transport itself repeats a request which the
-// instance says it has not taken.
+// unseen knows less than that of HTTP/1: one connection is for many requests. The transport itself repeats a request of which
+// the instance says that it has not taken it.
 func (a *http2Attempt) unseen(err error) bool { return errors.Is(err, errDial) && !a.body.wasTouched() }
 
 func (a *http2Attempt) finish(whole bool) {
@@ -215,13 +166,13 @@ func (a *http2Attempt) finish(whole bool) {
 		a.res.Body.Close()
 	}
 	a.cancel(nil)
-	a.exchange.detach()
+	a.request.detach()
 }
 
 // attemptBody lends the content of a request to the transport, which may read it for longer than the attempt lasts.
 type attemptBody struct {
-	exchange *exchange
-	into     *http.Request
+	request *request
+	into    *http.Request
 
 	mu      sync.Mutex // held while the content is read
 	touched bool
@@ -235,14 +186,14 @@ func (b *attemptBody) Read(p []byte) (int, error) {
 		return 0, io.ErrClosedPipe
 	}
 	b.touched = true
-	n, err := b.exchange.readContent(p)
+	n, err := b.request.readContent(p)
 	switch {
 	case errors.Is(err, io.EOF):
-		for _, f := range withoutOurs(b.exchange.client.trailer()) {
+		for _, f := range withoutOurs(b.request.client.trailer()) {
 			addField(b.into.Trailer, string(f.Name), string(f.Value))
 		}
 	case err != nil:
-		b.exchange.interrupt(err)
+		b.request.interrupt(err)
 	}
 	return n, err
 }
@@ -264,16 +215,16 @@ func (b *attemptBody) takeBack(whole bool) {
 	if b == nil {
 		return
 	}
-	patience := time.AfterFunc(pumpPatienceIf(whole), b.exchange.client.interruptRead)
+	timeout := time.AfterFunc(uploadTimeoutIf(whole), b.request.client.interruptRead)
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	patience.Stop()
+	timeout.Stop()
 	b.over = true
 }
 
-func pumpPatienceIf(whole bool) time.Duration {
+func uploadTimeoutIf(whole bool) time.Duration {
 	if whole {
-		return pumpPatience
+		return uploadTimeout
 	}
 	return 0
 }

@@ -2,7 +2,7 @@ package gateway
 
 import "time"
 
-// meter is a number that changes over time, and its integral. Whoever owns it locks it.
+// meter is a number that changes over time, and its integral. Its owner locks it.
 type meter struct {
 	n     int
 	since time.Time

@@ -39,7 +39,8 @@ const (
 	MetricHostConflicts = "fnctl_gateway_host_conflicts"
 )
 
-// metrics are those that are counted where they happen. The others are collected from the pools (collector.go).
+// metrics are those that are counted where they happen. The others are collected from the pools when they are read
+// (collector.go).
 type metrics struct {
 	duration  *prometheus.HistogramVec
 	coldStart *prometheus.HistogramVec
@@ -77,8 +78,9 @@ func newMetrics() *metrics {
 	}
 }
 
-func (m *metrics) register(r prometheus.Registerer, c *collector) error {
-	for _, each := range []prometheus.Collector{m.duration, m.coldStart, m.firstByte, m.queueTime, m.unrouted, c} {
+// register registers the metrics, and a collector of others.
+func (m *metrics) register(r prometheus.Registerer, others prometheus.Collector) error {
+	for _, each := range []prometheus.Collector{m.duration, m.coldStart, m.firstByte, m.queueTime, m.unrouted, others} {
 		if err := r.Register(each); err != nil {
 			return err
 		}

@@ -11,12 +11,12 @@ import (
 type origin struct {
 	peer     string // its address without port, "" on a unix socket
 	addr     netip.Addr
-	trusted  bool   // what it says of others is believed
+	trusted  bool   // its X-Forwarded fields are believed
 	protocol string // HTTP/1.1, HTTP/1.0 or HTTP/2.0
-	host     string // that was asked for last
+	host     string // of the last request
 }
 
-// newOrigin trusts the proxies that it is told, and whoever may open a unix socket.
+// newOrigin trusts the given proxies, and every process that may open a unix socket.
 func newOrigin(conn net.Conn, proxies []netip.Prefix) origin {
 	remote, ok := conn.RemoteAddr().(*net.TCPAddr)
 	if !ok {
@@ -30,7 +30,7 @@ func newOrigin(conn net.Conn, proxies []netip.Prefix) origin {
 	return o
 }
 
-// lastHost makes a string of a host only if it is another one than last time.
+// lastHost returns a host as a string, and makes one only if it is another host than last time.
 func (o *origin) lastHost(host []byte) string {
 	if o.host != string(host) {
 		o.host = string(host)
@@ -38,7 +38,7 @@ func (o *origin) lastHost(host []byte) string {
 	return o.host
 }
 
-// forwarded calls each with the fields that tell the app where a request comes from.
+// forwarded calls each with the fields by which the app knows where a request comes from.
 func (o *origin) forwarded(req *wire.Request, each func(name, value string)) {
 	from, host, proto := o.peer, o.lastHost(req.Host), "http"
 	if o.trusted {

@@ -13,8 +13,8 @@ const (
 	// pipeRoom is how much the kernel moves at once.
 	pipeRoom = 128 << 10
 	// maxPipes bounds the pipes of a gateway. The kernel gives a user without privileges 64 MiB of pipes
-	// (fs.pipe-user-pages-soft), and two pages for each one more, which is slower than copying: so is what io.Copy does,
-	// whose pipes have a megabyte each. A gateway and its successor stay below.
+	// (fs.pipe-user-pages-soft), and two pages for each one more, which is slower than copying. io.Copy, whose pipes have a
+	// megabyte each, runs into that. A gateway and its successor together stay below.
 	maxPipes = 224
 )
 
@@ -41,7 +41,7 @@ func newPipe(out, in int) *pipe {
 	return p
 }
 
-// get returns nil if there are too many already: who copies needs none.
+// get lends a pipe. It is nil if there are too many already: the caller can copy without one.
 func (p *pipes) get() *pipe {
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -66,7 +66,7 @@ func (p *pipes) get() *pipe {
 	return one
 }
 
-// put takes a pipe back, which may not be empty.
+// put takes a pipe back. One that is not empty is closed.
 func (p *pipes) put(one *pipe, empty bool) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -94,8 +94,8 @@ func (p *pipe) close() {
 	unix.Close(p.in)
 }
 
-// move moves n bytes from one socket to another. The error wraps errClientGone if the one that they go to is the reason; it is
-// io.ErrUnexpectedEOF if the other one ends before. Whether the pipe is empty after an error is not known.
+// move moves n bytes from one socket to another. The error wraps errClientGone if the destination is the reason; it is
+// io.ErrUnexpectedEOF if the source ends before. Whether the pipe is empty after an error is not known.
 func (p *pipe) move(to, from syscall.RawConn, n int64) (sent int64, err error) {
 	for sent < n {
 		came, err := p.do(from.Read, p.fill, n-sent)
@@ -117,7 +117,7 @@ func (p *pipe) move(to, from syscall.RawConn, n int64) (sent int64, err error) {
 	return sent, nil
 }
 
-// do waits until a socket lets something be moved.
+// do waits until a socket lets something be moved, and returns how much was.
 func (p *pipe) do(wait func(func(fd uintptr) bool) error, try func(fd uintptr) bool, most int64) (moved int64, err error) {
 	p.left, p.moved, p.failed = most, 0, nil
 	err = wait(try)

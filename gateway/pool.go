@@ -3,82 +3,25 @@ package gateway
 import (
 	"container/list"
 	"context"
-	"errors"
 	"log/slog"
-	"slices"
+	"math"
 	"sync"
-	"sync/atomic"
 	"time"
 
 	"github.com/fnctl/fnctl/platform"
 )
 
-var (
-	// errQueueFull refuses a request because too many are held already.
-	errQueueFull = errors.New("too many requests wait for this function")
-	// errRerouted sends a request back to the routing table: its revision has no traffic any more and nothing to serve it.
-	errRerouted = errors.New("the revision takes no traffic any more")
-)
-
-// pool holds the requests of one revision and lends them to its instances: the one with the least in flight, never more
-// than the revision's limit, first come first served.
-type pool struct {
-	revision platform.RevisionID
-	name     string // of the revision
-	function *function
-	paths    platform.Paths
-	held     *budget // the memory of the requests that wait, in all pools
-	hangups  *hangups
-	crew     *crew
-	probe    probeFunc
-	log      *slog.Logger
-	recent   *recent
-	// predecessors are the gateways that finish what they have.
-	predecessors *predecessors
-
-	mu          sync.Mutex
-	instances   []*instance
-	waiters     list.List // of *waiter
-	limits      limits
-	retired     bool     // no route reaches it
-	failure     *refusal // why no instance can start
-	spreadUntil time.Time
-	touched     time.Time // when it was active last
-	listed      bool      // among the recent ones
-	remainders  []*remainder
-	elsewhere   map[int]int // what runs for predecessors, by instance
-	governor    *successor  // nil unless this gateway is a predecessor
-	grants      uint64      // how many it has given
-	counts
-}
-
-// waiter is a held request. granted has room for one answer, so that whoever answers never waits.
-type waiter struct {
-	first   byte // of the request, for the prover
-	since   time.Time
-	cold    bool // no instance was ready when it came
-	granted chan grant
-	place   *list.Element
-}
-
-type grant struct {
-	lease *lease
-	err   error
-}
-
-// lease is the right to send one request to an instance. Whoever has it releases it, once.
-type lease struct {
-	pool     *pool
-	instance *instance
-	proofs   int
-	cold     time.Duration // how long the request waited for an instance to start; 0: it did not
-	waited   bool
-
-	given    time.Time            // when the instance was lent
-	answered atomic.Bool          // it has begun to answer
-	conn     atomic.Pointer[conn] // over which the request went, if it is for that alone
-	wrote    int64                // to the connection, at the last look
-	unread   int64                // of that
+// environment is what all pools share.
+type environment struct {
+	paths        platform.Paths
+	maxQueue     int    // of a revision whose route says nothing else
+	held         budget // the memory of the requests that wait, in all pools
+	hangups      *hangups
+	group        *group
+	probe        probeFunc
+	log          *slog.Logger
+	recent       recent[*pool]
+	predecessors predecessors
 }
 
 // limits are what a route says of a revision, as far as it concerns the pool.
@@ -90,43 +33,58 @@ type limits struct {
 	http2       bool
 }
 
+// pool holds the requests of one revision and lends them its instances: the one with the least in flight, never more than the
+// revision's limit, first come first served.
+type pool struct {
+	revision platform.RevisionID
+	name     string // of the revision
+	function *function
+	env      *environment
+	log      *slog.Logger
+
+	mu          sync.Mutex
+	instances   instances
+	waiters     list.List // of *waiter
+	limits      limits
+	retired     bool     // no route reaches it
+	failure     *refusal // why no instance can start
+	spreadUntil time.Time
+	active      time.Time // when something happened last
+	listed      bool      // among the recent ones
+	peers       peers
+	counts      counts
+}
+
 // newPool makes a pool that no route reaches yet.
-func newPool(id platform.RevisionID, fn *function, f *fleet) *pool {
+func newPool(id platform.RevisionID, fn *function, env *environment, lender lender) *pool {
 	return &pool{
 		revision: id,
-		function: fn,
-		paths:    f.paths,
 		name:     id.String(),
-		held:     &f.held,
-		hangups:  f.hangups,
-		limits:   limits{queue: f.maxQueue},
-		crew:     f.crew,
-		probe:    f.probe,
-		log:      f.log.With("function", id.Function, "revision", id.String()),
-		recent:   f.recent,
+		function: fn,
+		env:      env,
+		log:      env.log.With("function", id.Function, "revision", id.String()),
+		limits:   limits{queue: env.maxQueue},
 		retired:  true,
-		governor: f.governor,
+		peers:    peers{revision: id, predecessors: &env.predecessors, lender: lender},
 		counts:   newCounts(),
-
-		predecessors: &f.predecessors,
 	}
 }
 
-// acquire waits for an instance that may take a request whose first byte is given, and which needs so much memory while it
-// waits. The context is made only if it must wait. The error is errQueueFull, errRerouted, a *refusal if no instance can
-// start, or the cause of the context's end.
-func (p *pool) acquire(made func() context.Context, first byte, size int64) (*lease, error) {
+// acquire waits for an instance that may take a request whose first byte is given, and which needs so many bytes of memory
+// while it waits. The context is made only if it must wait. The error is errQueueFull, errRerouted, a *refusal if no instance
+// can start, or the cause of the context's end.
+func (p *pool) acquire(newContext func() context.Context, first byte, size int64) (*lease, error) {
 	w, granted, err := p.enter(first, size)
 	if err != nil || granted != nil {
 		return granted, err
 	}
-	defer p.held.give(size)
-	ctx := made()
+	defer p.env.held.give(size)
+	ctx := newContext()
 	select {
 	case g := <-w.granted:
 		return g.lease, g.err
 	case <-ctx.Done():
-		p.leave(w)
+		p.abandon(w)
 		return nil, context.Cause(ctx)
 	}
 }
@@ -136,35 +94,35 @@ func (p *pool) enter(first byte, size int64) (*waiter, *lease, error) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	now := time.Now()
-	p.doubt(now)
-	if !p.wanted() {
+	p.instances.expireProofs(now)
+	if !p.hasDemand() {
 		if inst := p.pick(now, 1); inst != nil {
-			p.wake(now)
-			return nil, p.lend(inst, nil, now), nil
+			p.probeUnproven(now)
+			return nil, newLease(p, inst, nil, now), nil
 		}
 	}
-	if p.retired && p.count(ready) == 0 {
+	if p.retired && p.instances.count(ready) == 0 {
 		return nil, nil, errRerouted
 	}
-	if p.failure != nil && p.count(ready) == 0 {
-		p.wake(now) // who is asked may be able to start now
+	if p.failure != nil && p.instances.count(ready) == 0 {
+		p.probeUnproven(now) // one may be able to start now
 		return nil, nil, p.failure
 	}
-	if p.waiters.Len() >= p.limits.queue || !p.held.take(size) {
+	if p.waiters.Len() >= p.limits.queue || !p.env.held.take(size) {
 		return nil, nil, errQueueFull
 	}
-	w := &waiter{first: first, since: now, cold: p.count(ready) == 0, granted: make(chan grant, 1)}
+	w := &waiter{first: first, since: now, cold: p.instances.count(ready) == 0, granted: make(chan grant, 1)}
 	w.place = p.waiters.PushBack(w)
-	p.stir()
+	p.notifyLender()
 	p.dispatch(now)
 	return w, nil, nil
 }
 
-// leave takes a waiter out whose client has gone. One that was served in the same moment gives its instance back.
-func (p *pool) leave(w *waiter) {
+// abandon takes a held request out whose client has gone. One that was served in the same moment gives its instance back.
+func (p *pool) abandon(w *waiter) {
 	p.mu.Lock()
 	p.waiters.Remove(w.place) // does nothing if it is out already
-	p.stir()
+	p.notifyLender()
 	p.mu.Unlock()
 	select {
 	case g := <-w.granted:
@@ -175,92 +133,80 @@ func (p *pool) leave(w *waiter) {
 	}
 }
 
-// lend gives an instance to who waits; nobody has waited if that is nil.
-func (p *pool) lend(inst *instance, w *waiter, now time.Time) *lease {
-	inst.inFlight++
-	l := &lease{pool: p, instance: inst, proofs: inst.proofs, waited: w != nil, given: now}
-	inst.leases[l] = struct{}{}
-	if w != nil && w.cold && now.Sub(w.since) >= coldStartFloor {
-		l.cold = now.Sub(w.since)
+// pick chooses the instance for the next request; nil if none may have one more. arriving is how many requests come besides
+// those that are queued or in flight.
+func (p *pool) pick(now time.Time, arriving int) *instance {
+	if p.lendsThroughSuccessor() {
+		return nil
 	}
-	return l
+	most := math.MaxInt
+	if p.limits.concurrency > 0 {
+		most = p.limits.concurrency
+	}
+	if now.Before(p.spreadUntil) {
+		most = min(most, p.instances.fairShare(arriving+p.waiters.Len()))
+	}
+	return p.instances.leastLoaded(most)
 }
 
-// release gives the instance back and serves who waits next.
-func (l *lease) release() {
-	p, inst := l.pool, l.instance
-	now := time.Now()
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	inst.inFlight--
-	inst.idleSince = now
-	delete(inst.leases, l)
-	p.stir()
-	switch {
-	case inst.state == draining:
-		p.forget(inst)
-	case inst.state == ready && inst.suspect && inst.inFlight == 0:
-		inst.state = unproven
-	}
-	p.dispatch(now)
-}
-
-// strike says that the instance broke off a request: it has to prove itself again before it gets another one.
-func (l *lease) strike() {
-	p, inst := l.pool, l.instance
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	if inst.state != ready || inst.proofs != l.proofs {
-		return
-	}
-	inst.state = unproven
-	p.dispatch(time.Now())
-}
-
-// connectionLost says that the instance closed a connection by itself. Its process may be gone: it is asked again as soon
-// as nothing is in flight, which costs little. What is in flight will tell by itself.
-func (p *pool) connectionLost(inst *instance) {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	inst.suspect = true
-	p.touch(time.Now())
-	if inst.state == ready && inst.inFlight == 0 {
-		inst.state = unproven
-	}
-}
-
-// dispatch serves the waiters that can be served, and has the unproven instances asked if some are left.
+// dispatch serves the held requests that can be served, and has the unproven instances proved if some are left.
 func (p *pool) dispatch(now time.Time) {
-	for p.wanted() {
+	for p.hasDemand() {
 		inst := p.pick(now, 0)
 		if inst == nil {
 			break
 		}
-		if r := p.asking(); r != nil { // it has held its requests for longer
-			p.grant(r, inst.id.Index)
+		if l := p.peers.asking(); l != nil { // a predecessor has held its requests for longer
+			p.peers.lend(l, inst.id.Index, p.instances)
 			continue
 		}
 		p.serve(inst, now)
 	}
-	if p.retired && p.count(ready) == 0 {
+	if p.retired && p.instances.count(ready) == 0 {
 		p.refuse(errRerouted)
 	}
-	if p.wanted() {
-		p.wake(now)
+	if p.hasDemand() {
+		p.probeUnproven(now)
 	}
 }
 
-// serve lends an instance to who has waited for longest.
+// hasDemand reports whether a request waits for an instance, here or at a predecessor.
+func (p *pool) hasDemand() bool { return p.waiters.Len() > 0 || p.peers.asking() != nil }
+
+// serve lends an instance to the request that has waited for longest.
 func (p *pool) serve(inst *instance, now time.Time) {
 	w := p.waiters.Remove(p.waiters.Front()).(*waiter)
-	w.granted <- grant{lease: p.lend(inst, w, now)}
+	w.granted <- grant{lease: newLease(p, inst, w, now)}
 }
 
-// refuse answers all waiters with an error.
+// refuse answers all held requests with an error.
 func (p *pool) refuse(err error) {
 	for e := p.waiters.Front(); e != nil; e = p.waiters.Front() {
 		p.waiters.Remove(e).(*waiter).granted <- grant{err: err}
 	}
+}
+
+// probeUnproven has each unproven instance proved. The probe of an armed instance starts it.
+func (p *pool) probeUnproven(now time.Time) {
+	for _, inst := range p.instances {
+		if inst.state != unproven {
+			continue
+		}
+		inst.state = proving
+		inst.provingSince = now
+		p.env.group.Go(prover{pool: p, instance: inst}.prove)
+	}
+}
+
+// spread keeps each instance to its fair share for a while.
+func (p *pool) spread(now time.Time, d time.Duration) {
+	p.spreadUntil = now.Add(d)
+	p.env.group.Go(func(ctx context.Context) {
+		sleep(ctx, d)
+		p.mu.Lock()
+		defer p.mu.Unlock()
+		p.dispatch(time.Now())
+	})
 }
 
 // appear adds an instance whose socket file came to be.
@@ -268,13 +214,24 @@ func (p *pool) appear(index int) {
 	p.vanish(index)
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	id := platform.InstanceID{Revision: p.revision, Index: index}
-	inst := &instance{id: id, name: id.String(), leases: make(map[*lease]struct{}), streams: make(map[*exchange]struct{})}
-	inst.upstream = newUpstream(p.paths.InstanceSocket(inst.id), p.hangups, func() { p.connectionLost(inst) })
+	inst := newInstance(platform.InstanceID{Revision: p.revision, Index: index})
+	inst.upstream = newUpstream(p.env.paths.InstanceSocket(inst.id), p.env.hangups, func() { p.connectionLost(inst) })
 	p.instances = append(p.instances, inst)
-	p.touch(time.Now())
-	if p.wanted() {
-		p.wake(time.Now())
+	p.markActive(time.Now())
+	if p.hasDemand() {
+		p.probeUnproven(time.Now())
+	}
+}
+
+// connectionLost notes that an instance closed a connection by itself. Its process may be gone: it is proved again as soon as
+// nothing is in flight, which costs little. What is in flight fails by itself if it is.
+func (p *pool) connectionLost(inst *instance) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	inst.suspect = true
+	p.markActive(time.Now())
+	if inst.state == ready && inst.inFlight == 0 {
+		inst.state = unproven
 	}
 }
 
@@ -282,23 +239,21 @@ func (p *pool) appear(index int) {
 func (p *pool) vanish(index int) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	for _, inst := range slices.Clone(p.instances) {
-		if inst.id.Index == index && inst.state != draining {
-			p.drain(inst)
-		}
+	if inst := p.instances.current(index); inst != nil {
+		p.drain(inst)
 	}
 	p.dispatch(time.Now())
 }
 
 func (p *pool) drain(inst *instance) {
-	p.touch(time.Now())
+	p.markActive(time.Now())
 	inst.state = draining
 	if inst.stopProver != nil {
 		inst.stopProver()
 	}
-	p.concludeStreams(inst)
-	p.departed(inst)
-	inst.elsewhere = 0 // it counts for the index
+	p.concludeStreamsOf(inst)
+	p.peers.departed(inst.id)
+	inst.inFlightElsewhere = 0 // it counts for the index
 	p.forget(inst)
 }
 
@@ -308,7 +263,33 @@ func (p *pool) forget(inst *instance) {
 		return
 	}
 	inst.upstream.closeIdle()
-	p.instances = slices.DeleteFunc(p.instances, func(other *instance) bool { return other == inst })
+	p.instances = p.instances.without(inst)
+}
+
+// concludeStreamsOf ends the WebSockets and event streams of an instance when their time of grace is over. They would last
+// for as long as their clients like, and those know how to come again.
+func (p *pool) concludeStreamsOf(inst *instance) {
+	if len(inst.streams) == 0 {
+		return
+	}
+	grace := p.limits.grace
+	p.env.group.Go(func(ctx context.Context) {
+		sleep(ctx, grace)
+		p.mu.Lock()
+		defer p.mu.Unlock()
+		for s := range inst.streams {
+			s.conclude()
+		}
+	})
+}
+
+// concludeStreams ends the streams of all instances, after their time of grace.
+func (p *pool) concludeStreams() {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	for _, inst := range p.instances {
+		p.concludeStreamsOf(inst)
+	}
 }
 
 // configure takes over what a route says of the revision.
@@ -319,7 +300,7 @@ func (p *pool) configure(l limits) {
 	p.dispatch(time.Now())
 }
 
-// retire says that no route reaches the revision any more. What waits for an instance goes where the route leads now.
+// retire notes that no route reaches the revision any more. Its held requests go where the route leads now.
 func (p *pool) retire() {
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -327,32 +308,118 @@ func (p *pool) retire() {
 	p.dispatch(time.Now())
 }
 
-// empty says whether the pool can be forgotten.
-func (p *pool) empty() bool {
+// fail notes why no instance can start, or with nil that one may. Requests that wait, and those that come while no instance is
+// ready, are refused with the reason.
+func (p *pool) fail(reason *refusal) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	return p.retired && len(p.instances) == 0 && len(p.remainders) == 0 && p.inFlight.n == 0 && p.governor == nil
+	p.failure = reason
+	if reason != nil && p.instances.count(ready) == 0 {
+		p.refuse(reason)
+	}
+}
+
+// checkReading finds the instances that are deaf, and those that are not any more.
+func (p *pool) checkReading(now time.Time) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	changed := false
+	for _, inst := range p.instances {
+		switch isDeaf := inst.isDeaf(now, p.limits.liveness); {
+		case inst.state == ready && isDeaf:
+			inst.state = deaf
+			p.log.Warn("the instance has stopped reading: it gets no more requests", "instance", inst.name, "unread_for", p.limits.liveness)
+			changed = true
+		case inst.state == deaf && !isDeaf:
+			inst.state = unproven
+			p.log.Info("the instance reads again", "instance", inst.name)
+			changed = true
+		}
+	}
+	if changed {
+		p.markActive(now)
+		p.dispatch(now)
+	}
+}
+
+// isEmpty reports whether the pool can be forgotten.
+func (p *pool) isEmpty() bool {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return p.retired && len(p.instances) == 0 && p.peers.isEmpty() && p.counts.inFlight.n == 0
 }
 
 // indexes lists the instances that are not draining.
 func (p *pool) indexes() []int {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	var indexes []int
-	for _, inst := range p.instances {
-		if inst.state != draining {
-			indexes = append(indexes, inst.id.Index)
-		}
-	}
-	return indexes
+	return p.instances.indexes()
 }
 
-func (p *pool) count(s state) int {
-	n := 0
-	for _, inst := range p.instances {
-		if inst.state == s {
-			n++
-		}
+// begin counts a request that came, whether it is held or not.
+func (p *pool) begin(now time.Time) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.markActive(now)
+	p.counts.begin(now)
+}
+
+// reroute counts a request that went to another revision.
+func (p *pool) reroute(now time.Time) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.markActive(now)
+	p.counts.inFlight.add(now, -1)
+}
+
+// end counts a request that ended.
+func (p *pool) end(now time.Time, o outcome) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.markActive(now)
+	p.counts.end(now, o)
+}
+
+// retry counts a request that is sent again.
+func (p *pool) retry() {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.counts.retries++
+}
+
+// markActive notes that something happened to the pool: a request came or ended, or its instances are other ones.
+func (p *pool) markActive(now time.Time) {
+	p.active = now
+	if !p.listed {
+		p.listed = true
+		p.env.recent.add(p)
 	}
-	return n
+}
+
+// isActive reports whether the pool has requests in flight or was active since a time. A pool that was not for long is no
+// longer among the recent ones. The mutex is held.
+func (p *pool) isActive(now, since time.Time) bool {
+	idle := p.counts.inFlight.n == 0
+	if idle && now.Sub(p.active) > maxRecent {
+		p.listed = false
+		p.env.recent.remove(p)
+	}
+	return !idle || !p.active.Before(since)
+}
+
+// lendsThroughSuccessor reports whether it is the successor that lends the instances: only one gateway can keep to a limit.
+func (p *pool) lendsThroughSuccessor() bool { return p.peers.lender != nil && p.limits.concurrency > 0 }
+
+// notifyLender has the successor sent soon what has changed.
+func (p *pool) notifyLender() {
+	if p.lendsThroughSuccessor() {
+		p.peers.lender.notify()
+	}
+}
+
+// loads is what the instances have in flight from all gateways. The mutex is held.
+func (p *pool) loads() instanceLoads {
+	sums := p.instances.loads()
+	p.peers.addTo(sums, p.instances)
+	return sums
 }

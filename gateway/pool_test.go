@@ -25,15 +25,15 @@ type rig struct {
 // inBubble runs a test on a pool in a bubble of its own.
 func inBubble(t *testing.T, test func(t *testing.T, r *rig)) {
 	synctest.Test(t, func(t *testing.T) {
-		crew := newCrew()
+		group := newGroup()
 		r := &rig{leases: make(chan *lease, 1000)}
-		f := newFleet(Config{Paths: platform.Paths{Root: "/"}, MaxQueue: 1000, MaxBuffered: 1 << 20, Logger: slog.New(slog.DiscardHandler)}, nil, crew, newMetrics())
-		f.probe = r.ask
+		f := newFleet(Config{Paths: platform.Paths{Root: "/"}, MaxQueue: 1000, MaxBuffered: 1 << 20, Logger: slog.New(slog.DiscardHandler)}, nil, group, newMetrics())
+		f.env.probe = r.ask
 		r.pool = f.pool(platform.RevisionID{Function: "ping", Number: 1})
 		r.limit(0)
 		ctx, cancel := context.WithCancel(t.Context())
 		var running sync.WaitGroup
-		running.Go(func() { crew.Run(ctx) })
+		running.Go(func() { group.Run(ctx) })
 		test(t, r)
 		cancel()
 		running.Wait()
@@ -69,7 +69,7 @@ func (r *rig) ask(ctx context.Context, socket string, _ byte) (net.Conn, error) 
 }
 
 func (r *rig) socket(index int) string {
-	return r.paths.InstanceSocket(platform.InstanceID{Revision: r.revision, Index: index})
+	return r.env.paths.InstanceSocket(platform.InstanceID{Revision: r.revision, Index: index})
 }
 
 // arm adds an instance that takes so long to start.
@@ -201,7 +201,7 @@ func TestScaleUpHoldsNothing(t *testing.T) {
 			t.Errorf("got %v and %d waiting", loads, waiting)
 		}
 		time.Sleep(61 * time.Second)
-		r.hold(t.Context(), 1) // nobody has asked it for a while
+		r.hold(t.Context(), 1) // it was not probed for a while
 		r.hold(t.Context(), 10)
 		if loads, _ := r.loads(); loads[2] != 10 {
 			t.Errorf("got %v, want the new instance to get all until it has as many", loads)
@@ -290,7 +290,7 @@ func TestLeavingGivesBack(t *testing.T) {
 		if loads, _ := r.loads(); loads[1] != 1 {
 			t.Fatalf("got %v", loads)
 		}
-		r.leave(w)
+		r.abandon(w)
 		if loads, _ := r.loads(); loads[1] != 0 {
 			t.Errorf("got %v", loads)
 		}
@@ -447,11 +447,11 @@ func TestReroutedWhenTheRevisionHasNothingLeft(t *testing.T) {
 			t.Errorf("got %v, want requests that come late to be served while an instance is ready", loads)
 		}
 		r.finishAll()
-		if r.empty() {
+		if r.isEmpty() {
 			t.Error("it still has an instance")
 		}
 		r.vanish(1)
-		if !r.empty() {
+		if !r.isEmpty() {
 			t.Error("it is not empty")
 		}
 	})

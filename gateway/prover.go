@@ -8,18 +8,8 @@ import (
 	"github.com/fnctl/fnctl/platform"
 )
 
-const (
-	// coldStartFloor tells a cold start from a proof: nothing starts a process in less, and a running one answers sooner.
-	coldStartFloor = 5 * time.Millisecond
-	// proofPatience is how long a prover waits before it asks whether the instance is still needed.
-	proofPatience = 10 * time.Second
-	// minBackoff and maxBackoff bound the time between two failed proofs.
-	minBackoff = 5 * time.Millisecond
-	maxBackoff = time.Second
-	// loudBackoff is when a failure is worth a line in the log. A socket that was bound a moment ago, and does not listen
-	// yet or has not its final mode, fails once or twice.
-	loudBackoff = 100 * time.Millisecond
-)
+// proveTimeout is how long a probe lasts before the prover looks whether the instance is still needed.
+const proveTimeout = 10 * time.Second
 
 // probeFunc connects to a socket, writes the first byte of a request, and returns when the other end has read it.
 type probeFunc func(ctx context.Context, socket string, first byte) (net.Conn, error)
@@ -28,80 +18,66 @@ func probe(ctx context.Context, socket string, first byte) (net.Conn, error) {
 	return platform.Probe(ctx, socket, first)
 }
 
-// doubt takes the proof back from instances that were idle for so long that it is worth nothing.
-func (p *pool) doubt(now time.Time) {
-	for _, inst := range p.instances {
-		if inst.stale(now) {
-			inst.state = unproven
-		}
-	}
+// prover probes one instance until it is ready. The mutex of the pool guards what both touch.
+type prover struct {
+	pool     *pool
+	instance *instance
 }
 
-// wake sees to it that each instance that is not ready is asked. Asking an armed one starts it.
-func (p *pool) wake(now time.Time) {
-	for _, inst := range p.instances {
-		if inst.state != unproven {
-			continue
-		}
-		inst.state = proving
-		inst.provingSince = now
-		p.crew.Go(func(ctx context.Context) { p.prove(ctx, inst) })
-	}
-}
-
-// prove asks one instance until it is ready, draining, or not needed.
-func (p *pool) prove(ctx context.Context, inst *instance) {
+// prove returns when the instance is ready, draining, or not needed.
+func (v prover) prove(ctx context.Context) {
 	ctx, stop := context.WithCancel(ctx)
 	defer stop()
-	for first, needed := p.firstByte(inst, stop); needed; first, needed = p.stillNeeded(ctx, inst) {
-		attempt, cancel := context.WithTimeout(ctx, proofPatience)
-		conn, err := p.probe(attempt, inst.upstream.socket, first)
+	for first, needed := v.begin(stop); needed; first, needed = v.stillNeeded(ctx) {
+		attempt, cancel := context.WithTimeout(ctx, proveTimeout)
+		conn, err := v.pool.env.probe(attempt, v.instance.upstream.socket, first)
 		failed := err != nil && attempt.Err() == nil
 		cancel()
 		if err == nil {
-			p.proved(inst, conn, first)
+			v.proved(conn, first)
 			return
 		}
 		if failed {
-			p.backOff(ctx, inst, err)
+			v.backOff(ctx, err)
 		}
 	}
 }
 
-// firstByte returns the byte to ask with: that of the request which will be served first.
-func (p *pool) firstByte(inst *instance, stop context.CancelFunc) (first byte, needed bool) {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	inst.stopProver = stop
-	return p.nextByte(), inst.state == proving
+// begin returns the byte to probe with: that of the request which will be served first.
+func (v prover) begin(stop context.CancelFunc) (first byte, needed bool) {
+	v.pool.mu.Lock()
+	defer v.pool.mu.Unlock()
+	v.instance.stopProver = stop
+	return v.firstByte(), v.instance.state == proving
 }
 
-// stillNeeded says whether to ask once more, after a failure or a long time.
-func (p *pool) stillNeeded(ctx context.Context, inst *instance) (first byte, needed bool) {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	if inst.state != proving {
+// stillNeeded reports whether to probe once more, after a failure or a long time.
+func (v prover) stillNeeded(ctx context.Context) (first byte, needed bool) {
+	v.pool.mu.Lock()
+	defer v.pool.mu.Unlock()
+	if v.instance.state != proving {
 		return 0, false
 	}
-	if ctx.Err() != nil || !p.wanted() {
-		inst.state = unproven
+	if ctx.Err() != nil || !v.pool.hasDemand() {
+		v.instance.state = unproven
 		return 0, false
 	}
-	return p.nextByte(), true
+	return v.firstByte(), true
 }
 
-func (p *pool) nextByte() byte {
-	if front := p.waiters.Front(); front != nil {
+func (v prover) firstByte() byte {
+	if front := v.pool.waiters.Front(); front != nil {
 		return front.Value.(*waiter).first
 	}
-	if p.limits.http2 {
+	if v.pool.limits.http2 {
 		return http2Preface[0]
 	}
 	return 'G'
 }
 
-// backOff waits a little longer after each failure, so that an instance which refuses is not asked in a loop.
-func (p *pool) backOff(ctx context.Context, inst *instance, err error) {
+// backOff waits a little longer after each failure, so that an instance which refuses is not probed in a loop.
+func (v prover) backOff(ctx context.Context, err error) {
+	p, inst := v.pool, v.instance
 	p.mu.Lock()
 	pause := min(max(2*inst.backoff, minBackoff), maxBackoff)
 	if pause > loudBackoff && inst.backoff <= loudBackoff && inst.state != draining {
@@ -116,8 +92,9 @@ func (p *pool) backOff(ctx context.Context, inst *instance, err error) {
 	p.mu.Unlock()
 }
 
-// proved makes the instance ready and serves who waits. The connection is put aside for the next request.
-func (p *pool) proved(inst *instance, conn net.Conn, first byte) {
+// proved makes the instance ready and serves the held requests. The connection is put aside for the next request.
+func (v prover) proved(conn net.Conn, first byte) {
+	p, inst := v.pool, v.instance
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	if inst.state != proving {
@@ -125,7 +102,7 @@ func (p *pool) proved(inst *instance, conn net.Conn, first byte) {
 		return
 	}
 	now := time.Now()
-	firstOfAll := p.count(ready) == 0
+	firstOfAll := p.instances.count(ready) == 0
 	inst.state = ready
 	p.failure = nil
 	inst.suspect = false
@@ -134,30 +111,10 @@ func (p *pool) proved(inst *instance, conn net.Conn, first byte) {
 	inst.idleSince = now
 	inst.upstream.keep(conn, first)
 	switch {
-	case p.count(proving) == 0:
+	case p.instances.count(proving) == 0:
 		p.spreadUntil = time.Time{}
 	case firstOfAll:
 		p.spread(now, spreadFor(now.Sub(inst.provingSince)))
 	}
 	p.dispatch(now)
-}
-
-// spread keeps each instance to its share for a while.
-func (p *pool) spread(now time.Time, d time.Duration) {
-	p.spreadUntil = now.Add(d)
-	p.crew.Go(func(ctx context.Context) {
-		sleep(ctx, d)
-		p.mu.Lock()
-		defer p.mu.Unlock()
-		p.dispatch(time.Now())
-	})
-}
-
-func sleep(ctx context.Context, d time.Duration) {
-	timer := time.NewTimer(d)
-	defer timer.Stop()
-	select {
-	case <-ctx.Done():
-	case <-timer.C:
-	}
 }

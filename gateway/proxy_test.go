@@ -531,7 +531,7 @@ func TestPipelining(t *testing.T) {
 }
 
 // A connection that the app closed in the same moment is no reason to fail, even for a request that must not be repeated:
-// the kernel tells whether it was read.
+// the kernel knows whether it was read.
 func TestAppWithShortKeepAlive(t *testing.T) {
 	w := newWorld(t)
 	w.route(ping)
@@ -696,5 +696,21 @@ func TestHTTP2WithPriorKnowledge(t *testing.T) {
 	}
 	if got := send(client, w.request("GET", "ping", "/break", "")); got.err == nil {
 		t.Errorf("broken: got %+v", got)
+	}
+}
+
+// A request that cannot be read is answered with a length, also after a response that was sent in chunks.
+func TestMalformedRequestAfterChunks(t *testing.T) {
+	w := withApp(t, func(rw http.ResponseWriter, _ *http.Request) { http.NewResponseController(rw).Flush() })
+	c, r := w.dial(t)
+	go io.WriteString(c, "GET / HTTP/1.1\r\nHost: ping.localhost\r\n\r\n"+"GET / HTTP/1.1\r\nHost : ping.localhost\r\n\r\n")
+	for _, want := range []string{"", "the request cannot be read: malformed name of a field\n"} {
+		res, err := http.ReadResponse(r, nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if got, err := io.ReadAll(res.Body); string(got) != want || err != nil {
+			t.Errorf("got %q, %v, want %q", got, err, want)
+		}
 	}
 }

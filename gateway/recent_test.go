@@ -32,14 +32,14 @@ func BenchmarkActiveScrape(b *testing.B) {
 	for i := range 10_000 {
 		id := platform.RevisionID{Function: fmt.Sprintf("f%d", i), Number: 1}
 		g.fleet.appear(platform.InstanceID{Revision: id, Index: 1})
-		g.fleet.pools[id].touched = long
+		g.fleet.pools[id].active = long
 	}
 	for i := range 10 {
-		g.fleet.pools[platform.RevisionID{Function: fmt.Sprintf("f%d", i), Number: 1}].arrive(time.Now())
+		g.fleet.pools[platform.RevisionID{Function: fmt.Sprintf("f%d", i), Number: 1}].begin(time.Now())
 	}
-	handler := g.serveMetrics()
+	handler := metricsHandler(g.cfg.Registry, g.fleet, nil)
 	request := httptest.NewRequest("GET", "/metrics?active=10s", nil)
-	handler.ServeHTTP(&httptest.ResponseRecorder{Body: nil}, request) // forgets who was recent
+	handler.ServeHTTP(&httptest.ResponseRecorder{Body: nil}, request) // drops the pools that are not recent any more
 	for b.Loop() {
 		w := httptest.NewRecorder()
 		handler.ServeHTTP(w, request)

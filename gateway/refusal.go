@@ -9,29 +9,8 @@ import (
 	"github.com/fnctl/fnctl/gateway/wire"
 )
 
-// statusClientGone is what is counted when the client went away. It is never sent.
+// statusClientGone is the code that is counted when the client went away. It is never sent.
 const statusClientGone = 499
-
-var (
-	// errTimeout ends a request that took longer than its function allows.
-	errTimeout = errors.New("the request took too long")
-	// errNoAnswer ends a request whose response did not begin in time.
-	errNoAnswer = errors.New("the app did not begin to answer")
-	// errSilent ends a response that did not go on in time.
-	errSilent = errors.New("the app fell silent")
-	// errClientGone ends a request whose client went away.
-	errClientGone = errors.New("the client went away")
-	// errBodyTooLarge ends a request with more content than its function takes.
-	errBodyTooLarge = errors.New("the content of the request is too large")
-	// errRequestBody is wrapped by errors of reading what the client sends.
-	errRequestBody = errors.New("read the content of the request")
-	// errResponseHead is a response that an app cannot mean.
-	errResponseHead = errors.New("the head of the response is too long")
-	// errUnasked is a protocol that nobody asked for.
-	errUnasked = errors.New("the app switched to a protocol that was not asked for")
-	// errShutdown ends the requests that are left when the gateway's drain is over.
-	errShutdown = errors.New("the gateway stops")
-)
 
 // refusal is an answer of the gateway itself: one line that a person can act on.
 type refusal struct {
@@ -100,26 +79,7 @@ func cannotStart(function, reason string) *refusal {
 	return &refusal{http.StatusServiceUnavailable, fmt.Sprintf("%s cannot start: %s; see fnctl logs %s", function, reason, function)}
 }
 
-// isClientsFault says whether the client is the reason of an error.
-func isClientsFault(err error) bool {
-	return errors.Is(err, errRequestBody) || errors.Is(err, errBodyTooLarge) || errors.Is(err, errClientGone)
-}
-
-// reasonOf says who broke off a response that had begun.
-func reasonOf(err error) abortion {
-	switch {
-	case errors.Is(err, errShutdown):
-		return abortedByShutdown
-	case errors.Is(err, errTimeout), errors.Is(err, errSilent):
-		return abortedByTimeout
-	case isClientsFault(err):
-		return abortedByClient
-	default:
-		return abortedByUpstream
-	}
-}
-
-// refusalOf translates an error into what the client is told.
+// refusalOf is the answer to a request that ended with an error before it got a response.
 func refusalOf(err error, function string) *refusal {
 	if own := (*refusal)(nil); errors.As(err, &own) {
 		return own
@@ -129,20 +89,20 @@ func refusalOf(err error, function string) *refusal {
 		return &refusal{http.StatusGatewayTimeout, "The upstream server is timing out"}
 	case errors.Is(err, errNoAnswer):
 		return &refusal{http.StatusGatewayTimeout, "the app did not begin to answer in time: see fnctl logs " + function}
-	case errors.Is(err, errBodyTooLarge):
+	case errors.Is(err, errContentTooLarge):
 		return &refusal{http.StatusRequestEntityTooLarge, "the content of the request is larger than " + function + " takes"}
 	case errors.Is(err, errQueueFull):
 		return &refusal{http.StatusServiceUnavailable, "too many requests wait for an instance of " + function + ": try again"}
 	case errors.Is(err, errShutdown):
 		return &refusal{http.StatusServiceUnavailable, "the gateway restarts: try again"}
-	case errors.Is(err, errRequestBody):
+	case errors.Is(err, errReadContent):
 		return &refusal{http.StatusBadRequest, "the body of the request cannot be read"}
 	default:
 		return &refusal{http.StatusBadGateway, "the instance broke off before it answered: see fnctl logs " + function}
 	}
 }
 
-// fields are those of the answer, but its length.
+// fields are those of the answer, without its length.
 func (r *refusal) fields() []wire.Field {
 	fields := []wire.Field{
 		{Name: []byte("Content-Type"), Value: []byte("text/plain; charset=utf-8")},

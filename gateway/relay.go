@@ -1,9 +1,11 @@
 package gateway
 
 import (
+	"bytes"
 	"errors"
 	"io"
 	"net/http"
+	"strings"
 	"time"
 
 	"github.com/fnctl/fnctl/gateway/wire"
@@ -15,10 +17,10 @@ const promptContent = 64 << 10
 
 // relay sends the client what the instance answers.
 func (x *exchange) relay(a attempt) error {
-	deadline := x.bounded(x.share.responseStart)
+	deadline := x.deadline(x.share.responseStart)
 	for {
 		if err := a.receive(&x.res, deadline); err != nil {
-			return x.explain(err, errNoAnswer)
+			return x.causeOf(err, errNoAnswer)
 		}
 		x.lease.answered.Store(true)
 		if x.res.Status >= 200 || x.res.Status == http.StatusSwitchingProtocols {
@@ -36,27 +38,24 @@ func (x *exchange) relay(a attempt) error {
 	framing := x.res.Framing([]byte(x.method))
 	x.respond(answer{status: x.code, reason: x.res.Reason, fields: x.res.Fields, framing: framing, length: x.res.ContentLength})
 	if framing.IsNone() {
-		return x.sentAll(x.client.finish(nil))
+		return x.finishResponse(nil)
 	}
 	if isEventStream(x.res.Fields) {
-		defer x.lease.stream(x)()
+		defer x.lease.addStream(x)()
 	}
 	return x.copy(a, framing)
 }
 
-func (x *exchange) respond(head answer) {
-	x.head = head
-	x.head.id, x.head.cold, x.head.cookie = x.id, x.cold, x.cookie
-	x.mu.Lock()
-	x.responded = true
-	x.mu.Unlock()
-	x.client.respond(&x.head)
+func isEventStream(fields []wire.Field) bool {
+	value, once := find(fields, "content-type")
+	const events = "text/event-stream"
+	return once && len(value) >= len(events) && bytes.EqualFold(value[:len(events)], []byte(events))
 }
 
 // copy sends the content of the response as it comes.
 func (x *exchange) copy(a attempt, framing wire.Framing) error {
-	buf := x.gateway.buffers.get()
-	defer x.gateway.buffers.put(buf)
+	buf := x.buffers.get()
+	defer x.buffers.put(buf)
 	length, known := framing.Length()
 	prompt := known && length <= promptContent
 	for {
@@ -70,7 +69,7 @@ func (x *exchange) copy(a attempt, framing wire.Framing) error {
 				return errClientGone
 			}
 		}
-		n, err := a.read(buf[wire.ChunkRoom:len(buf)-2], x.bounded(x.share.idle))
+		n, err := a.read(buf[wire.ChunkRoom:len(buf)-2], x.deadline(x.share.idle))
 		if n > 0 {
 			prompt = false
 			x.sent += int64(n)
@@ -80,11 +79,11 @@ func (x *exchange) copy(a attempt, framing wire.Framing) error {
 		}
 		switch {
 		case errors.Is(err, io.EOF):
-			return x.sentAll(x.client.finish(a.trailer()))
+			return x.finishResponse(a.trailer())
 		case err != nil && x.wasConcluded():
-			return x.sentAll(x.client.finish(nil))
+			return x.finishResponse(nil)
 		case err != nil:
-			return x.explain(err, errSilent)
+			return x.causeOf(err, errSilent)
 		}
 	}
 }
@@ -99,14 +98,39 @@ func (x *exchange) splice(a attempt) error {
 	a.took(sent)
 	x.sent += sent
 	if err != nil {
-		return x.explain(err, errSilent)
+		return x.causeOf(err, errSilent)
 	}
 	return nil
 }
 
-func (x *exchange) sentAll(err error) error {
-	if err != nil {
+// finishResponse ends a response that is whole.
+func (x *exchange) finishResponse(trailer []wire.Field) error {
+	if x.client.finish(trailer) != nil {
 		return errClientGone
 	}
 	return nil
+}
+
+// tunnel answers a request that became a tunnel, and serves that.
+func (x *exchange) tunnel(a attempt) error {
+	instance := a.hijack()
+	if instance == nil || !x.upgrade {
+		return errUnasked
+	}
+	client := x.client.hijack()
+	if client == nil {
+		return errUnasked
+	}
+	t := &tunnel{request: &x.request, client: client, instance: instance, idleTimeout: x.share.idle}
+	if strings.EqualFold(values(x.res.Fields, "upgrade"), "websocket") {
+		t.frames = new(frames)
+	}
+	x.respond(answer{status: x.code, reason: x.res.Reason, fields: x.res.Fields, framing: wire.None(), length: -1})
+	if x.client.flush() != nil {
+		return errClientGone
+	}
+	defer x.lease.addStream(x)()
+	err := t.run()
+	x.sent += t.sent
+	return err
 }

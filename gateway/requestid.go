@@ -6,10 +6,10 @@ import (
 	"github.com/fnctl/fnctl/gateway/wire"
 )
 
-// maxRequestID is the longest request id that is taken from a client.
+// maxRequestID is the greatest length of a request id that is taken from a client.
 const maxRequestID = 128
 
-// requestID keeps the id that a client gave to its request if it is sane, and makes one otherwise.
+// requestID returns the id that a client gave to its request if it is sane, and makes one otherwise.
 func requestID(fields []wire.Field) string {
 	if given, once := find(fields, "x-request-id"); once && saneRequestID(given) {
 		return string(given)

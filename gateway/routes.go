@@ -11,24 +11,24 @@ import (
 	"github.com/fnctl/fnctl/platform"
 )
 
-// routes follows the routes in the store and keeps the fleet's table up to date. A route that cannot be read stays as it
-// was last good, and one that vanished, too: a route is removed with RemoveRoute, or with the function's directory.
-type routes struct {
+// routeFollower follows the routes in the store and keeps the fleet's table up to date. A route that cannot be read, or whose file
+// vanished, stays as it was last good: a route is removed with RemoveRoute, or with the function's directory.
+type routeFollower struct {
 	store  platform.Store
 	hostOf func(function string) string
 	fleet  *fleet
 	log    *slog.Logger
 
 	good      map[string]platform.Route
-	bad       map[string]string // function → why its route cannot be read
+	bad       map[string]string // function → the error of reading its route
 	owners    map[string]string // host → function
 	conflicts map[conflict]bool
 
 	badCount, conflictCount atomic.Int64 // for the metrics
 }
 
-func newRoutes(cfg Config, fleet *fleet) *routes {
-	return &routes{
+func newRouteFollower(cfg Config, fleet *fleet) *routeFollower {
+	return &routeFollower{
 		store:  platform.Store{Paths: cfg.Paths},
 		hostOf: cfg.Host,
 		fleet:  fleet,
@@ -39,12 +39,12 @@ func newRoutes(cfg Config, fleet *fleet) *routes {
 }
 
 // follower follows the routes.
-func (r *routes) follower() *platform.FunctionsFollower {
+func (r *routeFollower) follower() *platform.FunctionsFollower {
 	return &platform.FunctionsFollower{Paths: r.store.Paths, Changes: r.reload, Log: r.log}
 }
 
 // reload reads the routes of some functions, or of all that there are, and installs a new table if anything is different.
-func (r *routes) reload(names []string, all bool) {
+func (r *routeFollower) reload(names []string, all bool) {
 	if all {
 		names = slices.AppendSeq(slices.AppendSeq(names, maps.Keys(r.good)), maps.Keys(r.bad))
 	}
@@ -60,9 +60,9 @@ func (r *routes) reload(names []string, all bool) {
 	}
 }
 
-// install makes a table of the good routes. A function whose route was never good has its own host nevertheless, so that
-// whoever asks there is told.
-func (r *routes) install() {
+// install makes a table of the good routes. A function whose route was never good has its own host nevertheless, where requests
+// are refused with the reason.
+func (r *routeFollower) install() {
 	routes := maps.Clone(r.good)
 	for name := range r.bad {
 		if _, ok := routes[name]; !ok {
@@ -75,8 +75,8 @@ func (r *routes) install() {
 	r.fleet.install(routes, owners)
 }
 
-// read reads one route and says whether it is another one than before.
-func (r *routes) read(name string) (changed bool) {
+// read reads one route and reports whether it is another one than before.
+func (r *routeFollower) read(name string) (changed bool) {
 	before, had := r.good[name]
 	route, err := r.store.Route(name)
 	if err != nil {
@@ -90,22 +90,24 @@ func (r *routes) read(name string) (changed bool) {
 	return !had || !reflect.DeepEqual(before, route)
 }
 
-func (r *routes) unreadable(name string, err error) (changed bool) {
+// unreadable notes that a route cannot be read, and reports whether that changes the table.
+func (r *routeFollower) unreadable(name string, err error) (changed bool) {
 	_, had := r.good[name]
-	why, was := r.bad[name]
+	text, was := r.bad[name]
 	if errors.Is(err, platform.ErrNoFunction) {
 		delete(r.bad, name)
 		delete(r.good, name)
 		return had || was
 	}
-	if why != err.Error() {
+	if text != err.Error() {
 		r.bad[name] = err.Error()
 		r.log.Error("the route cannot be read, the last good one stays", "function", name, "err", err)
 	}
 	return !had && !was
 }
 
-func (r *routes) report(conflicts []conflict) {
+// report logs the conflicts that are new.
+func (r *routeFollower) report(conflicts []conflict) {
 	now := make(map[conflict]bool, len(conflicts))
 	for _, c := range conflicts {
 		now[c] = true

@@ -139,7 +139,7 @@ func TestRenamedDirectory(t *testing.T) {
 	w.eventually("it is watched, too", func() bool { return w.host("new.example.com").body == "1" })
 }
 
-// Whoever asks a paused function is told at once, and what runs is finished.
+// A request to a paused function is refused at once, and those that run are finished.
 func TestPausedRoute(t *testing.T) {
 	w := newWorld(t)
 	w.claim("ping")

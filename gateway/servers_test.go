@@ -24,7 +24,7 @@ var servers = map[string][]string{
 	"node":              {"node", "server.js"},
 }
 
-// installed says whether a server can be run on this machine.
+// installed reports whether a server can be run on this machine.
 func installed(name string) bool {
 	python := map[string]string{"uvicorn-h11": "uvicorn, h11", "uvicorn-httptools": "uvicorn, httptools", "gunicorn-sync": "gunicorn", "gunicorn-gthread": "gunicorn"}
 	if modules, ok := python[name]; ok {

@@ -9,24 +9,24 @@ import (
 	"github.com/fnctl/fnctl/platform"
 )
 
-// sockets follows the directory of instance sockets.
-type sockets struct {
+// socketFollower follows the directory of instance sockets.
+type socketFollower struct {
 	paths platform.Paths
 	fleet *fleet
 	log   *slog.Logger
 }
 
 // Dir implements platform.Follower.
-func (s *sockets) Dir() string { return s.paths.Instances() }
+func (s *socketFollower) Dir() string { return s.paths.Instances() }
 
 // Watch implements platform.Follower.
-func (s *sockets) Watch(w *fsnotify.Watcher) error { return w.Add(s.Dir()) }
+func (s *socketFollower) Watch(w *fsnotify.Watcher) error { return w.Add(s.Dir()) }
 
 // Resync implements platform.Follower.
-func (s *sockets) Resync() {
+func (s *socketFollower) Resync() {
 	ids, err := s.paths.ListInstances()
 	if err != nil {
-		// Whatever is known stays: an unreadable directory must not drain everything.
+		// What is known stays: an unreadable directory must not drain everything.
 		s.log.Error("list instances", "err", err)
 		return
 	}
@@ -34,7 +34,7 @@ func (s *sockets) Resync() {
 }
 
 // Changed implements platform.Follower.
-func (s *sockets) Changed(_ *fsnotify.Watcher, events []fsnotify.Event) {
+func (s *socketFollower) Changed(_ *fsnotify.Watcher, events []fsnotify.Event) {
 	for _, event := range events {
 		if id, ok := platform.ParseInstanceSocket(filepath.Base(event.Name)); ok {
 			s.apply(id, event)
@@ -42,7 +42,7 @@ func (s *sockets) Changed(_ *fsnotify.Watcher, events []fsnotify.Event) {
 	}
 }
 
-func (s *sockets) apply(id platform.InstanceID, event fsnotify.Event) {
+func (s *socketFollower) apply(id platform.InstanceID, event fsnotify.Event) {
 	log := s.log.With("function", id.Revision.Function, "revision", id.Revision.String(), "instance", id.String())
 	switch {
 	case platform.Removes(event):

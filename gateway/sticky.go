@@ -12,16 +12,23 @@ import (
 	"github.com/fnctl/fnctl/platform"
 )
 
-// draw is the number below 100 that decides which revision gets a request. It is a function of nothing but what the request
-// sticks by, if there is something: so it is the same in every gateway, before and after a restart.
-func (t *target) draw(x *exchange) int {
-	if t.sticky == nil {
+// stickyRequest is what a split needs of a request.
+type stickyRequest interface {
+	fields() []wire.Field
+	// setCookie gives the client a cookie to stick by.
+	setCookie(cookie string)
+}
+
+// draw returns the number below 100 that decides which revision gets a request. It is a function of nothing but what the
+// request sticks by, if there is something: so it is the same in every gateway, before and after a restart.
+func draw(r stickyRequest, by *platform.Sticky) int {
+	if by == nil {
 		return rand.IntN(100)
 	}
-	value := stickyValue(t.sticky, x.req.Fields)
-	if len(value) == 0 && t.sticky.Cookie == platform.ClientCookie {
+	value := stickyValue(by, r.fields())
+	if len(value) == 0 && by.Cookie == platform.ClientCookie {
 		value = fmt.Appendf(nil, "%016x", rand.Uint64())
-		x.cookie = platform.ClientCookie + "=" + string(value) + "; Path=/; HttpOnly; SameSite=Lax"
+		r.setCookie(platform.ClientCookie + "=" + string(value) + "; Path=/; HttpOnly; SameSite=Lax")
 	}
 	if len(value) == 0 {
 		return rand.IntN(100)
@@ -29,14 +36,14 @@ func (t *target) draw(x *exchange) int {
 	return percentile(value)
 }
 
-// percentile spreads values evenly over the numbers below 100. Who chooses the value can choose the number, as with any
-// function that needs no secret; the host of the revision is the easier way to it.
+// percentile spreads values evenly over the numbers below 100. A client that chooses the value can choose the number, as with
+// any function that needs no secret; the host of the revision is the easier way to it.
 func percentile(value []byte) int {
 	high, _ := bits.Mul64(xxhash.Sum64(value), 100)
 	return int(high)
 }
 
-// stickyValue is what a request sticks by, empty if it has no such thing.
+// stickyValue is what a request sticks by; empty if it has no such thing.
 func stickyValue(sticky *platform.Sticky, fields []wire.Field) []byte {
 	for _, f := range fields {
 		switch {

@@ -129,7 +129,7 @@ func FuzzCookieValue(f *testing.F) {
 	})
 }
 
-// A gateway's cookie is given to who has none, and only where it matters.
+// The gateway gives its cookie to clients that have none, and only where it matters.
 func TestClientCookie(t *testing.T) {
 	split := targetOf(50, 50)
 	split.sticky = &platform.Sticky{Cookie: platform.ClientCookie}

@@ -305,7 +305,7 @@ func TestUpgradeWithContent(t *testing.T) {
 	}
 }
 
-// HTTP/2 within HTTP/1 would be requests that nobody counts or checks.
+// HTTP/2 within HTTP/1 would be requests that are not counted or checked.
 func TestNoUpgradeToHTTP2(t *testing.T) {
 	w := withApp(t, func(rw http.ResponseWriter, r *http.Request) {
 		fmt.Fprint(rw, r.Header.Get("Upgrade"), r.Header.Get("Http2-Settings"))

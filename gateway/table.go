@@ -10,15 +10,15 @@ import (
 	"github.com/fnctl/fnctl/platform"
 )
 
-// table says where requests go. It is never changed: a new one takes its place.
+// table leads from hosts to targets. It is never changed: a new one takes its place.
 type table struct{ hosts map[string]*target }
 
-// target is what a host leads to. It has no shares if the function is paused, or if its route cannot be read.
+// target is a function to which a host leads. It has no shares if the function is paused, or if its route cannot be read.
 type target struct {
 	function *function
 	paused   bool
 	shares   []share
-	aside    []share // no traffic but by a host of their own
+	aside    []share // they get no traffic but by a host of their own
 	sticky   *platform.Sticky
 	route    platform.Route
 }
@@ -30,11 +30,11 @@ type share struct {
 	timeout       time.Duration
 	responseStart time.Duration // 0: no limit of its own
 	idle          time.Duration
-	maxBody       int64
+	maxContent    int64
 	http2         bool // the instances speak HTTP/2
 }
 
-// find returns what a host leads to, and the label of the revision that is asked for if the host has one in front.
+// find returns the target of a host, nil if there is none, and the label in front of the host if that asks for a revision.
 func (t *table) find(host string, hostOf func(function string) string) (found *target, label string) {
 	if found = t.hosts[host]; found != nil {
 		return found, ""
@@ -46,7 +46,7 @@ func (t *table) find(host string, hostOf func(function string) string) (found *t
 	return found, label
 }
 
-// only is the part of a target that a label in front of its host leads to, nil if there is none.
+// only returns the part of a target that a label in front of its host leads to; nil if there is none.
 func (t *target) only(label string) *target {
 	id, is := t.route.Tagged(label)
 	if !is {
@@ -62,15 +62,15 @@ func (t *target) only(label string) *target {
 	return nil
 }
 
-// pick chooses the revision that a request goes to, by percent.
-func (t *target) pick(x *exchange) share {
+// pick chooses the revision that gets a request, by percent.
+func (t *target) pick(r stickyRequest) share {
 	if len(t.shares) == 1 {
 		return t.shares[0]
 	}
-	return t.at(t.draw(x))
+	return t.at(draw(r, t.sticky))
 }
 
-// at is the share that a number below 100 falls on. The shares lie in the order of the revisions, so that when a newer one
+// at returns the share on which a number below 100 falls. The shares lie in the order of the revisions, so that when a newer one
 // of two gets more, all that it had stays with it.
 func (t *target) at(drawn int) share {
 	for _, s := range t.shares {
@@ -84,8 +84,9 @@ func (t *target) at(drawn int) share {
 // conflict is a host that a function claims and another has.
 type conflict struct{ host, owner, claimant string }
 
-// claimHosts decides which function has which host. The host that the platform gives to a function is always its own; of
-// several that claim another host, the one that had it keeps it, and otherwise the first by name gets it.
+// claimHosts returns the function that has each host, and the claims that lost. The host that the platform gives to a function
+// is always its own; of several that claim another host, the one that had it before keeps it, and otherwise the first by name
+// gets it.
 func claimHosts(routes map[string]platform.Route, hostOf func(string) string, before map[string]string) (map[string]string, []conflict) {
 	owners := make(map[string]string, len(routes))
 	for name, route := range routes {

@@ -5,49 +5,28 @@ import (
 	"io"
 	"net"
 	"os"
-	"strings"
 	"sync/atomic"
 	"time"
-
-	"github.com/fnctl/fnctl/gateway/wire"
 )
 
-// farewell is how long a tunnel that is ended waits for its protocol to do so.
-const farewell = 2 * time.Second
+// closeTimeout is how long a tunnel that is ended waits for its protocol to do so.
+const closeTimeout = 2 * time.Second
 
 // tunnel is a connection that has left HTTP for another protocol: bytes go both ways, until one side or the time ends it.
 type tunnel struct {
-	exchange *exchange
-	client   *clientConn
-	instance *conn
-	frames   *frames      // of what goes to the client; nil if it is no WebSocket
-	active   atomic.Int64 // when something passed last, in nanoseconds
+	request     *request
+	client      *rawClient
+	instance    *instanceConn
+	frames      *frames // of what goes to the client; nil if it is no WebSocket
+	idleTimeout time.Duration
+	active      atomic.Int64 // when something passed last, in nanoseconds
+	sent        int64        // bytes to the client
 }
 
-// tunnel answers a request that became a tunnel, and serves that.
-func (x *exchange) tunnel(a attempt) error {
-	over, is1 := a.(*http1Attempt)
-	client, was1 := x.client.(*clientConn)
-	if !is1 || !was1 || !x.upgrade || client.patient == nil || over.conn.raw == nil {
-		return errUnasked
-	}
-	t := &tunnel{exchange: x, client: client, instance: over.conn}
-	if strings.EqualFold(values(x.res.Fields, "upgrade"), "websocket") {
-		t.frames = new(frames)
-	}
-	client.closing = true
-	client.enter(tunneling)
-	x.respond(answer{status: x.code, reason: x.res.Reason, fields: x.res.Fields, framing: wire.None(), length: -1})
-	if client.flush() != nil {
-		return errClientGone
-	}
-	defer x.lease.stream(x)()
-	return t.run()
-}
-
+// run passes on what both sides send. The error says why the tunnel broke off; it is nil if one of the sides has ended it.
 func (t *tunnel) run() error {
-	t.touch()
-	_ = t.instance.SetWriteDeadline(t.exchange.until())
+	t.markActive()
+	_ = t.instance.SetWriteDeadline(t.request.clientDeadline())
 	up := make(chan struct{})
 	go func() {
 		defer close(up)
@@ -55,56 +34,51 @@ func (t *tunnel) run() error {
 	}()
 	err := t.toClient()
 	if t.isOver(err) && t.frames != nil && t.frames.between() {
-		err = t.sayGoodbye()
+		err = t.closeWebSocket()
 	}
 	if err == nil {
 		t.awaitClient(up)
 	}
-	t.client.interruptRead()
+	t.request.client.interruptRead()
 	t.instance.interrupt()
 	<-up
-	return t.exchange.ended(err)
+	if cause := t.request.interruption(); cause != nil && !errors.Is(cause, errClientGone) {
+		return cause
+	}
+	return err // either side may end it
 }
 
-// awaitClient tells the client that nothing more comes, and leaves it a moment to do the same.
+// awaitClient tells the client that nothing more comes, and gives it a moment to do the same.
 func (t *tunnel) awaitClient(up <-chan struct{}) {
 	half, ok := t.client.Conn.(interface{ CloseWrite() error })
 	if !ok || half.CloseWrite() != nil {
 		return
 	}
-	patience := time.NewTimer(farewell)
-	defer patience.Stop()
+	timeout := time.NewTimer(closeTimeout)
+	defer timeout.Stop()
 	select {
 	case <-up:
-	case <-patience.C:
+	case <-timeout.C:
 	}
 }
 
-// ended says how a tunnel ended: either side may end it, and so may we.
-func (x *exchange) ended(err error) error {
-	if cause := x.interruption(); cause != nil && !errors.Is(cause, errClientGone) {
-		return cause
-	}
-	return err
-}
-
+// isOver reports whether it is the gateway that ends the tunnel.
 func (t *tunnel) isOver(err error) bool {
-	return t.exchange.wasConcluded() || errors.Is(err, errTimeout) || errors.Is(err, errSilent)
+	return t.request.wasConcluded() || errors.Is(err, errTimeout) || errors.Is(err, errSilent)
 }
 
-func (t *tunnel) touch() { t.active.Store(time.Now().UnixNano()) }
+func (t *tunnel) markActive() { t.active.Store(time.Now().UnixNano()) }
 
-// deadline is when one of the two directions has waited for too long: the other one counts, too.
+// deadline is when a direction has waited for too long. What passes in the other one counts, too.
 func (t *tunnel) deadline() time.Time {
-	x := t.exchange
-	if x.share.idle <= 0 {
-		return x.end
+	end := t.request.end
+	if t.idleTimeout <= 0 {
+		return end
 	}
-	own := time.Unix(0, t.active.Load()).Add(x.share.idle)
-	if own.Before(x.end) {
+	if own := time.Unix(0, t.active.Load()).Add(t.idleTimeout); own.Before(end) {
 		return own
 	}
-	return x.end
+	return end
 }
 
 // toClient passes on what the instance sends. A nil error is the end of it.
@@ -115,7 +89,7 @@ func (t *tunnel) toClient() error {
 		}
 		t.instance.reader.Discard(len(rest))
 	}
-	in := newPatient(t.exchange.gateway.buffers, t.instance.raw, bufferRoom)
+	in := newIdleReader(t.request.buffers, t.instance.raw, bufferRoom)
 	for {
 		_ = t.instance.setReadDeadline(t.deadline()) // a closed connection fails at once
 		came, err := in.read()
@@ -131,28 +105,29 @@ func (t *tunnel) toClient() error {
 	}
 }
 
-// mayGoOn says whether a wait ended too early, because the other direction was active meanwhile.
+// mayGoOn reports whether a wait ended too early, because the other direction was active meanwhile.
 func (t *tunnel) mayGoOn(err error) bool {
-	return errors.Is(err, os.ErrDeadlineExceeded) && !t.exchange.wasConcluded() && t.exchange.interruption() == nil && time.Now().Before(t.deadline())
+	return errors.Is(err, os.ErrDeadlineExceeded) && !t.request.wasConcluded() && t.request.interruption() == nil && time.Now().Before(t.deadline())
 }
 
+// endOf returns what an error of reading from the instance means for the tunnel; nil: the end of it.
 func (t *tunnel) endOf(err error) error {
 	switch {
 	case errors.Is(err, io.EOF), errors.Is(err, net.ErrClosed):
 		return nil
-	case errors.Is(err, os.ErrDeadlineExceeded) && t.exchange.wasConcluded():
+	case errors.Is(err, os.ErrDeadlineExceeded) && t.request.wasConcluded():
 		return nil
 	}
-	return t.exchange.explain(err, errSilent)
+	return t.request.causeOf(err, errSilent)
 }
 
 func (t *tunnel) pass(p []byte) error {
-	t.touch()
+	t.markActive()
 	if t.frames != nil {
 		t.frames.pass(p)
 	}
-	t.exchange.sent += int64(len(p))
-	_ = t.client.SetWriteDeadline(t.exchange.until())
+	t.sent += int64(len(p))
+	_ = t.client.SetWriteDeadline(t.request.clientDeadline())
 	if _, err := t.client.Conn.Write(p); err != nil {
 		return errClientGone
 	}
@@ -167,13 +142,13 @@ func (t *tunnel) toInstance() error {
 		}
 		t.client.reader.Discard(len(rest))
 	}
-	in := newPatient(t.exchange.gateway.buffers, t.client.patient.raw, bufferRoom)
+	in := newIdleReader(t.request.buffers, t.client.idle.raw, bufferRoom)
 	for {
-		t.client.setReadDeadline(t.exchange.until().Add(farewell))
+		t.request.client.setReadDeadline(t.request.clientDeadline().Add(closeTimeout))
 		came, err := in.read()
 		if err == nil {
-			t.touch()
-			t.exchange.receive(int64(len(came)))
+			t.markActive()
+			t.request.received.Add(int64(len(came)))
 			_, err = t.instance.Write(came)
 			in.give()
 		}
@@ -189,17 +164,17 @@ func (t *tunnel) toInstance() error {
 	}
 }
 
-// sayGoodbye tells the client of a WebSocket that the connection goes away (RFC 6455, section 7.4.1), and lets its answer
+// closeWebSocket tells the client of a WebSocket that the connection goes away (RFC 6455, section 7.4.1), and lets its answer
 // reach the app, for which that is the closing handshake.
-func (t *tunnel) sayGoodbye() error {
+func (t *tunnel) closeWebSocket() error {
 	const goingAway = "\x88\x02\x03\xe9"
-	_ = t.client.SetWriteDeadline(time.Now().Add(farewell))
+	_ = t.client.SetWriteDeadline(time.Now().Add(closeTimeout))
 	if _, err := t.client.Conn.Write([]byte(goingAway)); err != nil {
 		return errClientGone
 	}
-	patience := time.NewTimer(farewell)
-	defer patience.Stop()
-	_ = t.instance.SetReadDeadline(time.Now().Add(farewell))
+	timeout := time.NewTimer(closeTimeout)
+	defer timeout.Stop()
+	_ = t.instance.SetReadDeadline(time.Now().Add(closeTimeout))
 	gone := make(chan struct{})
 	go func() {
 		defer close(gone)
@@ -207,7 +182,7 @@ func (t *tunnel) sayGoodbye() error {
 	}()
 	select {
 	case <-gone:
-	case <-patience.C:
+	case <-timeout.C:
 	}
 	t.instance.interruptRead()
 	<-gone

@@ -17,35 +17,28 @@ const (
 	// common server (gunicorn 2 s, uvicorn and node 5 s), so that it is always the gateway that closes, and never on a
 	// request. To connect again costs 20 µs.
 	upstreamIdleTimeout = time.Second
-	// spareTimeout is how long the connection of a proof waits for its request.
+	// spareTimeout is how long the connection of a probe is kept for its request.
 	spareTimeout = time.Second
 	// backlogPause is the time between two attempts to connect to a socket whose queue is full.
 	backlogPause = time.Millisecond
-	// backlogPatience bounds them.
-	backlogPatience = 10 * time.Second
+	// backlogTimeout bounds the time of all these attempts.
+	backlogTimeout = 10 * time.Second
 )
 
-// errDial is wrapped by the error of a connection that could not be made: nothing was sent.
-var errDial = errors.New("connect to the instance")
-
-// errEnded is the same, because the instance has just closed a connection. Its process may be gone, and its socket takes
-// connections all the same: nobody would read from another one.
-var errEnded = fmt.Errorf("%w: it has closed one that was idle", errDial)
-
-// upstream is the connections to one instance.
+// upstream has the connections to one instance.
 type upstream struct {
 	socket  string
-	lost    func() // the instance closed a connection by itself
+	lost    func() // called when the instance has closed a connection by itself
 	hangups *hangups
 
 	mu     sync.Mutex
 	spare  *spare
-	idle   []*conn // the one used last at the end
+	idle   []*instanceConn // the one used last at the end
 	reaper *time.Timer
 	http2  *http2Upstream // nil until a request needs it
 }
 
-// spare is the connection of a proof: the instance has read the first byte of a request from it.
+// spare is the connection of a probe: the instance has read the first byte of a request from it.
 type spare struct {
 	conn  net.Conn
 	first byte
@@ -56,9 +49,9 @@ func newUpstream(socket string, hangups *hangups, lost func()) *upstream {
 	return &upstream{socket: socket, hangups: hangups, lost: lost}
 }
 
-// take lends a connection for a request whose first byte is given: the one that was used last, that of the proof, or a new
-// one. Whoever has it gives it back or closes it.
-func (u *upstream) take(ctx func() context.Context, first byte) (*conn, error) {
+// take lends a connection for a request whose first byte is given: the one that was used last, that of the probe, or a new
+// one. The caller gives it back or closes it. The context is made only if a new one is needed; the error wraps errDial then.
+func (u *upstream) take(newContext func() context.Context, first byte) (*instanceConn, error) {
 	for c := u.takeIdle(); c != nil; c = u.takeIdle() {
 		if c.isQuiet() {
 			return c, nil
@@ -71,20 +64,20 @@ func (u *upstream) take(ctx func() context.Context, first byte) (*conn, error) {
 	}
 	if s := u.takeSpare(); s != nil {
 		if s.first == first {
-			c := newConn(s.conn, u)
+			c := newInstanceConn(s.conn, u.hangups, u.hungUp)
 			c.sent = true
 			return c, nil
 		}
 		s.conn.Close() // the instance sees a connection that came and went
 	}
-	dialed, err := dialSocket(ctx(), u.socket)
+	dialed, err := dialSocket(newContext(), u.socket)
 	if err != nil {
 		return nil, err
 	}
-	return newConn(dialed, u), nil
+	return newInstanceConn(dialed, u.hangups, u.hungUp), nil
 }
 
-func (u *upstream) takeIdle() *conn {
+func (u *upstream) takeIdle() *instanceConn {
 	u.mu.Lock()
 	defer u.mu.Unlock()
 	if len(u.idle) == 0 {
@@ -97,8 +90,8 @@ func (u *upstream) takeIdle() *conn {
 	return c
 }
 
-// give takes a connection back over which the next request may go.
-func (u *upstream) give(c *conn) {
+// give takes a connection back, over which the next request may go.
+func (u *upstream) give(c *instanceConn) {
 	c.reader.Release()
 	c.idleSince = time.Now()
 	if !u.put(c) {
@@ -107,8 +100,8 @@ func (u *upstream) give(c *conn) {
 	}
 }
 
-// put refuses a connection that the instance has closed in the meantime.
-func (u *upstream) put(c *conn) bool {
+// put keeps an idle connection. It reports false if the instance has closed that in the meantime.
+func (u *upstream) put(c *instanceConn) bool {
 	u.mu.Lock()
 	defer u.mu.Unlock()
 	if c.over.Load() {
@@ -140,7 +133,7 @@ func (u *upstream) reap() {
 }
 
 // hungUp is called when the instance has closed a connection.
-func (u *upstream) hungUp(c *conn) {
+func (u *upstream) hungUp(c *instanceConn) {
 	c.over.Store(true)
 	u.mu.Lock()
 	place := slices.Index(u.idle, c)
@@ -149,14 +142,14 @@ func (u *upstream) hungUp(c *conn) {
 		c.Close()
 	}
 	u.mu.Unlock()
-	if place >= 0 || c.shared.Load() { // otherwise whoever has it will find out
+	if place >= 0 || c.shared.Load() { // otherwise its user finds out
 		u.lost()
 	}
 }
 
-// dialSocket waits while the socket's queue is full: a full queue is load, not a failure.
+// dialSocket connects to an instance. It waits while the queue of the socket is full: that is load, not a failure.
 func dialSocket(ctx context.Context, socket string) (net.Conn, error) {
-	ctx, cancel := context.WithTimeout(ctx, backlogPatience)
+	ctx, cancel := context.WithTimeout(ctx, backlogTimeout)
 	defer cancel()
 	var dialer net.Dialer
 	for {
@@ -171,7 +164,7 @@ func dialSocket(ctx context.Context, socket string) (net.Conn, error) {
 	}
 }
 
-// keep puts the connection of a proof aside for the next request.
+// keep puts the connection of a probe aside for the next request.
 func (u *upstream) keep(conn net.Conn, first byte) {
 	s := &spare{conn: conn, first: first}
 	u.mu.Lock()
@@ -207,6 +200,16 @@ func (s *spare) close() {
 		s.timer.Stop()
 		s.conn.Close()
 	}
+}
+
+// overHTTP2 returns the connections for HTTP/2, which most instances do not have.
+func (u *upstream) overHTTP2() *http2Upstream {
+	u.mu.Lock()
+	defer u.mu.Unlock()
+	if u.http2 == nil {
+		u.http2 = newHTTP2Upstream(u.take)
+	}
+	return u.http2
 }
 
 // closeIdle closes all connections of an instance that has nothing in flight.

@@ -123,7 +123,7 @@ func (w *world) put(route platform.Route) {
 	}
 }
 
-// arm listens on an instance's socket, as PID 1 does: nobody accepts until serve is called.
+// arm listens on an instance's socket, as PID 1 does: no connection is accepted until serve is called.
 func (w *world) arm(id platform.RevisionID, index int) *armed {
 	w.t.Helper()
 	path := w.paths.InstanceSocket(platform.InstanceID{Revision: id, Index: index})

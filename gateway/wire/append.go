@@ -2,7 +2,7 @@ package wire
 
 import "strconv"
 
-// What is appended is not checked: what was parsed is right, and others ask IsToken and IsFieldValue.
+// What is appended is not checked: what was parsed is right, and callers with other text check it with IsToken and IsFieldValue.
 
 // AppendRequestLine begins a request of HTTP/1.1.
 func AppendRequestLine(dst, method, target []byte) []byte {
@@ -33,7 +33,7 @@ func appendCRLF(dst []byte) []byte { return append(dst, "\r\n"...) }
 const ChunkRoom = 10
 
 // FrameChunk makes a chunk of the n bytes that follow the first ChunkRoom of buf, and returns it. It needs two more bytes of
-// buf behind them. Of no bytes it makes nothing, for an empty chunk would be the last one.
+// buf behind them. It returns nil for no bytes: an empty chunk would be the last one.
 func FrameChunk(buf []byte, n int) []byte {
 	if n == 0 {
 		return nil

@@ -6,10 +6,10 @@ import (
 	"slices"
 )
 
-// maxSizeLine bounds what comes before a chunk, most of which nobody reads.
+// maxSizeLine bounds the line before a chunk, of which only the size is read.
 const maxSizeLine = 4 << 10
 
-// decode takes what is between the data of two chunks, or behind the last one. It says whether it got on.
+// decode takes what is between the data of two chunks, or behind the last one. It reports whether it got on.
 func (c *Content) decode() bool {
 	var n int
 	switch buf := c.reader.Buffered(); c.state {
@@ -68,7 +68,7 @@ func parseSizeLine(line []byte) (size int64, err error) {
 	return int64(n), nil
 }
 
-// checkExtension lets be what it says: extensions are for this hop, and nobody has any.
+// checkExtension ignores what an extension says: extensions are for this hop, and none are in use.
 func checkExtension(b []byte) error {
 	if len(b) > 0 && (b[0] != ';' || !IsFieldValue(b)) {
 		return bad("malformed size of a chunk")
@@ -100,7 +100,7 @@ func (c *Content) decodeTrailer(buf []byte) (n int, err error) {
 		}
 		return 0, nil
 	}
-	// What is in the reader is gone with the next message.
+	// The trailer is copied: what is in the reader is gone with the next message.
 	c.text = append(c.text[:0], buf[:n]...)
 	if c.trailer, err = parseFields(c.trailer, c.text); err != nil {
 		c.trailer = c.trailer[:0]
@@ -111,7 +111,7 @@ func (c *Content) decodeTrailer(buf []byte) (n int, err error) {
 	return n, nil
 }
 
-// hexValue is -1 for what is no digit.
+// hexValue is the value of a hexadecimal digit, -1 for other bytes.
 var hexValue = hexTable()
 
 func hexTable() (table [256]int8) {

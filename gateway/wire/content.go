@@ -39,11 +39,11 @@ func (c *Content) Reset(r *Reader, f Framing, maxTrailer int) {
 	}
 }
 
-// Read waits for the first byte only, and returns all that has arrived, of as many chunks as that is. It reads nothing that
-// is behind the message, unless that arrives together with it: then it stays in the reader.
+// Read waits for the first byte only, and returns all that has arrived, of however many chunks. It reads nothing that is behind
+// the message, unless that arrives together with it: then it stays in the reader.
 //
-// The error is io.EOF at the end, io.ErrUnexpectedEOF if the source ends before, an *Error for a malformed chunk, or the
-// source's, after which one may go on.
+// The error is io.EOF at the end, io.ErrUnexpectedEOF if the source ends before, an *Error for a malformed chunk, or that of the
+// source, after which the caller may go on.
 func (c *Content) Read(p []byte) (n int, err error) {
 	for {
 		n += c.readBuffered(p[n:])
@@ -83,7 +83,7 @@ func (c *Content) readData(p []byte) int {
 	return n
 }
 
-// atMost is how many of n bytes may be data.
+// atMost returns how many of n bytes may be data.
 func (c *Content) atMost(n int) int {
 	if c.framing.IsUntilClose() {
 		return n
@@ -104,7 +104,7 @@ func (c *Content) took(n int) {
 	}
 }
 
-// readSource waits for more. Much data goes right to where it is wanted.
+// readSource waits for more. Much data goes straight into p.
 func (c *Content) readSource(p []byte) (n int, err error) {
 	if room := c.atMost(len(p)); c.state == inData && room >= bufferSize {
 		n, err = readSome(c.reader.Source, p[:room])
@@ -128,14 +128,14 @@ func (c *Content) endOfSource() error {
 	return io.ErrUnexpectedEOF
 }
 
-// Ready says whether Read need not wait for the source.
+// Ready reports whether Read need not wait for the source.
 func (c *Content) Ready() bool {
 	c.readBuffered(nil)
 	return c.err != nil || c.state == atEnd || c.state == inData && len(c.reader.Buffered()) > 0
 }
 
-// Direct is how much of content with a length is left at the source, with nothing of it in the reader: it may be taken from
-// there without Read, and Took told.
+// Direct returns how many bytes of content with a length are left at the source, with nothing of it in the reader: they may be
+// taken from there without Read, if Took is called. It is 0 if there is no such content.
 func (c *Content) Direct() int64 {
 	if _, known := c.framing.Length(); !known || c.state != inData || len(c.reader.Buffered()) > 0 {
 		return 0
@@ -143,15 +143,15 @@ func (c *Content) Direct() int64 {
 	return c.left
 }
 
-// Took notes that n bytes were taken directly, which are at most those that Direct said.
+// Took notes that n bytes were taken directly, at most as many as Direct returned.
 func (c *Content) Took(n int64) {
 	if n > 0 {
 		c.took(int(n))
 	}
 }
 
-// Done says whether the message was read to its end, with its trailer.
+// Done reports whether the message was read to its end, with its trailer.
 func (c *Content) Done() bool { return c.state == atEnd }
 
-// Trailer is what follows chunked content, without the fields that must not be there. It is valid until Reset.
+// Trailer returns the fields that follow chunked content, without those that must not be there. They are valid until Reset.
 func (c *Content) Trailer() []Field { return c.trailer }

@@ -315,7 +315,7 @@ func TestReadDoesNotWait(t *testing.T) {
 	}
 }
 
-// TestDoneAtOnce means that nobody has to read once more to learn that there is nothing.
+// TestDoneAtOnce means that the end is known without one more read.
 func TestDoneAtOnce(t *testing.T) {
 	for in, framing := range map[string]wire.Framing{
 		"5\r\nhello\r\n0\r\n\r\nGET": wire.Chunked(),

@@ -7,9 +7,9 @@ const (
 	statusVersionNotSupported = 505
 )
 
-// Error says what is wrong with a message.
+// Error is what is wrong with a message.
 type Error struct {
-	Status int // that answers such a request
+	Status int // of the answer to such a request
 	Text   string
 }
 

@@ -1,6 +1,6 @@
 package wire
 
-// maxFields bounds what looking at each field of a message costs.
+// maxFields bounds the fields of a message, and so what it costs to look at each.
 const maxFields = 256
 
 // Field is a line of a head or a trailer. It points into the bytes that were parsed.
@@ -9,7 +9,7 @@ type Field struct {
 	Value []byte // without white space around it
 }
 
-// Is says whether the field has the name, in whatever case.
+// Is reports whether the field has the name, in whatever case.
 func (f Field) Is(name string) bool { return equalFold(f.Name, name) }
 
 // parseFields reads lines up to the empty one, with which text must end.
@@ -55,8 +55,8 @@ func (f *Field) parse(line []byte) error {
 	return nil
 }
 
-// HopByHop says whether a field of this name is about the connection that it came over, and is not sent on. So is any that
-// Connection names.
+// HopByHop reports whether a field of this name is about the connection over which it came, and is not sent on. The fields that
+// Connection names are of that kind, too, and not known here.
 func HopByHop(name []byte) bool {
 	switch len(name) {
 	case len("te"):

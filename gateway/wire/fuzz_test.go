@@ -38,7 +38,7 @@ func readMessage(stream []byte) (m *message, err error) {
 	return m, err
 }
 
-// agree fails if what is accepted here, net/http reads as something else. It may refuse more. It says whether both accept.
+// agree fails if what is accepted here, net/http reads as something else. It may refuse more. It reports whether both accept.
 func agree(stream []byte) (accepted bool, err error) {
 	ours, err := readMessage(stream)
 	if err != nil || string(ours.request.Method) == "CONNECT" {

@@ -2,8 +2,8 @@ package wire
 
 import "math"
 
-// general is what fields say that requests and responses have in common: where the message ends, and what becomes of the
-// connection then.
+// general has what is said by the fields that requests and responses have in common: where the message ends, and what becomes of
+// the connection then.
 type general struct {
 	contentLength int64 // -1: none given
 	codings       int   // how many Transfer-Encoding fields there are
@@ -76,7 +76,7 @@ func (g *general) readCoding(value []byte) error {
 	return nil
 }
 
-// check looks for what contradicts itself.
+// check refuses fields that contradict each other.
 func (g *general) check(minor int) error {
 	switch {
 	case g.codings > 1:

@@ -5,7 +5,7 @@ import "bytes"
 // HeadLength finds the end of a head in what has arrived: its length with the empty line, or 0 if that has not arrived yet.
 // from is 0, and then the next of the last call for the same head.
 //
-// It fails as soon as a line ends in a bare LF or has a bare CR or a NUL, so that nobody waits for the end of such a head.
+// It fails as soon as a line ends in a bare LF or has a bare CR or a NUL, so that the end of such a head is not waited for.
 func HeadLength(buf []byte, from int) (n, next int, err error) {
 	lines, end := 0, from
 	for n == 0 {
@@ -48,7 +48,7 @@ func checkLines(text []byte, lines int) error {
 
 var carriageReturn = []byte("\r")
 
-// SkipEmptyLine is how many bytes to discard before a request: RFC 9112, 2.2 lets a client send one empty line too many.
+// SkipEmptyLine returns how many bytes to discard before a request: RFC 9112, 2.2 lets a client send one empty line too many.
 func SkipEmptyLine(buf []byte) int {
 	if len(buf) >= 2 && buf[0] == '\r' && buf[1] == '\n' {
 		return 2

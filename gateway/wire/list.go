@@ -2,7 +2,7 @@ package wire
 
 import "bytes"
 
-// ListHas says whether a list separated by commas has the token, in whatever case.
+// ListHas reports whether a list separated by commas has the token, in whatever case.
 func ListHas(value []byte, token string) bool {
 	for len(value) > 0 {
 		var element []byte

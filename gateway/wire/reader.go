@@ -10,7 +10,7 @@ const bufferSize = 4 << 10
 
 var buffers = sync.Pool{New: func() any { return new([bufferSize]byte) }}
 
-// maxEmptyReads bounds how often a source may read nothing and have no error.
+// maxEmptyReads bounds how often a source may return nothing and no error.
 const maxEmptyReads = 100
 
 // Reader reads from a connection. It has a buffer only from Fill to Release, so that an idle connection needs none.
@@ -28,14 +28,14 @@ func (r *Reader) Reset(source io.Reader) {
 	r.Source = source
 }
 
-// Buffered is what was read and not discarded. It is valid until Fill, Feed, or Release.
+// Buffered returns what was read and not discarded. It is valid until Fill, Feed, or Release.
 func (r *Reader) Buffered() []byte { return r.buf[r.start:r.end] }
 
 // Discard forgets the first n bytes of what is buffered.
 func (r *Reader) Discard(n int) { r.start += n }
 
-// Fill reads from the source once. It makes room for that, so the caller must not go on to fill what does not get empty.
-// It fails only if nothing was read.
+// Fill reads from the source once. It makes room for that: a caller must bound how much it lets be buffered. It fails only if
+// nothing was read.
 func (r *Reader) Fill() error {
 	r.makeRoom(1)
 	n, err := readSome(r.Source, r.buf[r.end:])
@@ -43,13 +43,13 @@ func (r *Reader) Fill() error {
 	return err
 }
 
-// Feed takes over what others have read from the source.
+// Feed takes over bytes that were read from the source elsewhere.
 func (r *Reader) Feed(b []byte) {
 	r.makeRoom(len(b))
 	r.end += copy(r.buf[r.end:], b)
 }
 
-// makeRoom sees to it that n bytes can follow what is buffered.
+// makeRoom makes room for n bytes behind what is buffered.
 func (r *Reader) makeRoom(n int) {
 	if r.buf == nil {
 		r.buf = buffers.Get().(*[bufferSize]byte)[:]

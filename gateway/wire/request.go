@@ -19,7 +19,7 @@ type Request struct {
 	made  []byte // Path, if it is not in the target as it is
 }
 
-// Parse reads a complete head, with its empty line. What the request was before is gone also if that fails.
+// Parse reads a complete head, with its empty line. The error is an *Error. What the request was before is gone also then.
 func (r *Request) Parse(head []byte) error {
 	*r = Request{Fields: r.Fields[:0], made: r.made[:0], ContentLength: -1}
 	line, rest, err := cutLine(head)
@@ -99,10 +99,10 @@ func (r *Request) readHost(value []byte) error {
 	return nil
 }
 
-// HasBody says whether content follows the head.
-func (r *Request) HasBody() bool { return r.Chunked || r.ContentLength > 0 }
+// HasContent reports whether content follows the head.
+func (r *Request) HasContent() bool { return r.Chunked || r.ContentLength > 0 }
 
-// Framing is of the content of the request.
+// Framing returns that of the content.
 func (r *Request) Framing() Framing {
 	switch {
 	case r.Chunked:

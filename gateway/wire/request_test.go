@@ -235,7 +235,7 @@ func TestRequestRefused(t *testing.T) {
 	}
 }
 
-// TestParseNeedsNoHeadLength because nothing of what makes a head safe may depend on who calls Parse.
+// TestParseNeedsNoHeadLength because nothing of what makes a head safe may depend on the caller of Parse.
 func TestParseNeedsNoHeadLength(t *testing.T) {
 	var r wire.Request
 	for name, test := range refused {
@@ -277,8 +277,8 @@ func TestRequestFraming(t *testing.T) {
 		var r wire.Request
 		if err := parseRequest(&r, "POST / HTTP/1.1\r\nHost: a\r\n"+fields+"\r\n"); err != nil {
 			t.Errorf("%q: %v", fields, err)
-		} else if r.Framing() != want || r.HasBody() != (want != wire.None() && want != wire.Length(0)) {
-			t.Errorf("%q: got %v, %v, want %v", fields, r.Framing(), r.HasBody(), want)
+		} else if r.Framing() != want || r.HasContent() != (want != wire.None() && want != wire.Length(0)) {
+			t.Errorf("%q: got %v, %v, want %v", fields, r.Framing(), r.HasContent(), want)
 		}
 	}
 }

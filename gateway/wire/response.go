@@ -13,7 +13,7 @@ type Response struct {
 	Upgrade       bool // Connection names upgrade, and there is an Upgrade field
 }
 
-// Parse reads a complete head, with its empty line. What the response was before is gone also if that fails.
+// Parse reads a complete head, with its empty line. The error is an *Error. What the response was before is gone also then.
 func (r *Response) Parse(head []byte) error {
 	*r = Response{Fields: r.Fields[:0], ContentLength: -1}
 	line, rest, err := cutLine(head)
@@ -64,13 +64,13 @@ func (r *Response) readFields() error {
 	return nil
 }
 
-// claimsContent says whether a 204 says that content follows. Not everyone knows that none does, perhaps not the one who
-// sent it, so its connection is not to be used again.
+// claimsContent reports whether a 204 says that content follows. Not every server knows that none does, and the one that sent
+// it may not, so that its connection is not to be used again.
 func (r *Response) claimsContent() bool {
 	return r.Status == 204 && (r.Chunked || r.ContentLength > 0)
 }
 
-// Framing is of the content of the response to a request with this method.
+// Framing returns that of the content of the response to a request with this method.
 func (r *Response) Framing(method []byte) Framing {
 	switch {
 	case r.hasNoContent(method):

@@ -2,7 +2,7 @@ package wire
 
 import "bytes"
 
-// parseTarget tells the four forms of a target apart (RFC 9112, 3.2).
+// parseTarget distinguishes the four forms of a target (RFC 9112, 3.2).
 func (r *Request) parseTarget() error {
 	r.Path = r.Target
 	switch {
@@ -19,8 +19,8 @@ func (r *Request) parseTarget() error {
 	}
 }
 
-// CheckLine says what is wrong with the method or the target of a request that was not parsed but came in another version of
-// HTTP, where both may have any bytes (RFC 9113, 8.3.1).
+// CheckLine returns what is wrong with the method or the target of a request that was not parsed but came in another version of
+// HTTP, where both may have any bytes (RFC 9113, 8.3.1). The error is an *Error.
 func (r *Request) CheckLine() error {
 	switch {
 	case !IsToken(r.Method):

@@ -36,10 +36,10 @@ func lowerTable() (table [256]byte) {
 	return table
 }
 
-// IsToken says whether b can be a method or the name of a field.
+// IsToken reports whether b can be a method or the name of a field.
 func IsToken(b []byte) bool { return len(b) > 0 && tokenLength(b) == len(b) }
 
-// tokenLength is how many bytes at the beginning of b make a token.
+// tokenLength returns how many bytes at the beginning of b make a token.
 func tokenLength(b []byte) int {
 	for i, c := range b {
 		if !isTokenByte[c] {
@@ -49,7 +49,7 @@ func tokenLength(b []byte) int {
 	return len(b)
 }
 
-// IsFieldValue says whether b has no bytes that must not be in the value of a field.
+// IsFieldValue reports whether b has no bytes that must not be in the value of a field.
 func IsFieldValue(b []byte) bool {
 	if len(b) < 8 {
 		return isText(b)

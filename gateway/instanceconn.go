@@ -13,24 +13,21 @@ import (
 	"github.com/fnctl/fnctl/gateway/wire"
 )
 
-// past is a deadline that ends every read and write at once.
-var past = time.Unix(1, 0)
-
-// conn is a connection to an instance that speaks HTTP/1. It knows what went over it since it was lent, so that one can tell
+// instanceConn is a connection to an instance that speaks HTTP/1. It knows what went over it since it was lent: by that one can tell
 // what the instance may have seen.
-type conn struct {
+type instanceConn struct {
 	net.Conn
 	raw       syscall.RawConn
-	look      func(fd uintptr) // poll, made once
+	look      func(fd uintptr) // poll, made once: each closure would be garbage
 	polled    [1]unix.PollFd
-	upstream  *upstream
+	hangups   *hangups
 	reader    wire.Reader
 	token     uint64 // with hangups
 	idleSince time.Time
-	over      atomic.Bool // the other end has closed it
+	over      atomic.Bool // the instance has closed it
 	shared    atomic.Bool // by many requests at once
 
-	sent  bool // the first byte of the next message was sent by the proof
+	sent  bool // the probe has sent the first byte of the next message
 	wrote atomic.Int64
 	read  int64
 	reset bool // by the other end, with something unread
@@ -39,19 +36,20 @@ type conn struct {
 	interrupted bool
 }
 
-func newConn(c net.Conn, u *upstream) *conn {
-	made := &conn{Conn: c, upstream: u}
+// newInstanceConn wraps a connection. hungUp is called when the instance closes it while nothing reads from it.
+func newInstanceConn(c net.Conn, h *hangups, hungUp func(*instanceConn)) *instanceConn {
+	made := &instanceConn{Conn: c, hangups: h}
 	if of, ok := c.(syscall.Conn); ok {
 		made.raw, _ = of.SyscallConn() // fails only on a closed connection, and with that everything else will
 	}
 	made.look = made.poll
 	made.reader.Reset(made)
-	made.token = u.hangups.watch(c, func() { u.hungUp(made) })
+	made.token = h.watch(c, func() { hungUp(made) })
 	return made
 }
 
 // Read reads what the instance sends. Only the reader calls it.
-func (c *conn) Read(p []byte) (int, error) {
+func (c *instanceConn) Read(p []byte) (int, error) {
 	n, err := c.Conn.Read(p)
 	c.read += int64(n)
 	if errors.Is(err, unix.ECONNRESET) {
@@ -61,7 +59,7 @@ func (c *conn) Read(p []byte) (int, error) {
 }
 
 // begin writes the first bytes of a message.
-func (c *conn) begin(message []byte) error {
+func (c *instanceConn) begin(message []byte) error {
 	c.wrote.Store(0)
 	c.read, c.reset = 0, false
 	if c.sent {
@@ -72,14 +70,14 @@ func (c *conn) begin(message []byte) error {
 	return c.send(message)
 }
 
-func (c *conn) send(p []byte) error {
+func (c *instanceConn) send(p []byte) error {
 	n, err := c.Conn.Write(p)
 	c.wrote.Add(int64(n))
 	return err
 }
 
 // setReadDeadline moves the time until which the instance must have sent something, unless the connection was interrupted.
-func (c *conn) setReadDeadline(t time.Time) error {
+func (c *instanceConn) setReadDeadline(t time.Time) error {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if c.interrupted {
@@ -89,7 +87,7 @@ func (c *conn) setReadDeadline(t time.Time) error {
 }
 
 // interrupt ends what is being read or written. The connection cannot be used again.
-func (c *conn) interrupt() {
+func (c *instanceConn) interrupt() {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	c.interrupted = true
@@ -97,16 +95,16 @@ func (c *conn) interrupt() {
 }
 
 // interruptRead ends what is being read.
-func (c *conn) interruptRead() {
+func (c *instanceConn) interruptRead() {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	c.interrupted = true
 	_ = c.Conn.SetReadDeadline(past)
 }
 
-// unread is what the kernel counts for what the instance has left in its socket: no less than the bytes of that. It is 0 if
-// all was read.
-func (c *conn) unread() int64 {
+// unread is what the kernel counts for what the instance has not read from its socket: no less than the bytes of that, and 0
+// if all was read.
+func (c *instanceConn) unread() int64 {
 	count := 0
 	err := c.control(func(fd uintptr) { count, _ = unix.IoctlGetInt(int(fd), unix.SIOCOUTQ) })
 	if err != nil || count <= 1 { // the kernel keeps one back while it announces that all was read
@@ -115,22 +113,22 @@ func (c *conn) unread() int64 {
 	return int64(count)
 }
 
-// isQuiet says whether an idle connection is as it was left: what an instance sends unasked is not the answer to the next
+// isQuiet reports whether an idle connection is as it was left: what an instance sends unasked is not the answer to the next
 // request.
-func (c *conn) isQuiet() bool { return c.control(c.look) == nil && c.polled[0].Revents == 0 }
+func (c *instanceConn) isQuiet() bool { return c.control(c.look) == nil && c.polled[0].Revents == 0 }
 
-// hasEnded says why a connection was not quiet: the instance has closed it.
-func (c *conn) hasEnded() bool { return c.polled[0].Revents&(unix.POLLHUP|unix.POLLERR) != 0 }
+// hasEnded reports whether a connection was not quiet because the instance has closed it.
+func (c *instanceConn) hasEnded() bool { return c.polled[0].Revents&(unix.POLLHUP|unix.POLLERR) != 0 }
 
-// poll sees whether there is something to read, or the end.
-func (c *conn) poll(fd uintptr) {
+// poll looks for something to read, or the end.
+func (c *instanceConn) poll(fd uintptr) {
 	c.polled[0] = unix.PollFd{Fd: int32(fd), Events: unix.POLLIN}
 	if _, err := unix.Poll(c.polled[:], 0); err != nil {
 		c.polled[0].Revents = unix.POLLERR
 	}
 }
 
-func (c *conn) control(f func(fd uintptr)) error {
+func (c *instanceConn) control(f func(fd uintptr)) error {
 	if c.raw == nil {
 		return net.ErrClosed
 	}
@@ -138,7 +136,7 @@ func (c *conn) control(f func(fd uintptr)) error {
 }
 
 // Close implements net.Conn.
-func (c *conn) Close() error {
-	c.upstream.hangups.unwatch(c.token)
+func (c *instanceConn) Close() error {
+	c.hangups.unwatch(c.token)
 	return c.Conn.Close()
 }

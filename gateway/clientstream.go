@@ -1,0 +1,121 @@
+package gateway
+
+import (
+	"net/http"
+	"strconv"
+	"strings"
+	"syscall"
+	"time"
+
+	"github.com/fnctl/fnctl/gateway/wire"
+)
+
+// clientStream is a request of a client that speaks HTTP/2.
+type clientStream struct {
+	writer  http.ResponseWriter
+	control *http.ResponseController
+	in      *http.Request
+	aborted bool
+
+	exchange exchange
+}
+
+func newClientStream(p *proxy, w http.ResponseWriter, r *http.Request, from *origin) *clientStream {
+	s := &clientStream{writer: w, in: r, control: http.NewResponseController(w)}
+	x := &s.exchange
+	x.proxy, x.buffers, x.client, x.origin = p, p.buffers, s, from
+	return s
+}
+
+// request returns the request as one of HTTP/1 would be.
+func (s *clientStream) request() *wire.Request {
+	r := s.in
+	req := &wire.Request{
+		Method: []byte(r.Method), Target: []byte(r.RequestURI), Path: []byte(r.RequestURI), Host: []byte(r.Host), Minor: 1,
+		ContentLength: r.ContentLength, KeepAlive: true, ExpectContinue: strings.EqualFold(r.Header.Get("Expect"), "100-continue"),
+	}
+	if req.ContentLength < 0 {
+		req.Chunked = true
+	} else if req.ContentLength == 0 && r.Method != http.MethodPost && r.Method != http.MethodPut && r.Method != http.MethodPatch {
+		req.ContentLength = -1
+	}
+	for name, values := range r.Header {
+		for _, value := range values {
+			req.Fields = append(req.Fields, wire.Field{Name: []byte(name), Value: []byte(value)})
+		}
+	}
+	return req
+}
+
+func (s *clientStream) Read(p []byte) (int, error) { return s.in.Body.Read(p) }
+
+func (s *clientStream) trailer() []wire.Field { return fieldsOf(s.in.Trailer) }
+
+// takeContent implements client. What has arrived is not known.
+func (s *clientStream) takeContent(dst []byte) ([]byte, bool) { return dst, !s.exchange.content }
+
+// A stream fails only with its connection, so that there is no error on which to act.
+
+func (s *clientStream) setReadDeadline(t time.Time) { _ = s.control.SetReadDeadline(t) }
+func (s *clientStream) interruptRead()              { _ = s.control.SetReadDeadline(past) }
+func (s *clientStream) interruptWrite()             { _ = s.control.SetWriteDeadline(past) }
+
+// inform implements client.
+func (s *clientStream) inform(res *wire.Response) error {
+	if res.Status == http.StatusContinue {
+		return nil // the server sends it when the content is read
+	}
+	h := s.writer.Header()
+	endToEnd(res.Fields, isOurResponseField, func(f wire.Field) { h.Add(string(f.Name), string(f.Value)) })
+	s.writer.WriteHeader(res.Status)
+	clear(h)
+	return nil
+}
+
+// respond implements client.
+func (s *clientStream) respond(a *answer) {
+	_ = s.control.SetWriteDeadline(s.exchange.clientDeadline())
+	h := s.writer.Header()
+	a.eachPassed(func(f wire.Field) { h.Add(string(f.Name), string(f.Value)) })
+	h.Set(headerRequestID, a.id)
+	if a.cold > 0 {
+		h.Set(headerColdStart, a.coldText())
+	}
+	if a.cookie != "" {
+		h.Add("Set-Cookie", a.cookie)
+	}
+	if a.length >= 0 {
+		h.Set("Content-Length", strconv.FormatInt(a.length, 10))
+	}
+	s.writer.WriteHeader(a.status)
+}
+
+// write implements client.
+func (s *clientStream) write(buf []byte, n int) error {
+	_, err := s.writer.Write(buf[wire.ChunkRoom : wire.ChunkRoom+n])
+	return err
+}
+
+// A stream has no connection of its own.
+
+func (s *clientStream) hijack() *rawClient                           { return nil }
+func (s *clientStream) splices() bool                                { return false }
+func (s *clientStream) splice(syscall.RawConn, int64) (int64, error) { return 0, nil }
+
+// flush implements client.
+func (s *clientStream) flush() error { return s.control.Flush() }
+
+// finish implements client. The server sends the rest, and the trailer, when the handler returns.
+func (s *clientStream) finish(trailer []wire.Field) error {
+	h := s.writer.Header()
+	for _, f := range trailer {
+		h.Add(http.TrailerPrefix+string(f.Name), string(f.Value))
+	}
+	return nil
+}
+
+// abort implements client: the stream is reset, which the server does only of one that has begun.
+func (s *clientStream) abort() {
+	_ = s.control.Flush()
+	s.aborted = true
+}

@@ -1,0 +1,70 @@
+package gateway
+
+import (
+	"cmp"
+	"log/slog"
+	"net"
+	"net/netip"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+
+	"github.com/fnctl/fnctl/platform"
+)
+
+// Config is what a gateway needs to know. Only the first group has no defaults.
+type Config struct {
+	// Paths are where routes and instance sockets are.
+	Paths platform.Paths
+	// Host returns the host name, in lower case and without port, at which the platform lets a function be reached.
+	Host func(function string) string
+	// Listeners take the requests of clients. They are closed when Run's context ends; what systemd holds besides stays.
+	Listeners []net.Listener
+	// Status takes requests for the metrics and the health of the gateway itself. There may be none.
+	Status []net.Listener
+
+	// Predecessor is the gateway whose place this one takes; nil: there is none. Listeners and Status are its sockets then.
+	Predecessor *Predecessor
+	// Serving is called once the gateway accepts. It may take its time; an error ends the gateway.
+	Serving func() error
+
+	// Logger is slog.Default() if nil.
+	Logger *slog.Logger
+	// Registry gets the metrics. A new one is made if nil.
+	Registry *prometheus.Registry
+	// AccessLog gets each request that has ended. It may be nil.
+	AccessLog AccessLog
+	// MaxQueue is how many requests may wait for instances of one revision whose route says nothing else. Default 1,000.
+	MaxQueue int
+	// MaxBuffered bounds the memory of the requests that wait, all together, in bytes. Default 64 MiB.
+	MaxBuffered int64
+	// MaxConnections bounds the connections of clients. Default 32,768.
+	MaxConnections int
+	// MaxConnectionsPerAddress bounds those of one address that is not trusted. Default 0: no limit.
+	MaxConnectionsPerAddress int
+	// TrustedProxies are the addresses whose X-Forwarded fields are believed.
+	TrustedProxies []netip.Prefix
+	// DrainTimeout bounds how long Run waits for requests in flight after its context ended. Default 90 s.
+	DrainTimeout time.Duration
+	// ReadHeaderTimeout bounds the time in which a client sends the head of a request. Default 10 s.
+	ReadHeaderTimeout time.Duration
+	// IdleTimeout is how long an idle connection of a client is kept. Default 75 s.
+	IdleTimeout time.Duration
+	// MaxHeaderBytes bounds the head of a request. Default 64 KiB.
+	MaxHeaderBytes int
+}
+
+func (c Config) withDefaults() Config {
+	c.Logger = cmp.Or(c.Logger, slog.Default())
+	if c.Registry == nil {
+		c.Registry = prometheus.NewRegistry()
+	}
+	c.MaxQueue = cmp.Or(c.MaxQueue, 1000)
+	c.MaxBuffered = cmp.Or(c.MaxBuffered, 64<<20)
+	c.MaxConnections = cmp.Or(c.MaxConnections, 32<<10)
+	c.DrainTimeout = cmp.Or(c.DrainTimeout, 90*time.Second)
+	c.ReadHeaderTimeout = cmp.Or(c.ReadHeaderTimeout, 10*time.Second)
+	c.IdleTimeout = cmp.Or(c.IdleTimeout, 75*time.Second)
+	c.MaxHeaderBytes = cmp.Or(c.MaxHeaderBytes, 64<<10)
+	return c
+}

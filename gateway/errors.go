@@ -1,0 +1,54 @@
+package gateway
+
+import (
+	"errors"
+	"fmt"
+)
+
+// Errors of what the client sends, or does not read.
+var (
+	// errClientGone ends a request whose client went away.
+	errClientGone = errors.New("the client went away")
+	// errReadContent is wrapped by errors of reading what the client sends.
+	errReadContent = errors.New("read the content of the request")
+	// errContentTooLarge ends a request with more content than its function takes.
+	errContentTooLarge = errors.New("the content of the request is too large")
+)
+
+// Errors of a request that gets no instance.
+var (
+	// errQueueFull refuses a request because too many are held already.
+	errQueueFull = errors.New("too many requests wait for this function")
+	// errRerouted sends a request back to the routing table: its revision has no traffic any more and nothing to serve it.
+	errRerouted = errors.New("the revision takes no traffic any more")
+)
+
+// Errors of the instance.
+var (
+	// errDial is wrapped by the error of a connection that could not be made: nothing was sent.
+	errDial = errors.New("connect to the instance")
+	// errEnded is an errDial, too: the instance has just closed a connection. Its process may be gone, and its socket takes
+	// connections all the same, from which nothing would be read.
+	errEnded = fmt.Errorf("%w: it has closed one that was idle", errDial)
+	// errResponseHead ends a response with a head that an app cannot mean.
+	errResponseHead = errors.New("the head of the response is too long")
+	// errUnasked ends a response that switches to a protocol for which the request did not ask.
+	errUnasked = errors.New("the app switched to a protocol that was not asked for")
+)
+
+// Errors of time.
+var (
+	// errTimeout ends a request that took longer than its function allows.
+	errTimeout = errors.New("the request took too long")
+	// errNoAnswer ends a request whose response did not begin in time.
+	errNoAnswer = errors.New("the app did not begin to answer")
+	// errSilent ends a response that did not go on in time.
+	errSilent = errors.New("the app fell silent")
+	// errShutdown ends the requests that are left when the gateway's drain is over.
+	errShutdown = errors.New("the gateway stops")
+)
+
+// isClientsFault reports whether the client is the reason of an error.
+func isClientsFault(err error) bool {
+	return errors.Is(err, errReadContent) || errors.Is(err, errContentTooLarge) || errors.Is(err, errClientGone)
+}

@@ -1,0 +1,226 @@
+package gateway
+
+import (
+	"errors"
+	"io"
+	"syscall"
+	"time"
+
+	"github.com/fnctl/fnctl/gateway/wire"
+)
+
+// http1Attempt is an attempt over a connection of HTTP/1.
+type http1Attempt struct {
+	request  *request
+	delivery *delivery
+	upstream *upstream
+	message  []byte // the head, and the content if all of it was there
+	whole    bool   // message is all of the request
+	conn     *instanceConn
+	content  wire.Content
+	keep     bool          // the connection may be used again
+	uploaded chan struct{} // closed when no content follows any more; nil: none ever did
+	sent     bool          // the upload sent all
+}
+
+// prepare makes it an attempt with another instance. The message is made once.
+func (a *http1Attempt) prepare(r *request, d *delivery, u *upstream) {
+	a.request, a.delivery, a.upstream = r, d, u
+	if len(a.message) > 0 {
+		return
+	}
+	a.message = r.appendHead(a.message)
+	a.message, a.whole = r.client.takeContent(a.message)
+	if a.whole && r.req.ContentLength > 0 {
+		r.received.Add(r.req.ContentLength)
+	}
+}
+
+func (a *http1Attempt) send() error {
+	c, err := a.upstream.take(a.request.context, a.message[0])
+	if err != nil {
+		return err
+	}
+	a.conn, a.keep, a.uploaded, a.sent = c, false, nil, false
+	if !a.request.attach(a) {
+		return a.request.interruption()
+	}
+	a.delivery.conn.Store(c)
+	_ = c.SetWriteDeadline(a.request.end) // a closed connection fails at once
+	if err := c.begin(a.message); err != nil {
+		return err
+	}
+	if !a.whole {
+		a.request.client.setReadDeadline(a.request.end)
+		a.uploaded = make(chan struct{})
+		go a.upload(c, a.uploaded)
+	}
+	return nil
+}
+
+// upload sends the content of the request as it comes. finish joins it.
+func (a *http1Attempt) upload(c *instanceConn, done chan struct{}) {
+	defer close(done)
+	r := a.request
+	buf := r.buffers.get()
+	defer r.buffers.put(buf)
+	for {
+		n, err := r.readContent(buf[wire.ChunkRoom : len(buf)-2])
+		if errors.Is(err, io.EOF) {
+			a.sent = a.end(c) == nil
+			return
+		}
+		if err != nil {
+			r.interrupt(err)
+			return
+		}
+		if a.pass(c, buf[:], n) != nil {
+			return // the instance reads no more; it may answer all the same
+		}
+	}
+}
+
+func (a *http1Attempt) pass(c *instanceConn, buf []byte, n int) error {
+	if a.request.chunked {
+		return c.send(wire.FrameChunk(buf, n))
+	}
+	return c.send(buf[wire.ChunkRoom : wire.ChunkRoom+n])
+}
+
+func (a *http1Attempt) end(c *instanceConn) error {
+	if !a.request.chunked {
+		return nil
+	}
+	return c.send(wire.AppendLastChunk(nil, withoutOurs(a.request.client.trailer())))
+}
+
+func (a *http1Attempt) receive(res *wire.Response, deadline time.Time) error {
+	c := a.conn
+	if err := c.setReadDeadline(deadline); err != nil {
+		return err
+	}
+	r := &c.reader
+	for scanned := 0; ; {
+		n, next, err := wire.HeadLength(r.Buffered(), scanned)
+		if err != nil {
+			return err
+		}
+		if n > 0 {
+			return a.parse(res, n)
+		}
+		if scanned = next; len(r.Buffered()) > maxResponseHead {
+			return errResponseHead
+		}
+		if err := r.Fill(); err != nil {
+			if errors.Is(err, io.EOF) {
+				return io.ErrUnexpectedEOF
+			}
+			return err
+		}
+	}
+}
+
+func (a *http1Attempt) parse(res *wire.Response, n int) error {
+	r := &a.conn.reader
+	if err := res.Parse(r.Buffered()[:n]); err != nil {
+		return err
+	}
+	r.Discard(n)
+	if res.Status >= 200 {
+		framing := res.Framing([]byte(a.request.method))
+		a.content.Reset(r, framing, maxResponseHead)
+		a.keep = res.KeepAlive && !framing.IsUntilClose()
+	}
+	return nil
+}
+
+func (a *http1Attempt) read(p []byte, deadline time.Time) (int, error) {
+	if err := a.conn.setReadDeadline(deadline); err != nil {
+		return 0, err
+	}
+	return a.content.Read(p)
+}
+
+func (a *http1Attempt) direct(deadline time.Time) (syscall.RawConn, int64) {
+	n := a.content.Direct()
+	if n == 0 || a.conn.raw == nil || a.conn.setReadDeadline(deadline) != nil {
+		return nil, 0
+	}
+	return a.conn.raw, n
+}
+
+func (a *http1Attempt) took(n int64) { a.content.Took(n) }
+
+func (a *http1Attempt) ready() bool { return a.content.Ready() }
+
+func (a *http1Attempt) trailer() []wire.Field { return a.content.Trailer() }
+
+func (a *http1Attempt) hijack() *instanceConn {
+	if a.conn.raw == nil {
+		return nil
+	}
+	return a.conn
+}
+
+func (a *http1Attempt) interrupt()     { a.conn.interrupt() }
+func (a *http1Attempt) interruptRead() { a.conn.interruptRead() }
+
+func (a *http1Attempt) brokeOff(err error) bool {
+	if a.conn == nil {
+		return errors.Is(err, errDial)
+	}
+	return a.conn.read == 0
+}
+
+func (a *http1Attempt) unseen(err error) bool {
+	c := a.conn
+	switch {
+	case c == nil:
+		return errors.Is(err, errDial)
+	case c.read > 0 || a.uploaded != nil:
+		return false
+	case c.wrote.Load() == 0:
+		return true
+	}
+	// The kernel resets a unix connection, instead of ending it, only if the other end had not read everything. Without
+	// content that means that it has not read the end of the head, and cannot have acted on the request.
+	return c.reset && !a.request.content
+}
+
+func (a *http1Attempt) finish(whole bool) {
+	c := a.conn
+	if c == nil {
+		return
+	}
+	a.joinUpload(whole)
+	a.request.detach()
+	a.delivery.conn.Store(nil)
+	a.conn = nil
+	c.mu.Lock()
+	usable := whole && a.keep && !c.interrupted && (a.whole || a.sent) && len(c.reader.Buffered()) == 0
+	c.mu.Unlock()
+	if usable {
+		a.upstream.give(c)
+		return
+	}
+	c.Close()
+}
+
+// joinUpload ends the upload, if there is one. If the response was whole, it may be about to have sent all of the request.
+func (a *http1Attempt) joinUpload(whole bool) {
+	if a.uploaded == nil {
+		return
+	}
+	if whole {
+		timeout := time.NewTimer(uploadTimeout)
+		defer timeout.Stop()
+		select {
+		case <-a.uploaded:
+			return
+		case <-timeout.C:
+		}
+	}
+	a.request.client.interruptRead()
+	a.conn.interrupt()
+	<-a.uploaded
+}

@@ -1,0 +1,93 @@
+package gateway
+
+import (
+	"container/list"
+	"time"
+)
+
+// coldStartFloor tells a cold start from a proof: nothing starts a process in less, and a running one answers sooner.
+const coldStartFloor = 5 * time.Millisecond
+
+// waiter is a held request. granted has room for one answer, so that an answer never waits.
+type waiter struct {
+	first   byte // of the request, for the prover
+	since   time.Time
+	cold    bool // no instance was ready when it came
+	granted chan grant
+	place   *list.Element
+}
+
+// grant is the answer to a held request: a lease, or an error.
+type grant struct {
+	lease *lease
+	err   error
+}
+
+// lease is the right to send one request to an instance. Its holder releases it, once.
+type lease struct {
+	delivery
+	pool     *pool
+	instance *instance
+	proofs   int
+	cold     time.Duration // how long the request waited for an instance to start; 0: it did not
+	waited   bool
+}
+
+// newLease lends an instance to a held request, or to one that has not waited, which is nil. The pool's mutex is held.
+func newLease(p *pool, inst *instance, w *waiter, now time.Time) *lease {
+	inst.inFlight++
+	l := &lease{pool: p, instance: inst, proofs: inst.proofs, waited: w != nil}
+	l.given = now
+	inst.deliveries[&l.delivery] = struct{}{}
+	if w != nil && w.cold && now.Sub(w.since) >= coldStartFloor {
+		l.cold = now.Sub(w.since)
+	}
+	return l
+}
+
+// release gives the instance back. The next held request gets it.
+func (l *lease) release() {
+	p, inst := l.pool, l.instance
+	now := time.Now()
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	inst.inFlight--
+	inst.idleSince = now
+	delete(inst.deliveries, &l.delivery)
+	p.notifyLender()
+	switch {
+	case inst.state == draining:
+		p.forget(inst)
+	case inst.state == ready && inst.suspect && inst.inFlight == 0:
+		inst.state = unproven
+	}
+	p.dispatch(now)
+}
+
+// strike takes the proof back from an instance that broke off a request: it is proved again before it gets another one.
+func (l *lease) strike() {
+	p, inst := l.pool, l.instance
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if inst.state != ready || inst.proofs != l.proofs {
+		return
+	}
+	inst.state = unproven
+	p.dispatch(time.Now())
+}
+
+// addStream has a stream concluded when its instance drains, until remove is called.
+func (l *lease) addStream(s stream) (remove func()) {
+	p, inst := l.pool, l.instance
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	inst.streams[s] = struct{}{}
+	if inst.state == draining {
+		p.concludeStreamsOf(inst)
+	}
+	return func() {
+		p.mu.Lock()
+		defer p.mu.Unlock()
+		delete(inst.streams, s)
+	}
+}

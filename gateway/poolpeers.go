@@ -1,0 +1,72 @@
+package gateway
+
+import "time"
+
+// updatePredecessor takes over what a predecessor has left of the revision.
+func (p *pool) updatePredecessor(from predecessor, l load) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	now := time.Now()
+	p.counts.inFlight.add(now, p.peers.update(from, l))
+	p.recount(now)
+}
+
+// ackDepartures notes that a predecessor has seen what departed, up to a number.
+func (p *pool) ackDepartures(from predecessor, number uint64) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.peers.ack(from, number)
+	p.recount(time.Now())
+}
+
+// dropPredecessor forgets a predecessor that has ended.
+func (p *pool) dropPredecessor(from predecessor) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	now := time.Now()
+	p.counts.inFlight.add(now, p.peers.drop(from))
+	p.recount(now)
+}
+
+// recount makes the numbers of the instances those of all predecessors.
+func (p *pool) recount(now time.Time) {
+	p.markActive(now)
+	p.peers.recount(p.instances)
+	p.dispatch(now)
+}
+
+// setLender makes a successor the one that lends the instances, or this gateway again, with nil.
+func (p *pool) setLender(by lender) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.peers.lender, p.peers.slots = by, 0
+	p.dispatch(time.Now())
+}
+
+// useSlot uses what the lender allows: the oldest request goes first.
+func (p *pool) useSlot(index int) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.peers.slots++
+	if l := p.peers.asking(); l != nil {
+		p.peers.lend(l, index, p.instances)
+		return
+	}
+	if inst := p.instances.current(index); inst != nil && p.waiters.Len() > 0 {
+		p.serve(inst, time.Now())
+	}
+}
+
+// load is what a successor has to know.
+func (p *pool) load() load {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	l := load{
+		Revision: p.name, InFlight: p.counts.inFlight.n, Queued: p.waiters.Len() + p.peers.queued(),
+		Instances: p.loads().byIndex(), Asks: p.peers.asks(), Granted: p.peers.slots,
+	}
+	if p.lendsThroughSuccessor() {
+		l.Asks += p.waiters.Len()
+	}
+	return l
+}

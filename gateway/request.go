@@ -1,0 +1,180 @@
+package gateway
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"net/http"
+	"os"
+	"strconv"
+	"sync/atomic"
+	"time"
+
+	"github.com/fnctl/fnctl/gateway/wire"
+)
+
+// request is the request at hand, with what ends it.
+type request struct {
+	client  client
+	origin  *origin
+	buffers *bufferPool
+	lifetime
+
+	req        *wire.Request // its fields are there until its content is read
+	host       string
+	id         string
+	method     string
+	path       string // without the query
+	content    bool   // it has some
+	chunked    bool   // its content is sent on in chunks
+	upgrade    bool   // it may become a tunnel
+	began      time.Time
+	end        time.Time // when its time is over; zero: the function is not known
+	maxContent int64     // most bytes of content that the function takes; 0: no limit
+
+	received atomic.Int64 // bytes of content
+}
+
+// begin takes on the next request of the client.
+func (r *request) begin(req *wire.Request) {
+	r.lifetime.restart(r.client)
+	r.req, r.host, r.id = req, "", requestID(req.Fields)
+	r.method, r.path = methodName(req.Method), pathOf(req.Path)
+	r.content, r.chunked, r.upgrade = req.HasContent(), req.Chunked, upgrades(req)
+	r.began, r.end, r.maxContent = time.Now(), time.Time{}, 0
+	r.received.Store(0)
+}
+
+// forget drops what the request points to.
+func (r *request) forget() {
+	r.lifetime.restart(nil)
+	r.client, r.origin, r.req = nil, nil, nil
+	r.host, r.id, r.method, r.path = "", "", "", ""
+}
+
+// upgrades reports whether a request may become a tunnel. HTTP/2 on a connection that began with HTTP/1 is not passed on: what
+// goes over it would be requests that the gateway does not see.
+func upgrades(req *wire.Request) bool {
+	return req.Upgrade && !req.HasContent() && !wire.ListHas([]byte(values(req.Fields, "upgrade")), "h2c")
+}
+
+// methodName makes no string of the usual methods.
+func methodName(method []byte) string {
+	for _, usual := range [...]string{http.MethodGet, http.MethodPost, http.MethodHead, http.MethodPut, http.MethodDelete, http.MethodPatch, http.MethodOptions} {
+		if string(method) == usual {
+			return usual
+		}
+	}
+	return string(method)
+}
+
+// isPath reports whether a target is one that an origin server knows.
+func isPath(method string, target []byte) bool {
+	return len(target) > 0 && target[0] == '/' || method == http.MethodOptions && string(target) == "*"
+}
+
+// pathOf is a path without the query, which may hold secrets.
+func pathOf(target []byte) string {
+	path, _, _ := bytes.Cut(target, []byte("?"))
+	return string(path)
+}
+
+// fields implements stickyRequest.
+func (r *request) fields() []wire.Field { return r.req.Fields }
+
+// eachPassed calls each with the fields that go through.
+func (r *request) eachPassed(each func(wire.Field)) { endToEnd(r.req.Fields, isOurRequestField, each) }
+
+// eachAdded calls each with the fields that the gateway adds.
+func (r *request) eachAdded(each func(name, value string)) {
+	if has(r.req.Fields, "te") && wire.ListHas([]byte(values(r.req.Fields, "te")), "trailers") {
+		each("TE", "trailers") // without a Connection field, as is usual
+	}
+	r.origin.forwarded(r.req, each)
+	each(headerRequestID, r.id)
+}
+
+// appendHead appends the head of the request that the instance gets.
+func (r *request) appendHead(dst []byte) []byte {
+	dst = wire.AppendRequestLine(dst, r.req.Method, r.req.Path)
+	dst = wire.AppendField(dst, "Host", r.req.Host)
+	r.eachPassed(func(f wire.Field) { dst = wire.AppendField(dst, f.Name, f.Value) })
+	r.eachAdded(func(name, value string) { dst = wire.AppendField(dst, name, value) })
+	if r.req.Chunked {
+		dst = wire.AppendField(dst, "Transfer-Encoding", "chunked")
+	}
+	if r.upgrade {
+		dst = wire.AppendField(dst, "Connection", "Upgrade")
+		dst = wire.AppendField(dst, "Upgrade", values(r.req.Fields, "upgrade"))
+	}
+	if r.req.ContentLength >= 0 {
+		dst = wire.AppendField(dst, "Content-Length", strconv.FormatInt(r.req.ContentLength, 10))
+	}
+	return wire.AppendEnd(dst)
+}
+
+// size is about how many bytes of memory the request needs while it waits.
+func (r *request) size() int64 {
+	size := int64(headRoom)
+	for _, f := range r.req.Fields {
+		size += int64(len(f.Name) + len(f.Value))
+	}
+	return size
+}
+
+// readContent reads what the client sends, as far as the function takes it.
+func (r *request) readContent(p []byte) (int, error) {
+	n, err := r.client.Read(p)
+	if total := r.received.Add(int64(n)); r.maxContent > 0 && total > r.maxContent {
+		return 0, errContentTooLarge
+	}
+	if err != nil && !errors.Is(err, io.EOF) {
+		if cause := r.interruption(); cause != nil {
+			return 0, cause
+		}
+		if errors.Is(err, os.ErrDeadlineExceeded) {
+			return 0, errTimeout
+		}
+		return 0, fmt.Errorf("%w: %w", errReadContent, err)
+	}
+	return n, err
+}
+
+// context is for what the request waits for without a connection. It ends with the time of the request, or its interruption.
+func (r *request) context() context.Context { return r.contextUntil(r.end) }
+
+// clientDeadline is when the client must have taken the response. A moment is left to tell it that its time is over.
+func (r *request) clientDeadline() time.Time {
+	if r.end.IsZero() {
+		return time.Now().Add(lingerTime)
+	}
+	return r.end.Add(lingerTime)
+}
+
+// deadline is the end of a wait that has a limit of its own besides the request's; 0: it has none.
+func (r *request) deadline(limit time.Duration) time.Time {
+	if limit <= 0 {
+		return r.end
+	}
+	if own := time.Now().Add(limit); own.Before(r.end) {
+		return own
+	}
+	return r.end
+}
+
+// causeOf returns why something ended with an error, which may be the result of an interruption, or of a time that is over:
+// the request's, or else one for which slow is the error.
+func (r *request) causeOf(err, slow error) error {
+	if cause := r.interruption(); cause != nil {
+		return cause
+	}
+	if errors.Is(err, os.ErrDeadlineExceeded) || errors.Is(err, context.DeadlineExceeded) {
+		if time.Now().Before(r.end) {
+			return slow
+		}
+		return errTimeout
+	}
+	return err
+}

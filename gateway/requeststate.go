@@ -1,0 +1,38 @@
+package gateway
+
+import (
+	"sync"
+
+	"github.com/fnctl/fnctl/gateway/wire"
+)
+
+// requestState is what a connection of HTTP/1 needs for a request and not between two of them: most connections are idle.
+type requestState struct {
+	req      wire.Request
+	content  wire.Content
+	exchange exchange
+	out      []byte // of the response, not sent yet
+	chunked  bool   // how the content of the response is sent
+	ragged   bool   // the end of the connection is the end of the response
+}
+
+// maxKeptHead is the largest head whose memory is kept for the next request.
+const maxKeptHead = 16 << 10
+
+var requestStates = sync.Pool{New: func() any { return new(requestState) }}
+
+func newRequestState(p *proxy, c client, from *origin) *requestState {
+	s := requestStates.Get().(*requestState)
+	x := &s.exchange
+	x.proxy, x.buffers, x.client, x.origin = p, p.buffers, c, from
+	return s
+}
+
+// free keeps the memory for another request. Nothing may use it after that.
+func (s *requestState) free() {
+	if cap(s.exchange.http1.message) > maxKeptHead {
+		return
+	}
+	s.exchange.forget()
+	requestStates.Put(s)
+}
