@@ -15,7 +15,7 @@ import (
 
 // Config is what an activator is made of.
 type Config struct {
-	Paths  platform.Paths
+	Store  platform.Store
 	Units  Units
 	Source Source
 	// Querier answers the queries of metric: prometheus. It may be nil if there is no Prometheus.
@@ -25,7 +25,7 @@ type Config struct {
 
 // Activator is the control loop. Make one with New. The package comment says which goroutine owns which part.
 type Activator struct {
-	paths   platform.Paths
+	store   platform.Store
 	log     *slog.Logger
 	metrics *metrics
 
@@ -55,26 +55,26 @@ func New(config Config) *Activator {
 	running := &sync.WaitGroup{}
 	metrics, statuses := newMetrics(), newStatusCache()
 	metrics.registry.MustRegister(statusCollector{statuses})
-	actor := newActor(config.Units, config.Paths, running)
-	world := newWorld(config.Paths, actor.busy, config.Log)
-	host := newHost(config.Paths)
+	actor := newActor(config.Units, config.Store, running)
+	world := newWorld(config.Store, actor.busy, config.Log)
+	host := newHost(config.Store.Paths)
 	return &Activator{
-		paths:   config.Paths,
+		store:   config.Store,
 		log:     config.Log,
 		metrics: metrics,
 		world:   world,
 		actor:   actor,
 		reconciler: &reconciler{
-			paths: config.Paths, units: config.Units, world: world, actor: actor, host: host, metrics: metrics, log: config.Log,
+			paths: config.Store.Paths, units: config.Units, world: world, actor: actor, host: host, metrics: metrics, log: config.Log,
 		},
 		host:      host,
-		notices:   newFailureNotices(world, newDiagnoser(config.Units, config.Paths, running), config.Log),
+		notices:   newFailureNotices(world, newDiagnoser(config.Units, config.Store, running), config.Log),
 		queries:   newQueries(config.Querier, running, config.Log),
 		watcher:   newUnitWatcher(config.Units, running, config.Log),
 		scraper:   newScraper(config.Source),
 		functions: make(chan functionChange),
 		statuses:  statuses,
-		apps:      NewAppMetrics(config.Paths, metrics.registry, config.Log),
+		apps:      NewAppMetrics(config.Store, metrics.registry, config.Log),
 		gateway:   &gatewayRepairer{units: config.Units, log: config.Log},
 		running:   running,
 	}
@@ -85,7 +85,7 @@ func New(config Config) *Activator {
 func (a *Activator) Run(ctx context.Context) error {
 	defer a.running.Wait()
 	group, ctx := errgroup.WithContext(ctx)
-	follower := &platform.FunctionsFollower{Paths: a.paths, Log: a.log, Changes: func(names []string, all bool) {
+	follower := &platform.FunctionsFollower{Paths: a.store.Paths, Log: a.log, Changes: func(names []string, all bool) {
 		send(ctx, a.functions, functionChange{names, all})
 	}}
 	group.Go(func() error { return platform.Follow(ctx, follower, a.log) })

@@ -38,7 +38,7 @@ func (a action) touchesSocket() bool {
 // at most one change of an instance at a time, and at most one probe beside it; the caller asks isBusy and isProbing first.
 type actor struct {
 	units   Units
-	paths   platform.Paths
+	store   platform.Store
 	running *sync.WaitGroup
 	ended   chan action
 
@@ -47,9 +47,9 @@ type actor struct {
 	probing map[platform.InstanceID]bool
 }
 
-func newActor(units Units, paths platform.Paths, running *sync.WaitGroup) *actor {
+func newActor(units Units, store platform.Store, running *sync.WaitGroup) *actor {
 	return &actor{
-		units: units, paths: paths, running: running,
+		units: units, store: store, running: running,
 		ended:   make(chan action),
 		busy:    map[platform.InstanceID]bool{},
 		probing: map[platform.InstanceID]bool{},
@@ -92,7 +92,7 @@ func (a *actor) start(ctx context.Context, id platform.InstanceID) {
 func (a *actor) probe(ctx context.Context, id platform.InstanceID) {
 	a.probing[id] = true
 	a.run(ctx, actionProbe, id, func(ctx context.Context) error {
-		conn, err := platform.Probe(ctx, a.paths.InstanceSocket(id), 'G')
+		conn, err := platform.Probe(ctx, a.store.Paths.InstanceSocket(id), 'G')
 		if err != nil {
 			return err
 		}
@@ -120,7 +120,7 @@ func (a *actor) drain(ctx context.Context, id platform.InstanceID) {
 				return nil
 			}
 		}
-		return a.paths.RemoveWork(id)
+		return a.store.RemoveWorkdir(id)
 	})
 }
 
@@ -130,7 +130,7 @@ func (a *actor) stop(ctx context.Context, id platform.InstanceID) {
 		if err := a.units.Stop(ctx, id.Service()); err != nil {
 			return err
 		}
-		return a.paths.RemoveWork(id)
+		return a.store.RemoveWorkdir(id)
 	})
 }
 
@@ -147,7 +147,7 @@ func (a *actor) kill(ctx context.Context, id platform.InstanceID) {
 		if err := a.units.ResetFailed(ctx, id.Service()); err != nil {
 			return err
 		}
-		return a.paths.RemoveWork(id)
+		return a.store.RemoveWorkdir(id)
 	})
 }
 

@@ -45,7 +45,6 @@ var targetLabels = []model.LabelName{"function", "revision", "instance", "job"}
 // AppMetrics scrapes the instances of functions with a metrics_path, and publishes their metrics on one page. Its methods may
 // be called from several goroutines.
 type AppMetrics struct {
-	paths platform.Paths
 	store platform.Store
 	log   *slog.Logger
 
@@ -66,10 +65,9 @@ type deployed struct {
 }
 
 // NewAppMetrics returns one without metrics yet. Its own counters go to the registry.
-func NewAppMetrics(paths platform.Paths, registry prometheus.Registerer, log *slog.Logger) *AppMetrics {
+func NewAppMetrics(store platform.Store, registry prometheus.Registerer, log *slog.Logger) *AppMetrics {
 	m := &AppMetrics{
-		paths: paths,
-		store: platform.Store{Paths: paths},
+		store: store,
 		log:   log,
 		scrapes: prometheus.NewCounterVec(prometheus.CounterOpts{
 			Name: "fnctl_activator_app_scrapes_total",
@@ -155,7 +153,7 @@ func (m *AppMetrics) scrape(ctx context.Context, id platform.InstanceID, path st
 	client := &http.Client{Transport: &http.Transport{
 		DisableKeepAlives:  true,
 		DisableCompression: true,
-		DialContext:        platform.DialUnix(m.paths.InstanceSocket(id)),
+		DialContext:        platform.DialUnix(m.store.Paths.InstanceSocket(id)),
 	}}
 	req, err := http.NewRequestWithContext(ctx, http.MethodGet, "http://localhost"+path, nil)
 	if err != nil {

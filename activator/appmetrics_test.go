@@ -38,7 +38,7 @@ func newAppWorld(t *testing.T) *appWorld {
 	}
 	t.Cleanup(func() { os.RemoveAll(root) })
 	w := &appWorld{paths: platform.Paths{Root: root}, registry: client.NewRegistry()}
-	w.metrics = activator.NewAppMetrics(w.paths, w.registry, slog.New(slog.NewTextHandler(&w.log, nil)))
+	w.metrics = activator.NewAppMetrics(platform.Store{Paths: w.paths}, w.registry, slog.New(slog.NewTextHandler(&w.log, nil)))
 	return w
 }
 

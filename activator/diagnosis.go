@@ -45,13 +45,13 @@ func (d diagnosis) text() string {
 // has no other state.
 type diagnoser struct {
 	units   Units
-	paths   platform.Paths
+	store   platform.Store
 	running *sync.WaitGroup
 	found   chan diagnosis
 }
 
-func newDiagnoser(units Units, paths platform.Paths, running *sync.WaitGroup) *diagnoser {
-	return &diagnoser{units: units, paths: paths, running: running, found: make(chan diagnosis)}
+func newDiagnoser(units Units, store platform.Store, running *sync.WaitGroup) *diagnoser {
+	return &diagnoser{units: units, store: store, running: running, found: make(chan diagnosis)}
 }
 
 // diagnose asks about one instance. arming is that of its revision.
@@ -61,7 +61,7 @@ func (d *diagnoser) diagnose(ctx context.Context, i *instance, arming arming) {
 	d.running.Go(func() {
 		bounded, cancel := context.WithTimeout(ctx, diagnoseTimeout)
 		defer cancel()
-		result.damaged = !result.noSocket && d.paths.WorkDamaged(result.id)
+		result.damaged = !result.noSocket && d.store.WorkdirDamaged(result.id)
 		if listens {
 			result.explanation = cmp.Or(d.explainService(bounded, result.id), problem)
 		} else {

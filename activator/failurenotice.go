@@ -58,7 +58,7 @@ func (n *failureNotices) diagnosed(d diagnosis) {
 	case rev.instances.stuck() == nil || d.explanation == "" && rev.failure != nil:
 		return
 	}
-	n.publish(rev, platform.Failure{Revision: id, Since: time.Now().UTC(), Reason: d.text()}, d.noSocket)
+	n.publish(rev, platform.Failure{Revision: id, Since: time.Now().UTC(), Explanation: d.text()}, d.noSocket)
 }
 
 func (n *failureNotices) publish(rev *revision, failure platform.Failure, noSocket bool) {
@@ -67,7 +67,7 @@ func (n *failureNotices) publish(rev *revision, failure platform.Failure, noSock
 		failure.Since = rev.failure.Since
 	}
 	if rev.failure == nil || rev.noSocket != noSocket {
-		n.log.Warn("the revision cannot start", "event", "fail", "function", function, "revision", revision, "err", "cannot start: "+failure.Reason)
+		n.log.Warn("the revision cannot start", "event", "fail", "function", function, "revision", revision, "err", "cannot start: "+failure.Explanation)
 	}
 	rev.failure, rev.noSocket = &failure, noSocket
 	n.world.awake[rev.id] = true
@@ -95,7 +95,7 @@ func (n *failureNotices) remove(id platform.RevisionID) {
 
 // sweep removes the notices that an earlier activator has left of revisions which no route reaches any more.
 func (n *failureNotices) sweep() {
-	ids, err := n.world.paths.ListFailures()
+	ids, err := n.world.store.Failures()
 	if err != nil {
 		n.log.Error("list the failures", "err", err)
 	}

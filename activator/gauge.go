@@ -38,9 +38,9 @@ func newGauge(target platform.MetricTarget, auto platform.Autoscale, running int
 // ScalerConfig returns the configuration of the autoscaler for one metric of a function.
 func ScalerConfig(target platform.MetricTarget, auto platform.Autoscale) autoscaler.Config {
 	config := autoscaler.DefaultConfig(autoscaler.Metric(target.Metric), target.Target)
-	config.StableWindow = auto.StableWindow
-	config.ScaleDownDelay = auto.ScaleDownDelay
-	config.ScaleToZeroAfter = max(auto.ScaleToZeroAfter, Tick) // for the autoscaler, 0 means the default
+	config.StableWindow = time.Duration(auto.StableWindow)
+	config.ScaleDownDelay = time.Duration(auto.ScaleDownDelay)
+	config.ScaleToZeroAfter = max(time.Duration(auto.ScaleToZeroAfter), Tick) // for the autoscaler, none means the default
 	config.Min, config.Max = auto.Min, auto.Max
 	config.Tick = Tick
 	return config

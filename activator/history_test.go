@@ -199,7 +199,7 @@ func TestFailedIndexIsPassedOver(t *testing.T) {
 }
 
 func TestReplaceReason(t *testing.T) {
-	config := platform.Config{Timeout: time.Minute, LivenessTimeout: 10 * time.Second}
+	config := platform.Config{Timeouts: platform.Timeouts{Timeout: platform.Seconds(60), LivenessTimeout: platform.Seconds(10)}}
 	now := epoch.Add(20 * time.Second)
 	deaf := armed(1).starts(epoch).accepts()
 	deaf.load = &InstanceLoad{Deaf: true, InFlight: 3}

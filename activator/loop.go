@@ -126,7 +126,7 @@ func (a *Activator) noteMetrics(err error) {
 // update measures one revision, decides its number of instances, and acts.
 func (a *Activator) update(ctx context.Context, rev *revision, report report) {
 	rev.routed = a.world.routes.reach(rev.id)
-	rev.measure(a.paths, report)
+	rev.measure(a.store.Paths, report)
 	a.queries.ask(ctx, rev, report.at)
 	rev.decide(report.asOf)
 	a.reconciler.reconcile(ctx, rev, report.at)

@@ -81,7 +81,7 @@ func (r *reconciler) finishDrains(ctx context.Context, rev *revision, now time.T
 // overdue reports whether an instance has drained for longer than any request may take. systemd knows since when, also if
 // the activator was restarted meanwhile.
 func (r *reconciler) overdue(ctx context.Context, rev *revision, i *instance, now time.Time) bool {
-	if now.Before(i.drainingSince.Add(rev.config.Timeout + drainGrace)) {
+	if now.Before(i.drainingSince.Add(time.Duration(rev.config.Timeout) + drainGrace)) {
 		return false
 	}
 	since, err := r.units.InactiveSince(ctx, i.id.Socket())
@@ -89,7 +89,7 @@ func (r *reconciler) overdue(ctx context.Context, rev *revision, i *instance, no
 		r.log.Warn("ask since when the instance drains", "instance", i.id.String(), "err", err)
 		return false
 	}
-	return !since.IsZero() && now.After(since.Add(rev.config.Timeout+drainGrace))
+	return !since.IsZero() && now.After(since.Add(time.Duration(rev.config.Timeout)+drainGrace))
 }
 
 func (r *reconciler) drainAll(ctx context.Context, rev *revision) {

@@ -51,12 +51,12 @@ func newTestWorld(t *testing.T) *world {
 			t.Fatal(err)
 		}
 	}
-	return newWorld(paths, map[platform.InstanceID]bool{}, slog.New(slog.DiscardHandler))
+	return newWorld(platform.Store{Paths: paths}, map[platform.InstanceID]bool{}, slog.New(slog.DiscardHandler))
 }
 
 func pingRevision() platform.Revision {
 	config := platform.DefaultConfig()
-	config.Timeout, config.LivenessTimeout = time.Minute, 10*time.Second
+	config.Timeout, config.LivenessTimeout = platform.Seconds(60), platform.Seconds(10)
 	return platform.Revision{ID: ping1.Revision, Config: config}
 }
 
@@ -114,7 +114,7 @@ func TestReconcile(t *testing.T) {
 		done := &changes{busy: w.busy}
 		h := newHost(platform.Paths{Root: t.TempDir()})
 		_ = h.refresh() // without a file, memory bounds nothing
-		r := &reconciler{paths: w.paths, world: w, actor: done, host: h, metrics: newMetrics(), log: slog.New(slog.DiscardHandler)}
+		r := &reconciler{paths: w.store.Paths, world: w, actor: done, host: h, metrics: newMetrics(), log: slog.New(slog.DiscardHandler)}
 		rev := newRevision(pingRevision(), c.existing, epoch)
 		rev.routed, rev.metricsKnown, rev.metricsAsOf, rev.load = !c.unrouted, true, now, &Load{}
 		rev.decision = autoscaler.Decision{Desired: c.desired}
@@ -129,9 +129,9 @@ func TestReconcile(t *testing.T) {
 func TestReconcileRefuses(t *testing.T) {
 	w := newTestWorld(t)
 	done := &changes{busy: w.busy}
-	h := newHost(w.paths)
+	h := newHost(w.store.Paths)
 	h.free = unknownInstance
-	r := &reconciler{paths: w.paths, world: w, actor: done, host: h, metrics: newMetrics(), log: slog.New(slog.DiscardHandler)}
+	r := &reconciler{paths: w.store.Paths, world: w, actor: done, host: h, metrics: newMetrics(), log: slog.New(slog.DiscardHandler)}
 	rev := newRevision(pingRevision(), instancesOf(armed(1)), epoch)
 	rev.routed, rev.metricsKnown, rev.load = true, true, &Load{}
 	rev.decision = autoscaler.Decision{Desired: 3}

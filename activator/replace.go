@@ -42,9 +42,9 @@ func (i *instance) findReplaceReason(config platform.Config, now time.Time) (rea
 // may leave a request unread.
 func (i *instance) acceptLimit(config platform.Config) time.Duration {
 	if i.proofExpired {
-		return config.LivenessTimeout
+		return time.Duration(config.LivenessTimeout)
 	}
-	return config.Timeout + drainGrace
+	return time.Duration(config.Timeout) + drainGrace
 }
 
 // startingBefore reports whether the instance has been starting since before some time.

@@ -15,7 +15,6 @@ import (
 // by what the gateway reports. It reads, and changes nothing on the machine. All of it belongs to the loop's goroutine, and
 // may be lost without harm: a restarted activator learns it again.
 type world struct {
-	paths platform.Paths
 	store platform.Store
 	log   *slog.Logger
 	// busy has the instances with a change under way. It is the actor's; the world only reads it.
@@ -32,10 +31,8 @@ type world struct {
 	metricsLost bool
 }
 
-func newWorld(paths platform.Paths, busy map[platform.InstanceID]bool, log *slog.Logger) *world {
-	store := platform.Store{Paths: paths}
+func newWorld(store platform.Store, busy map[platform.InstanceID]bool, log *slog.Logger) *world {
 	return &world{
-		paths:     paths,
 		store:     store,
 		log:       log,
 		busy:      busy,
@@ -114,7 +111,7 @@ func (w *world) findLostSockets(instances instances) (found bool) {
 		if i.socket.Active != "active" || w.busy[i.id] {
 			continue
 		}
-		if _, err := os.Lstat(w.paths.InstanceSocket(i.id)); os.IsNotExist(err) {
+		if _, err := os.Lstat(w.store.Paths.InstanceSocket(i.id)); os.IsNotExist(err) {
 			i.socketLost = true
 			found = true
 		}

@@ -12,7 +12,7 @@ import (
 
 func (w *world) deploy(t *testing.T, revision platform.Revision) {
 	t.Helper()
-	dir := w.paths.Revision(revision.ID)
+	dir := w.store.Paths.Revision(revision.ID)
 	if err := os.MkdirAll(dir, 0o755); err != nil {
 		t.Fatal(err)
 	}
@@ -23,7 +23,7 @@ func (w *world) deploy(t *testing.T, revision platform.Revision) {
 
 func (w *world) functionFile(t *testing.T, text string) {
 	t.Helper()
-	if err := os.WriteFile(w.paths.Route("ping"), []byte(text), 0o644); err != nil {
+	if err := os.WriteFile(w.store.Paths.Route("ping"), []byte(text), 0o644); err != nil {
 		t.Fatal(err)
 	}
 	w.functionsChanged(functionChange{names: []string{"ping"}})
@@ -42,7 +42,7 @@ func TestWorldRoutes(t *testing.T) {
 	if !w.routes.reach(ping1.Revision) || !w.routes.reach(other) {
 		t.Error("a damaged route ends a revision")
 	}
-	if err := os.RemoveAll(w.paths.Function("ping")); err != nil {
+	if err := os.RemoveAll(w.store.Paths.Function("ping")); err != nil {
 		t.Fatal(err)
 	}
 	delete(w.awake, ping1.Revision)

@@ -60,7 +60,7 @@ func runActivator(c *cli.Context) error {
 	manager := &systemd.Manager{}
 	defer manager.Close()
 	a := activator.New(activator.Config{
-		Paths: paths(), Units: manager, Source: source, Querier: prometheus, Log: log,
+		Store: store(), Units: manager, Source: source, Querier: prometheus, Log: log,
 	})
 	group, ctx := errgroup.WithContext(c.Context)
 	group.Go(func() error { return a.Run(ctx) })

@@ -155,7 +155,7 @@ func dialGateway(ctx context.Context, network, address string) (net.Conn, error)
 
 // anyInstance is an instance of a revision with traffic.
 func anyInstance(route platform.Route) (platform.InstanceID, error) {
-	ids, err := paths().ListInstances()
+	ids, err := store().Instances()
 	if err != nil {
 		return platform.InstanceID{}, err
 	}

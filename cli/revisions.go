@@ -50,7 +50,7 @@ func printRevisionTable(c *cli.Context, list []inspect.KeptRevision) {
 	t.Render()
 	for _, rev := range list {
 		if rev.Failed != nil {
-			fmt.Fprintf(c.App.Writer, "%s failed at %s: %s\n", rev.Name, rev.Failed.Time.Local().Format(time.DateTime), rev.Failed.Reason)
+			fmt.Fprintf(c.App.Writer, "%s failed at %s: %s\n", rev.Name, rev.Failed.Time.Local().Format(time.DateTime), rev.Failed.Explanation)
 		}
 	}
 }

@@ -321,7 +321,7 @@ func (d *deployment) keepFailed(ctx context.Context) error {
 			return err
 		}
 	}
-	failure := platform.FailedDeploy{Time: time.Now().UTC().Truncate(time.Second), Reason: d.failure}
+	failure := platform.FailedDeploy{Time: time.Now().UTC().Truncate(time.Second), Explanation: d.failure}
 	if err := d.Store.PutFailedDeploy(d.revision.ID, failure); err != nil {
 		return err
 	}

@@ -84,7 +84,7 @@ func TestHealthcheckFails(t *testing.T) {
 			w.WriteHeader(test.status)
 			io.WriteString(w, test.body)
 		})
-		check := healthcheck{platform.Healthcheck{Path: "/ready", Timeout: 5 * time.Second}, socket, platform.HTTP1, "localhost", "1"}
+		check := healthcheck{platform.Healthcheck{Path: "/ready", Timeout: platform.Seconds(5)}, socket, platform.HTTP1, "localhost", "1"}
 		ctx, cancel := context.WithTimeout(t.Context(), 2*healthPoll)
 		_, complaint := check.pass(ctx)
 		err := check.late(complaint)
@@ -93,7 +93,7 @@ func TestHealthcheckFails(t *testing.T) {
 			t.Errorf("got %q, want %q", err, test.want)
 		}
 	}
-	check := healthcheck{Healthcheck: platform.Healthcheck{Path: "/ready", Timeout: 5 * time.Second}}
+	check := healthcheck{Healthcheck: platform.Healthcheck{Path: "/ready", Timeout: platform.Seconds(5)}}
 	if check.tells(`INFO: - "GET /ready HTTP/1.1" 503 Service Unavailable`) || !check.tells("no database") || !(healthcheck{}).tells(`GET / HTTP/1.1`) {
 		t.Error("the access log of questions is no news, and all else is")
 	}

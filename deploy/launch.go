@@ -47,7 +47,7 @@ func (s starter) unusedInstances(ctx context.Context, id platform.RevisionID, co
 	if err != nil {
 		return nil, err
 	}
-	works, err := s.Store.Paths.ListWorks()
+	works, err := s.Store.Workdirs()
 	if err != nil {
 		return nil, err
 	}
@@ -85,7 +85,7 @@ func (s starter) proveServing(ctx context.Context, rev platform.Revision) error 
 }
 
 func (s starter) anyInstance(id platform.RevisionID) (platform.InstanceID, error) {
-	ids, err := s.Store.Paths.ListInstances()
+	ids, err := s.Store.Instances()
 	if err != nil {
 		return platform.InstanceID{}, err
 	}

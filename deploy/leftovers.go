@@ -23,7 +23,8 @@ type leftovers struct {
 }
 
 // findLeftovers looks for what there is of all functions.
-func findLeftovers(paths platform.Paths) (map[string]leftovers, error) {
+func findLeftovers(store platform.Store) (map[string]leftovers, error) {
+	paths := store.Paths
 	entries, err := os.ReadDir(paths.Units())
 	if err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return nil, err
@@ -43,7 +44,7 @@ func findLeftovers(paths platform.Paths) (map[string]leftovers, error) {
 			found[id.Revision.Function] = of
 		}
 	}
-	works, err := paths.ListWorks()
+	works, err := store.Workdirs()
 	for _, id := range works {
 		of := found[id.Revision.Function]
 		of.works = append(of.works, id)

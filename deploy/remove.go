@@ -47,7 +47,7 @@ func (f *Function) Remove(ctx context.Context, purge bool) error {
 func longestTimeout(route platform.Route) time.Duration {
 	var longest time.Duration
 	for _, share := range route.Traffic {
-		longest = max(longest, share.Timeout())
+		longest = max(longest, time.Duration(share.Timeout))
 	}
 	return longest
 }

@@ -81,7 +81,7 @@ func (r remover) stop(ctx context.Context, id platform.InstanceID) error {
 			return err
 		}
 	}
-	return r.Store.Paths.RemoveWork(id)
+	return r.Store.RemoveWorkdir(id)
 }
 
 // registry removes a function that has no revision any more from the registry.
@@ -89,7 +89,7 @@ func (r remover) registry(ctx context.Context, function string) error {
 	if err := r.Units.Stop(ctx, platform.SliceName(function)); err != nil {
 		return err
 	}
-	if err := r.Store.Paths.RemoveWorks(function); err != nil {
+	if err := r.Store.RemoveWorkdirs(function); err != nil {
 		return err
 	}
 	if err := platform.Remove(units.SliceFile(r.Store.Paths, function)); err != nil {

@@ -58,7 +58,7 @@ func TestRolloutRoute(t *testing.T) {
 	old := platform.RouteTo(rev)
 	old.Traffic, old.Hosts = nil, []string{"shop.example.com"}
 	for i, percent := range []int{67, 33, 0} {
-		share := platform.TrafficShare{Revision: platform.RevisionID{Function: "shop", Number: i + 1}, Percent: percent, TimeoutSeconds: 7, MaxQueue: 5}
+		share := platform.TrafficShare{Revision: platform.RevisionID{Function: "shop", Number: i + 1}, Percent: percent, Timeouts: platform.Timeouts{Timeout: platform.Seconds(7)}, Limits: platform.Limits{MaxQueue: 5}}
 		old.Traffic = append(old.Traffic, share)
 	}
 	var steps []string

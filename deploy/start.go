@@ -38,7 +38,7 @@ func (s starter) prove(ctx context.Context, rev platform.Revision, id platform.I
 	ctx, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
 	check := s.healthcheckOf(rev, id)
-	timer := time.AfterFunc(check.Timeout, func() { cancel(errLate) })
+	timer := time.AfterFunc(time.Duration(check.Timeout), func() { cancel(errLate) })
 	defer timer.Stop()
 	watched := make(chan struct{})
 	go func() {

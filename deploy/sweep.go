@@ -26,7 +26,7 @@ type Sweep struct {
 // from it.
 func (e *Engine) Sweep(ctx context.Context, keep int, dryRun bool) (Sweep, error) {
 	done := Sweep{DryRun: dryRun, Removed: []Garbage{}, Skipped: []string{}}
-	left, err := findLeftovers(e.Store.Paths)
+	left, err := findLeftovers(e.Store)
 	if err != nil {
 		return done, err
 	}
@@ -80,7 +80,7 @@ func (f *Function) prune(ctx context.Context) {
 
 func (f *Function) sweep(ctx context.Context) error {
 	s := sweeper{remover: remover{Engine: f.Engine}, keep: KeptRevisions}
-	left, err := findLeftovers(f.Store.Paths)
+	left, err := findLeftovers(f.Store)
 	if err != nil {
 		return err
 	}

@@ -51,8 +51,8 @@ func (c sweeper) find(ctx context.Context, function string, left leftovers) ([]G
 	for _, id := range left.works {
 		// What the route reaches is the activator's: it may be about to take the instance.
 		if !instances[id] && !route.Reaches(id.Revision) {
-			found = append(found, c.garbage(function, "copy of the app of "+id.String(), c.Store.Paths.Work(id), func(context.Context) error {
-				return c.Store.Paths.RemoveWork(id)
+			found = append(found, c.garbage(function, "copy of the app of "+id.String(), c.Store.Paths.Workdir(id), func(context.Context) error {
+				return c.Store.RemoveWorkdir(id)
 			}))
 		}
 	}

@@ -25,7 +25,7 @@ func TestFindRevisions(t *testing.T) {
 			}
 		}
 		if strings.ContainsRune("fF", kind) {
-			if err := store.PutFailedDeploy(id(i+1), platform.FailedDeploy{Reason: "it was not healthy"}); err != nil {
+			if err := store.PutFailedDeploy(id(i+1), platform.FailedDeploy{Explanation: "it was not healthy"}); err != nil {
 				t.Fatal(err)
 			}
 		}

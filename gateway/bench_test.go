@@ -32,7 +32,7 @@ func BenchmarkScrape(b *testing.B) {
 		name := fmt.Sprintf("f%d", i)
 		id := platform.RevisionID{Function: name, Number: 1}
 		mkdir(b, w.paths.Function(name))
-		w.put(platform.Route{Function: name, Traffic: []platform.TrafficShare{{Revision: id, Percent: 100, TimeoutSeconds: 1}}})
+		w.put(platform.Route{Function: name, Traffic: []platform.TrafficShare{{Revision: id, Percent: 100, Timeouts: platform.Timeouts{Timeout: platform.Seconds(1)}}}})
 		w.arm(id, 1)
 	}
 	w.eventually("all are known", func() bool { return len(w.series(platform.MetricInstanceInFlight)) == 1000 })

@@ -277,7 +277,7 @@ func TestGRPCRefusals(t *testing.T) {
 	if _, err := pb.NewTestServiceClient(c).EmptyCall(t.Context(), &pb.Empty{}); grpcstatus.Code(err) != codes.Unimplemented { // as gRPC reads 404
 		t.Errorf("no such function: got %v", err)
 	}
-	w.route(ping, func(s *platform.TrafficShare) { s.Protocol, s.TimeoutSeconds = platform.H2C, 0.2 })
+	w.route(ping, func(s *platform.TrafficShare) { s.Protocol, s.Timeout = platform.H2C, platform.Seconds(0.2) })
 	if _, err := dialGRPC(t, w).EmptyCall(t.Context(), &pb.Empty{}); grpcstatus.Code(err) != codes.Unavailable { // as gRPC reads 503 and 504
 		t.Errorf("no instance: got %v", err)
 	}

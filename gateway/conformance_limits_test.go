@@ -94,7 +94,7 @@ func TestIdleConnection(t *testing.T) {
 }
 
 func inSeconds(seconds float64) func(*platform.TrafficShare) {
-	return func(s *platform.TrafficShare) { s.TimeoutSeconds = seconds }
+	return func(s *platform.TrafficShare) { s.Timeout = platform.Seconds(seconds) }
 }
 
 // A client that sends its content byte by byte is cut off when the time of its request is over, and the app is free again.
@@ -163,7 +163,7 @@ func TestClientThatReadsNothing(t *testing.T) {
 // Content that is too long is refused, at once if its length is known, and else when there is too much of it.
 func TestContentTooLarge(t *testing.T) {
 	var app ledger
-	w := limited(t, app.ServeHTTP, func(*gateway.Config) {}, func(s *platform.TrafficShare) { s.MaxBodyBytes = 10 })
+	w := limited(t, app.ServeHTTP, func(*gateway.Config) {}, func(s *platform.TrafficShare) { s.MaxBody = 10 })
 	const head = "POST /x HTTP/1.1\r\nHost: ping.localhost\r\n"
 	for name, test := range map[string]struct {
 		request string
@@ -314,7 +314,9 @@ func TestAppThatFallsSilent(t *testing.T) {
 		case <-release:
 		case <-r.Context().Done():
 		}
-	}, func(*gateway.Config) {}, func(s *platform.TrafficShare) { s.ResponseStartTimeoutSeconds, s.IdleTimeoutSeconds = 0.3, 0.3 })
+	}, func(*gateway.Config) {}, func(s *platform.TrafficShare) {
+		s.ResponseStartTimeout, s.IdleTimeout = platform.Seconds(0.3), platform.Seconds(0.3)
+	})
 	defer close(release)
 	began := time.Now()
 	if got := w.get("ping", "/silent"); got.status != http.StatusGatewayTimeout || got.err != nil {
@@ -349,7 +351,7 @@ func TestUploadIsNoSilence(t *testing.T) {
 				r.Body.Read(b)
 			}
 		}
-	}, func(*gateway.Config) {}, func(s *platform.TrafficShare) { s.LivenessTimeoutSeconds = 1 })
+	}, func(*gateway.Config) {}, func(s *platform.TrafficShare) { s.LivenessTimeout = platform.Seconds(1) })
 	c, _ := w.dial(t)
 	fmt.Fprintf(c, "POST /x HTTP/1.1\r\nHost: ping.localhost\r\nContent-Length: %d\r\n\r\n", 1<<30)
 	go io.Copy(c, io.LimitReader(zeros{}, 1<<30))

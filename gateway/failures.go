@@ -37,7 +37,7 @@ func (f *failureFollower) Watch(w *fsnotify.Watcher) error { return w.Add(f.Dir(
 
 // Resync implements platform.Follower.
 func (f *failureFollower) Resync() {
-	ids, err := f.store.Paths.ListFailures()
+	ids, err := f.store.Failures()
 	if err != nil {
 		// What is known stays; the first proof of an instance takes it back anyway.
 		f.log.Error("list the failures", "err", err)
@@ -73,7 +73,7 @@ func (f *failureFollower) read(id platform.RevisionID) {
 	failure, err := f.store.Failure(id)
 	if err == nil {
 		f.known[id] = true
-		f.sink.failed(id, failure.Reason)
+		f.sink.failed(id, failure.Explanation)
 		return
 	}
 	if !errors.Is(err, fs.ErrNotExist) {

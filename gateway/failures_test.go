@@ -70,7 +70,7 @@ func TestFailuresAreFollowed(t *testing.T) {
 	ping, pong := platform.RevisionID{Function: "ping", Number: 1}, platform.RevisionID{Function: "pong", Number: 2}
 	put := func(id platform.RevisionID, reason string) {
 		t.Helper()
-		if err := store.PutFailure(platform.Failure{Revision: id, Reason: reason}); err != nil {
+		if err := store.PutFailure(platform.Failure{Revision: id, Explanation: reason}); err != nil {
 			t.Fatal(err)
 		}
 	}
@@ -96,7 +96,7 @@ func TestFailuresThatSayNothing(t *testing.T) {
 	sink, store := newTold(t)
 	ping := platform.RevisionID{Function: "ping", Number: 1}
 	for n, text := range []string{"", "{", `{"revision":"pong-00001","reason":"x"}`, `[]`} {
-		if err := store.PutFailure(platform.Failure{Revision: ping, Reason: fmt.Sprint(n)}); err != nil {
+		if err := store.PutFailure(platform.Failure{Revision: ping, Explanation: fmt.Sprint(n)}); err != nil {
 			t.Fatal(err)
 		}
 		sink.wait(t, "it fails", map[platform.RevisionID]string{ping: fmt.Sprint(n)})

@@ -96,8 +96,8 @@ func (f *fleet) target(route platform.Route, reached map[*pool]bool) *target {
 		p := f.pool(s.Revision)
 		http2 := s.Protocol == platform.H2C
 		p.configure(limits{
-			concurrency: s.Concurrency, queue: cmp.Or(s.MaxQueue, f.env.maxQueue), liveness: s.LivenessTimeout(), grace: s.DrainGrace(),
-			http2: http2,
+			concurrency: s.Concurrency, queue: cmp.Or(s.MaxQueue, f.env.maxQueue), http2: http2,
+			liveness: time.Duration(s.LivenessTimeout), grace: time.Duration(s.DrainGrace),
 		})
 		reached[p] = true
 		into := &t.shares
@@ -105,8 +105,8 @@ func (f *fleet) target(route platform.Route, reached map[*pool]bool) *target {
 			into = &t.aside
 		}
 		*into = append(*into, share{
-			pool: p, percent: s.Percent, timeout: s.Timeout(), responseStart: s.ResponseStartTimeout(), idle: s.IdleTimeout(),
-			maxContent: s.MaxBodyBytes, http2: http2,
+			pool: p, percent: s.Percent, maxContent: s.MaxBody, http2: http2, timeout: time.Duration(s.Timeout),
+			responseStart: time.Duration(s.ResponseStartTimeout), idle: time.Duration(s.IdleTimeout),
 		})
 	}
 	return t

@@ -197,7 +197,7 @@ func TestClientThatGoesIsNoStrike(t *testing.T) {
 
 func TestTimeout(t *testing.T) {
 	w := newWorld(t)
-	w.route(ping, func(s *platform.TrafficShare) { s.TimeoutSeconds = 0.3 })
+	w.route(ping, func(s *platform.TrafficShare) { s.Timeout = platform.Seconds(0.3) })
 	check := func(what string, began time.Time, got answer) {
 		t.Helper()
 		took := time.Since(began)
@@ -226,7 +226,7 @@ func TestTimeout(t *testing.T) {
 // A client that does not read its response cannot keep the request for longer than its timeout.
 func TestClientThatDoesNotRead(t *testing.T) {
 	w := newWorld(t)
-	w.route(ping, func(s *platform.TrafficShare) { s.TimeoutSeconds = 0.3 })
+	w.route(ping, func(s *platform.TrafficShare) { s.Timeout = platform.Seconds(0.3) })
 	w.arm(ping, 1).serve(t, http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		for r.Context().Err() == nil {
 			w.Write(make([]byte, 1<<20))
@@ -357,7 +357,7 @@ func TestRouteSwapUnderLoad(t *testing.T) {
 	for n := 2; n < 12; n++ {
 		next := platform.RevisionID{Function: "ping", Number: n}
 		w.arm(next, 1).serve(t, app)
-		w.put(platform.Route{Function: "ping", Traffic: []platform.TrafficShare{{Revision: next, Percent: 100, TimeoutSeconds: 20}}})
+		w.put(platform.Route{Function: "ping", Traffic: []platform.TrafficShare{{Revision: next, Percent: 100, Timeouts: platform.Timeouts{Timeout: platform.Seconds(20)}}}})
 		time.Sleep(20 * time.Millisecond)
 		old := platform.RevisionID{Function: "ping", Number: n - 1}
 		os.Remove(w.paths.InstanceSocket(platform.InstanceID{Revision: old, Index: 1}))
@@ -375,7 +375,7 @@ func TestHeldRequestsFollowTheRoute(t *testing.T) {
 	go func() { got <- w.do("POST", "ping", "/", "body") }()
 	w.eventually("it is held", func() bool { return w.metric(platform.MetricQueued) == 1 })
 	w.arm(ping2, 1).serve(t, http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { io.Copy(w, r.Body) }))
-	w.put(platform.Route{Function: "ping", Traffic: []platform.TrafficShare{{Revision: ping2, Percent: 100, TimeoutSeconds: 20}}})
+	w.put(platform.Route{Function: "ping", Traffic: []platform.TrafficShare{{Revision: ping2, Percent: 100, Timeouts: platform.Timeouts{Timeout: platform.Seconds(20)}}}})
 	if got := <-got; got.body != "body" {
 		t.Errorf("got %+v", got)
 	}
@@ -395,8 +395,8 @@ func TestTrafficSplit(t *testing.T) {
 	w := newWorld(t)
 	mkdir(t, w.paths.Function("ping"))
 	w.put(platform.Route{Function: "ping", Traffic: []platform.TrafficShare{
-		{Revision: ping, Percent: 80, TimeoutSeconds: 20},
-		{Revision: ping2, Percent: 20, TimeoutSeconds: 20},
+		{Revision: ping, Percent: 80, Timeouts: platform.Timeouts{Timeout: platform.Seconds(20)}},
+		{Revision: ping2, Percent: 20, Timeouts: platform.Timeouts{Timeout: platform.Seconds(20)}},
 	}})
 	w.arm(ping, 1).serve(t, echo("1"))
 	w.arm(ping2, 1).serve(t, echo("2"))

@@ -140,7 +140,7 @@ func (w *world) raw(t *testing.T, request string) (*http.Response, string) {
 func TestPrivateFunctionHasNoHost(t *testing.T) {
 	w := newWorld(t)
 	w.put(platform.Route{Function: "ping", Private: true, Hosts: []string{"ping.example.com"},
-		Traffic: []platform.TrafficShare{{Revision: ping, Percent: 100, TimeoutSeconds: 1}}})
+		Traffic: []platform.TrafficShare{{Revision: ping, Percent: 100, Timeouts: platform.Timeouts{Timeout: platform.Seconds(1)}}}})
 	w.eventually("it is known", func() bool { return w.has(platform.MetricInFlight, "revision=ping-00001") })
 	if got := w.get("ping", "/"); got.status != http.StatusNotFound {
 		t.Errorf("got %+v", got)
@@ -250,7 +250,7 @@ func TestWebSocket(t *testing.T) {
 			}
 			c.Write(r.Context(), kind, data)
 		}
-	}, func(s *platform.TrafficShare) { s.TimeoutSeconds = 1 })
+	}, func(s *platform.TrafficShare) { s.Timeout = platform.Seconds(1) })
 	w.client.Transport.(*http.Transport).DialContext = func(ctx context.Context, network, _ string) (net.Conn, error) {
 		var d net.Dialer
 		return d.DialContext(ctx, network, w.addr)

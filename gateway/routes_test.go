@@ -22,7 +22,7 @@ func (w *world) host(host string) answer {
 
 func (w *world) claim(function string, hosts ...string) {
 	id := platform.RevisionID{Function: function, Number: 1}
-	w.put(platform.Route{Function: function, Hosts: hosts, Traffic: []platform.TrafficShare{{Revision: id, Percent: 100, TimeoutSeconds: 5}}})
+	w.put(platform.Route{Function: function, Hosts: hosts, Traffic: []platform.TrafficShare{{Revision: id, Percent: 100, Timeouts: platform.Timeouts{Timeout: platform.Seconds(5)}}}})
 	w.eventually("the route is taken", func() bool { return w.has(platform.MetricInFlight, "function="+function) })
 }
 
@@ -242,7 +242,7 @@ func TestHostsOfFunctions(t *testing.T) {
 	w.claim("bb", "shared.example.com", "aa.localhost")
 	w.eventually("bb has it", func() bool { return w.host("shared.example.com").body == "bb" })
 	w.put(platform.Route{Function: "aa", Hosts: []string{"shared.example.com", "only.example.com"},
-		Traffic: []platform.TrafficShare{{Revision: platform.RevisionID{Function: "aa", Number: 1}, Percent: 100, TimeoutSeconds: 5}}})
+		Traffic: []platform.TrafficShare{{Revision: platform.RevisionID{Function: "aa", Number: 1}, Percent: 100, Timeouts: platform.Timeouts{Timeout: platform.Seconds(5)}}}})
 	w.eventually("aa has the other", func() bool { return w.host("only.example.com").body == "aa" })
 	if got := w.host("shared.example.com"); got.body != "bb" {
 		t.Errorf("the one that had it keeps it: got %+v", got)

@@ -24,7 +24,7 @@ func (s *socketFollower) Watch(w *fsnotify.Watcher) error { return w.Add(s.Dir()
 
 // Resync implements platform.Follower.
 func (s *socketFollower) Resync() {
-	ids, err := s.paths.ListInstances()
+	ids, err := platform.Store{Paths: s.paths}.Instances()
 	if err != nil {
 		// What is known stays: an unreadable directory must not drain everything.
 		s.log.Error("list instances", "err", err)

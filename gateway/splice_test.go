@@ -33,7 +33,7 @@ func TestLargeDownload(t *testing.T) {
 		}
 		w.Write(content[size/2:])
 	}
-	w := withApp(t, app, func(s *platform.TrafficShare) { s.TimeoutSeconds = 1 })
+	w := withApp(t, app, func(s *platform.TrafficShare) { s.Timeout = platform.Seconds(1) })
 	for range 3 { // over one connection
 		if got := w.get("ping", "/"); got.err != nil || sha256.Sum256([]byte(got.body)) != sha256.Sum256(content) {
 			t.Fatalf("got %d bytes, %v", len(got.body), got.err)
@@ -65,7 +65,7 @@ func TestLargeDownloadThatFallsSilent(t *testing.T) {
 		w.Write(make([]byte, 500000))
 		http.NewResponseController(w).Flush()
 		<-r.Context().Done()
-	}, func(s *platform.TrafficShare) { s.IdleTimeoutSeconds = 0.2 })
+	}, func(s *platform.TrafficShare) { s.IdleTimeout = platform.Seconds(0.2) })
 	began := time.Now()
 	if got := w.get("ping", "/"); got.err == nil || len(got.body) != 500000 || time.Since(began) > 2*time.Second {
 		t.Errorf("got %d bytes, %v after %v", len(got.body), got.err, time.Since(began))

@@ -19,7 +19,7 @@ import (
 )
 
 // grace is short enough to wait for.
-func grace(s *platform.TrafficShare) { s.DrainGraceSeconds = 0.3 }
+func grace(s *platform.TrafficShare) { s.DrainGrace = platform.Seconds(0.3) }
 
 // An instance that drains keeps its WebSockets for their time of grace. Then both ends see a closing handshake.
 func TestDrainClosesWebSockets(t *testing.T) {
@@ -154,7 +154,7 @@ func TestStopConcludesStreams(t *testing.T) {
 // An instance that stops reading gets nothing new, and is reported; what it has not read goes elsewhere when it dies.
 func TestDeafInstance(t *testing.T) {
 	w := newWorld(t)
-	w.route(ping, func(s *platform.TrafficShare) { s.LivenessTimeoutSeconds = 1 })
+	w.route(ping, func(s *platform.TrafficShare) { s.LivenessTimeout = platform.Seconds(1) })
 	first := w.arm(ping, 1)
 	answered := make(chan bool)
 	kill := make(chan bool)
@@ -189,7 +189,7 @@ func TestDeafInstance(t *testing.T) {
 // An app that works on one request, and reads no other meanwhile, is not deaf.
 func TestBusyInstanceIsNotDeaf(t *testing.T) {
 	w := newWorld(t)
-	w.route(ping, func(s *platform.TrafficShare) { s.LivenessTimeoutSeconds = 0.2 })
+	w.route(ping, func(s *platform.TrafficShare) { s.LivenessTimeout = platform.Seconds(0.2) })
 	a := w.arm(ping, 1)
 	go func() { // one request after the other
 		for {
@@ -258,7 +258,7 @@ func TestIdleConnectionWithSomethingToRead(t *testing.T) {
 func TestHeldRequestsAreBounded(t *testing.T) {
 	w := newWorld(t, func(cfg *gateway.Config) { cfg.MaxBuffered = 64 << 10 })
 	w.route(ping, func(s *platform.TrafficShare) { s.MaxQueue = 2 })
-	w.put(platform.Route{Function: "big", Traffic: []platform.TrafficShare{{Revision: platform.RevisionID{Function: "big", Number: 1}, Percent: 100, TimeoutSeconds: 20}}})
+	w.put(platform.Route{Function: "big", Traffic: []platform.TrafficShare{{Revision: platform.RevisionID{Function: "big", Number: 1}, Percent: 100, Timeouts: platform.Timeouts{Timeout: platform.Seconds(20)}}}})
 	w.eventually("it is known", func() bool { return w.has(platform.MetricInFlight, "function=big") })
 	hold := func(function string, header string) (end func()) {
 		ctx, cancel := context.WithCancel(t.Context())

@@ -24,8 +24,8 @@ func taggedRoute() platform.Route {
 	return platform.Route{
 		Function: "ping", Hosts: []string{"shop.example"},
 		Traffic: []platform.TrafficShare{
-			{Revision: ping, Percent: 100, TimeoutSeconds: 20},
-			{Revision: ping2, TimeoutSeconds: 20},
+			{Revision: ping, Percent: 100, Timeouts: platform.Timeouts{Timeout: platform.Seconds(20)}},
+			{Revision: ping2, Timeouts: platform.Timeouts{Timeout: platform.Seconds(20)}},
 		},
 		Tags: map[string]platform.RevisionID{"canary": ping2},
 	}

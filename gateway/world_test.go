@@ -107,7 +107,7 @@ func mkdir(t testing.TB, dir string) {
 // route sends all traffic of a function to a revision, whose first instance is not there yet, and waits for the gateway.
 func (w *world) route(id platform.RevisionID, adjust ...func(*platform.TrafficShare)) {
 	w.t.Helper()
-	share := platform.TrafficShare{Revision: id, Percent: 100, TimeoutSeconds: 20}
+	share := platform.TrafficShare{Revision: id, Percent: 100, Timeouts: platform.Timeouts{Timeout: platform.Seconds(20)}}
 	for _, f := range adjust {
 		f(&share)
 	}

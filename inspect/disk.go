@@ -31,7 +31,7 @@ func (in *Inspector) DiskOf(ctx context.Context, name string) *Disk {
 	ctx, cancel := context.WithTimeout(ctx, diskTimeout)
 	defer cancel()
 	status := &Disk{}
-	err := status.measure(ctx, in.Store.Paths, name)
+	err := status.measure(ctx, in.Store, name)
 	switch {
 	case errors.Is(err, fs.ErrPermission):
 		return nil
@@ -43,18 +43,19 @@ func (in *Inspector) DiskOf(ctx context.Context, name string) *Disk {
 	return status
 }
 
-func (s *Disk) measure(ctx context.Context, paths platform.Paths, name string) (err error) {
+func (s *Disk) measure(ctx context.Context, store platform.Store, name string) (err error) {
+	paths := store.Paths
 	if s.Revisions, s.Alone, err = snapshot.DiskUse(ctx, paths.Revisions(name)); err != nil {
 		return err
 	}
-	ids, err := paths.ListWorks()
+	ids, err := store.Workdirs()
 	if err != nil {
 		return err
 	}
 	var works []string
 	for _, id := range ids {
 		if id.Revision.Function == name {
-			works = append(works, paths.Work(id))
+			works = append(works, paths.Workdir(id))
 		}
 	}
 	if s.Instances, _, err = snapshot.DiskUse(ctx, works...); err != nil {

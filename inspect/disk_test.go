@@ -15,8 +15,8 @@ func TestDiskStatus(t *testing.T) {
 	id := platform.RevisionID{Function: "ping", Number: 1}
 	for dir, size := range map[string]int{
 		in.Store.Paths.Snapshot(id): 100_000, in.Store.Paths.Workspace("ping"): 300_000,
-		in.Store.Paths.Work(platform.InstanceID{Revision: id, Index: 1}): 200_000, in.Store.Paths.Work(platform.InstanceID{Revision: id, Index: 2}): 200_000,
-		in.Store.Paths.Work(platform.InstanceID{Revision: platform.RevisionID{Function: "pong", Number: 1}, Index: 1}): 900_000,
+		in.Store.Paths.Workdir(platform.InstanceID{Revision: id, Index: 1}): 200_000, in.Store.Paths.Workdir(platform.InstanceID{Revision: id, Index: 2}): 200_000,
+		in.Store.Paths.Workdir(platform.InstanceID{Revision: platform.RevisionID{Function: "pong", Number: 1}, Index: 1}): 900_000,
 	} {
 		if err := os.MkdirAll(dir, 0o755); err != nil {
 			t.Fatal(err)

@@ -165,7 +165,7 @@ func (in *Inspector) failureOf(rev platform.RevisionID) *Failure {
 	case rev == in.Proved || Count(in.instancesOf(rev), platform.Ready) > 0:
 		return nil
 	}
-	return &Failure{Since: failure.Since, Reason: failure.Reason}
+	return &Failure{Since: failure.Since, Reason: failure.Explanation}
 }
 
 func (in *Inspector) inFlight(id platform.InstanceID) int {

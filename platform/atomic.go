@@ -10,8 +10,8 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// WriteFile replaces a file as a whole: whoever reads it, and whatever dies meanwhile, sees the old content or the new.
-// The data is on the disk when it returns.
+// WriteFile replaces a file as a whole: every reader sees the old content or the new, also if the machine or the process dies
+// meanwhile. The data is on the disk when it returns.
 func WriteFile(path string, data []byte, mode os.FileMode) error {
 	return ReplaceFile(path, mode, func(w io.Writer) error {
 		_, err := w.Write(data)
@@ -19,7 +19,8 @@ func WriteFile(path string, data []byte, mode os.FileMode) error {
 	})
 }
 
-// ReplaceFile is WriteFile for what is written piece by piece (temporary file, fsync, rename, fsync of the directory).
+// ReplaceFile does what WriteFile does, with content that write writes piece by piece. It writes a temporary file, and uses
+// fsync, rename, and fsync of the directory.
 func ReplaceFile(path string, mode os.FileMode, write func(io.Writer) error) (err error) {
 	dir := filepath.Dir(path)
 	tmp, err := os.CreateTemp(dir, "."+filepath.Base(path)+".*")

@@ -14,12 +14,12 @@ import (
 // Cgroup is the control group of one instance, read from the kernel's files (Linux, "Control Group v2").
 type Cgroup struct{ dir string }
 
-// InstanceCgroup is the control group of an instance whose function has the slice named slice.
+// InstanceCgroup returns the control group of an instance whose function has the slice named slice.
 func (p Paths) InstanceCgroup(slice string, id InstanceID) Cgroup {
 	return Cgroup{dir: filepath.Join(p.Cgroup(), "fn.slice", slice, id.Service())}
 }
 
-// CPUTime is the processor time that the group has used since it exists. It counts without the cpu controller, too.
+// CPUTime returns the processor time that the group has used since it exists. It counts without the cpu controller, too.
 func (c Cgroup) CPUTime() (time.Duration, error) {
 	data, err := os.ReadFile(filepath.Join(c.dir, "cpu.stat"))
 	if err != nil {
@@ -64,7 +64,7 @@ func (c Cgroup) PIDs() ([]int, error) {
 	return pids, err
 }
 
-// Memory is what the group uses, in bytes: its memory.current, or, where the memory controller is not in this hierarchy,
+// Memory returns the memory that the group uses, in bytes: its memory.current, or, where the memory controller is not in this hierarchy,
 // the resident set of its processes, which counts shared pages once for each.
 func (c Cgroup) Memory() (int64, error) {
 	data, err := os.ReadFile(filepath.Join(c.dir, "memory.current"))

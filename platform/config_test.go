@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"github.com/fnctl/fnctl/platform"
+	"github.com/fnctl/fnctl/platform/keys"
 )
 
 var update = flag.Bool("update", false, "write what the code makes into testdata and docs")
@@ -129,11 +130,11 @@ func TestParseConfigManyErrors(t *testing.T) {
 
 func TestConfigErrorFields(t *testing.T) {
 	_, err := platform.ParseConfig("my.yml", []byte("autoscale:\n  min: x\n"))
-	var got *platform.ConfigError
+	var got *keys.Error
 	if !errors.As(err, &got) {
-		t.Fatalf("%v is no ConfigError", err)
+		t.Fatalf("%v is no keys.Error", err)
 	}
-	want := platform.ConfigError{File: "my.yml", Line: 2, Column: 3, Key: "autoscale.min", Problem: `must be an integer of at least 0, got "x"`}
+	want := keys.Error{File: "my.yml", Line: 2, Column: 3, Key: "autoscale.min", Problem: `must be an integer of at least 0, got "x"`}
 	if *got != want {
 		t.Errorf("got %+v, want %+v", *got, want)
 	}
@@ -149,15 +150,17 @@ func errorText(err error) string {
 func TestDefaultConfig(t *testing.T) {
 	c3, _ := platform.TierByName("C3")
 	want := platform.Config{
-		Instance: c3, Timeout: 120 * time.Second, DiskSize: 1e9, Workers: 1, Expose: true,
+		Instance: c3, Timeouts: platform.Timeouts{
+			Timeout: platform.Seconds(120), LivenessTimeout: platform.Seconds(10), DrainGrace: platform.Seconds(30),
+		}, DiskSize: 1e9, Workers: 1, Expose: true,
 		SystemPackages: true,
 		Isolation:      platform.IsolationDefault, Network: platform.NetworkHost, ExecutableMemory: true,
-		LivenessTimeout: 10 * time.Second, DrainGrace: 30 * time.Second, Protocol: platform.HTTP1,
-		Healthcheck: platform.Healthcheck{Timeout: 120 * time.Second},
+		Protocol:    platform.HTTP1,
+		Healthcheck: platform.Healthcheck{Timeout: platform.Seconds(120)},
 		Autoscale: platform.Autoscale{
 			Min: 1, Max: 10, Metric: platform.MetricCPU, Target: 70,
 			Metrics:      []platform.MetricTarget{{Metric: platform.MetricCPU, Target: 70}},
-			StableWindow: 120 * time.Second, ScaleDownDelay: 30 * time.Second, ScaleToZeroAfter: 120 * time.Second,
+			StableWindow: platform.Seconds(120), ScaleDownDelay: platform.Seconds(30), ScaleToZeroAfter: platform.Seconds(120),
 		},
 	}
 	if got := platform.DefaultConfig(); !reflect.DeepEqual(got, want) {
@@ -184,12 +187,12 @@ func TestConfigDecodesOldRevision(t *testing.T) {
 	}
 	want := platform.Autoscale{
 		Max: 3, Metric: platform.MetricRPS, Target: 5, Metrics: []platform.MetricTarget{{Metric: platform.MetricRPS, Target: 5}},
-		StableWindow: 20 * time.Second, ScaleDownDelay: 30 * time.Second, ScaleToZeroAfter: 20 * time.Second,
+		StableWindow: platform.Seconds(20), ScaleDownDelay: platform.Seconds(30), ScaleToZeroAfter: platform.Seconds(20),
 	}
 	if got := config.Autoscale; !reflect.DeepEqual(got, want) {
 		t.Errorf("got %+v, want %+v", got, want)
 	}
-	if config.LivenessTimeout != 10*time.Second || config.DrainGrace != 30*time.Second || config.Protocol != platform.HTTP1 {
+	if config.LivenessTimeout != platform.Seconds(10) || config.DrainGrace != platform.Seconds(30) || config.Protocol != platform.HTTP1 {
 		t.Errorf("got %+v", config)
 	}
 }
@@ -237,13 +240,13 @@ func TestLoadConfig(t *testing.T) {
 		name, explicit string
 		files          map[string]string
 		path, err      string
-		timeout        time.Duration
+		timeout        platform.Duration
 	}{
-		{name: "none", timeout: 120 * time.Second},
-		{name: "yml", files: map[string]string{"jcloud.yml": "timeout: 1"}, path: "jcloud.yml", timeout: time.Second},
-		{name: "yaml", files: map[string]string{"jcloud.yaml": "timeout: 2"}, path: "jcloud.yaml", timeout: 2 * time.Second},
-		{name: "both", files: map[string]string{"jcloud.yml": "timeout: 1", "jcloud.yaml": "timeout: 2"}, path: "jcloud.yml", timeout: time.Second},
-		{name: "explicit", explicit: "my.yml", files: map[string]string{"jcloud.yml": "timeout: 1", "my.yml": "timeout: 3"}, path: "my.yml", timeout: 3 * time.Second},
+		{name: "none", timeout: platform.Seconds(120)},
+		{name: "yml", files: map[string]string{"jcloud.yml": "timeout: 1"}, path: "jcloud.yml", timeout: platform.Seconds(1)},
+		{name: "yaml", files: map[string]string{"jcloud.yaml": "timeout: 2"}, path: "jcloud.yaml", timeout: platform.Seconds(2)},
+		{name: "both", files: map[string]string{"jcloud.yml": "timeout: 1", "jcloud.yaml": "timeout: 2"}, path: "jcloud.yml", timeout: platform.Seconds(1)},
+		{name: "explicit", explicit: "my.yml", files: map[string]string{"jcloud.yml": "timeout: 1", "my.yml": "timeout: 3"}, path: "my.yml", timeout: platform.Seconds(3)},
 		{name: "explicit is missing", explicit: "my.yml", files: map[string]string{"jcloud.yml": "timeout: 1"}, err: "read configuration: open DIR/my.yml: no such file or directory"},
 		{name: "invalid", files: map[string]string{"jcloud.yml": "timeout: 0", "jcloud.yaml": ""}, path: "jcloud.yml", err: "DIR/jcloud.yml:1:1: timeout: must be"},
 		{name: "too large", files: map[string]string{"jcloud.yml": strings.Repeat("#", 10<<20)}, path: "jcloud.yml", err: "DIR/jcloud.yml:1:1: the file is larger than 1 MiB"},

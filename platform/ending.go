@@ -6,7 +6,7 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// Ending says how the last run of a service ended, as the end of a sentence about it.
+// Ending returns how the last run of a service ended, as the end of a sentence about it.
 func (s ServiceStatus) Ending() string {
 	switch s.Result {
 	case "", "success":

@@ -3,38 +3,32 @@ package platform
 import (
 	"errors"
 	"io/fs"
-	"path/filepath"
 	"time"
 )
 
-// FailedDeploy says why a revision did not come to serve: it was not healthy, or failed more often than those before it
-// while it was rolled out. Such a revision is kept for inspection, and serves only if somebody says so.
+// FailedDeploy is why a revision did not come to serve: it was not healthy, or failed more often than those before it while
+// it was rolled out. Such a revision is kept for inspection, and serves only on request.
 type FailedDeploy struct {
 	Time time.Time `json:"time"`
-	// Reason is one line that goes on after "failed: ".
-	Reason string `json:"reason"`
+	// Explanation is one line that goes on after "failed: ".
+	Explanation string `json:"reason"`
 }
 
-// FailedDeploy is the file that says why a revision did not come to serve.
-func (p Paths) FailedDeploy(id RevisionID) string {
-	return filepath.Join(p.Revision(id), "failed.json")
-}
-
-// FailedDeploy tells why a revision did not come to serve. failed is false if nothing is known against it; what cannot be
-// read has failed for a reason that is not known.
+// FailedDeploy reads why a revision did not come to serve. failed reports whether it failed; if its file cannot be read, it
+// has, with an empty failure.
 func (s Store) FailedDeploy(id RevisionID) (failure FailedDeploy, failed bool) {
 	err := readJSON(s.Paths.FailedDeploy(id), &failure)
-	failure.Reason = oneLine(failure.Reason)
+	failure.Explanation = oneLine(failure.Explanation)
 	return failure, !errors.Is(err, fs.ErrNotExist)
 }
 
-// PutFailedDeploy takes down why a revision did not come to serve.
+// PutFailedDeploy writes why a revision did not come to serve.
 func (s Store) PutFailedDeploy(id RevisionID, failure FailedDeploy) error {
-	failure.Reason = oneLine(failure.Reason)
+	failure.Explanation = oneLine(failure.Explanation)
 	return writeJSON(s.Paths.FailedDeploy(id), failure, 0o644)
 }
 
-// RemoveFailedDeploy forgets that a revision did not come to serve, because it does.
+// RemoveFailedDeploy removes the mark of a failed deploy from a revision that serves after all.
 func (s Store) RemoveFailedDeploy(id RevisionID) error {
 	return removeFile(s.Paths.FailedDeploy(id))
 }

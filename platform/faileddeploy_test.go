@@ -22,11 +22,11 @@ func TestFailedDeploy(t *testing.T) {
 		t.Errorf("remove what is not there: %v", err)
 	}
 	at := time.Date(2026, 1, 2, 3, 4, 5, 0, time.UTC)
-	if err := store.PutFailedDeploy(id, platform.FailedDeploy{Time: at, Reason: "it said\n\x1b[31m" + strings.Repeat("x", 1000)}); err != nil {
+	if err := store.PutFailedDeploy(id, platform.FailedDeploy{Time: at, Explanation: "it said\n\x1b[31m" + strings.Repeat("x", 1000)}); err != nil {
 		t.Fatal(err)
 	}
 	got, failed := store.FailedDeploy(id)
-	if !failed || !got.Time.Equal(at) || !strings.HasPrefix(got.Reason, "it said  [31mxxx") || len(got.Reason) > 310 {
+	if !failed || !got.Time.Equal(at) || !strings.HasPrefix(got.Explanation, "it said  [31mxxx") || len(got.Explanation) > 310 {
 		t.Errorf("got %+v, %v", got, failed)
 	}
 	if err := os.WriteFile(store.Paths.FailedDeploy(id), []byte("{"), 0o644); err != nil {

@@ -5,32 +5,23 @@ import (
 	"fmt"
 	"io/fs"
 	"os"
-	"path/filepath"
 	"strings"
 	"time"
 	"unicode"
 )
 
-// Failure says why the instances of a revision cannot start. The activator writes one for as long as it is so; the gateway
+// Failure is why the instances of a revision cannot start. The activator keeps one for as long as they cannot; the gateway
 // refuses requests with it instead of holding them, and fnctl status shows it.
 type Failure struct {
 	Revision RevisionID `json:"revision"`
 	// Since is when the first of the starts in a row came to nothing.
 	Since time.Time `json:"since"`
-	// Reason is one line that goes on after "cannot start: ". There is nothing secret in it.
-	Reason string `json:"reason"`
+	// Explanation is one line that goes on after "cannot start: ". There is nothing secret in it.
+	Explanation string `json:"reason"`
 }
 
-// maxReason bounds a reason, in bytes.
-const maxReason = 300
-
-// Failures is the directory of failures.
-func (p Paths) Failures() string { return p.join("run/fnctl/failures") }
-
-// Failure is the file of a revision's failure.
-func (p Paths) Failure(id RevisionID) string {
-	return filepath.Join(p.Failures(), id.String()+".json")
-}
+// maxExplanation bounds an explanation, in bytes.
+const maxExplanation = 300
 
 // ParseFailureFile reads the name of a failure's file, such as ping-00001.json.
 func ParseFailureFile(file string) (RevisionID, bool) {
@@ -42,9 +33,9 @@ func ParseFailureFile(file string) (RevisionID, bool) {
 	return id, err == nil
 }
 
-// ListFailures lists the revisions whose instances cannot start.
-func (p Paths) ListFailures() ([]RevisionID, error) {
-	entries, err := os.ReadDir(p.Failures())
+// Failures lists the revisions whose instances cannot start.
+func (s Store) Failures() ([]RevisionID, error) {
+	entries, err := os.ReadDir(s.Paths.Failures())
 	if errors.Is(err, fs.ErrNotExist) {
 		return nil, nil
 	}
@@ -60,20 +51,20 @@ func (p Paths) ListFailures() ([]RevisionID, error) {
 	return ids, nil
 }
 
-// Failure reads why a revision's instances cannot start. The error wraps fs.ErrNotExist if nothing speaks against them.
+// Failure reads why a revision's instances cannot start. The error wraps fs.ErrNotExist if none is known.
 func (s Store) Failure(id RevisionID) (Failure, error) {
 	var failure Failure
 	err := readJSON(s.Paths.Failure(id), &failure)
 	if err == nil && failure.Revision != id {
 		err = fmt.Errorf("%s is about another revision, %s", s.Paths.Failure(id), failure.Revision)
 	}
-	failure.Reason = oneLine(failure.Reason)
+	failure.Explanation = oneLine(failure.Explanation)
 	return failure, err
 }
 
-// PutFailure replaces what is said of a revision's failure.
+// PutFailure replaces the failure of a revision.
 func (s Store) PutFailure(failure Failure) error {
-	failure.Reason = oneLine(failure.Reason)
+	failure.Explanation = oneLine(failure.Explanation)
 	err := writeJSON(s.Paths.Failure(failure.Revision), failure, 0o644)
 	if !errors.Is(err, fs.ErrNotExist) {
 		return err
@@ -84,7 +75,7 @@ func (s Store) PutFailure(failure Failure) error {
 	return writeJSON(s.Paths.Failure(failure.Revision), failure, 0o644)
 }
 
-// RemoveFailure takes back what was said of a revision's failure.
+// RemoveFailure removes the failure of a revision. It is no error if there is none.
 func (s Store) RemoveFailure(id RevisionID) error {
 	if err := os.Remove(s.Paths.Failure(id)); err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return fmt.Errorf("remove the failure of %s: %w", id, err)
@@ -92,16 +83,16 @@ func (s Store) RemoveFailure(id RevisionID) error {
 	return nil
 }
 
-// oneLine makes a reason fit for a line of a response, of a log and of a terminal.
-func oneLine(reason string) string {
-	reason = strings.Map(func(r rune) rune {
+// oneLine makes an explanation fit for a line of a response, of a log and of a terminal.
+func oneLine(explanation string) string {
+	explanation = strings.Map(func(r rune) rune {
 		if !unicode.IsPrint(r) {
 			return ' '
 		}
 		return r
-	}, strings.ToValidUTF8(reason, " "))
-	if len(reason) > maxReason {
-		reason = strings.ToValidUTF8(reason[:maxReason], "") + "…"
+	}, strings.ToValidUTF8(explanation, " "))
+	if len(explanation) > maxExplanation {
+		explanation = strings.ToValidUTF8(explanation[:maxExplanation], "") + "…"
 	}
-	return reason
+	return explanation
 }

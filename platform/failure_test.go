@@ -22,9 +22,9 @@ func TestFailure(t *testing.T) {
 		t.Errorf("nothing is to be removed: %v", err)
 	}
 	// The directory need not exist.
-	put := platform.Failure{Revision: id, Since: time.Unix(1_700_000_000, 0).UTC(), Reason: "exited with status 1"}
-	for _, reason := range []string{put.Reason, "exited with status 1, 2 times in a row"} {
-		put.Reason = reason
+	put := platform.Failure{Revision: id, Since: time.Unix(1_700_000_000, 0).UTC(), Explanation: "exited with status 1"}
+	for _, reason := range []string{put.Explanation, "exited with status 1, 2 times in a row"} {
+		put.Explanation = reason
 		if err := store.PutFailure(put); err != nil {
 			t.Fatal(err)
 		}
@@ -35,13 +35,13 @@ func TestFailure(t *testing.T) {
 	if info, err := os.Stat(store.Paths.Failure(id)); err != nil || info.Mode().Perm() != 0o644 {
 		t.Errorf("the gateway must be able to read it: %v, %v", info.Mode(), err)
 	}
-	if ids, err := store.Paths.ListFailures(); err != nil || !slices.Equal(ids, []platform.RevisionID{id}) {
+	if ids, err := store.Failures(); err != nil || !slices.Equal(ids, []platform.RevisionID{id}) {
 		t.Errorf("got %v, %v", ids, err)
 	}
 	if err := store.RemoveFailure(id); err != nil {
 		t.Fatal(err)
 	}
-	if ids, err := store.Paths.ListFailures(); err != nil || len(ids) > 0 {
+	if ids, err := store.Failures(); err != nil || len(ids) > 0 {
 		t.Errorf("got %v, %v", ids, err)
 	}
 }
@@ -51,12 +51,12 @@ func TestFailureIsOneLine(t *testing.T) {
 	store := platform.Store{Paths: platform.Paths{Root: t.TempDir()}}
 	id := platform.RevisionID{Function: "ping", Number: 1}
 	for _, reason := range []string{"a\nb\r\nSet-Cookie: x", "\x1b[31m\x00", "\xff\xfe", strings.Repeat("é", 1000)} {
-		if err := store.PutFailure(platform.Failure{Revision: id, Reason: reason}); err != nil {
+		if err := store.PutFailure(platform.Failure{Revision: id, Explanation: reason}); err != nil {
 			t.Fatal(err)
 		}
 		got, err := store.Failure(id)
-		if err != nil || len(got.Reason) > 310 || strings.ContainsAny(got.Reason, "\r\n\x00\x1b") {
-			t.Errorf("%q: got %q, %v", reason, got.Reason, err)
+		if err != nil || len(got.Explanation) > 310 || strings.ContainsAny(got.Explanation, "\r\n\x00\x1b") {
+			t.Errorf("%q: got %q, %v", reason, got.Explanation, err)
 		}
 	}
 }
@@ -64,7 +64,7 @@ func TestFailureIsOneLine(t *testing.T) {
 func TestFailureOfAnother(t *testing.T) {
 	store := platform.Store{Paths: platform.Paths{Root: t.TempDir()}}
 	ping := platform.RevisionID{Function: "ping", Number: 1}
-	if err := store.PutFailure(platform.Failure{Revision: ping, Reason: "x"}); err != nil {
+	if err := store.PutFailure(platform.Failure{Revision: ping, Explanation: "x"}); err != nil {
 		t.Fatal(err)
 	}
 	other := platform.RevisionID{Function: "ping", Number: 2}

@@ -21,8 +21,8 @@ const (
 	followResync = 60
 )
 
-// errReplaced says that a directory is not the one that is watched. The kernel does not always tell: as long as a socket
-// in it is open, a directory that was removed lives on.
+// errReplaced is returned when a directory is no longer the one that is watched. The kernel has no event for that in all
+// cases: as long as a socket in it is open, a directory that was removed lives on.
 var errReplaced = errors.New("the directory was replaced")
 
 // Follower keeps up with a directory.
@@ -110,14 +110,14 @@ func allOf(w *fsnotify.Watcher, first fsnotify.Event) []fsnotify.Event {
 	}
 }
 
-// Removes says whether a file is no more where it was.
+// Removes reports whether a file is no more where it was.
 func Removes(e fsnotify.Event) bool { return e.Has(fsnotify.Remove) || e.Has(fsnotify.Rename) }
 
-// FunctionsFollower says which functions may have changed. Set the fields, then Follow it.
+// FunctionsFollower is a Follower that notices which functions may have changed. Set the fields, then Follow it.
 type FunctionsFollower struct {
 	Paths Paths
-	// Changes is called with the names of functions of which a file was written, made or removed. all says that the names
-	// are those of all functions that there are. It is not called at the same time as itself.
+	// Changes is called with the names of functions of which a file was written, made or removed. all reports whether the
+	// names are those of all functions that there are. It is not called at the same time as itself.
 	Changes func(names []string, all bool)
 	Log     *slog.Logger
 }

@@ -17,9 +17,9 @@ func ParseInstanceSocket(file string) (InstanceID, bool) {
 	return id, err == nil
 }
 
-// ListInstances lists the instances that may be used: those whose socket file exists.
-func (p Paths) ListInstances() ([]InstanceID, error) {
-	entries, err := os.ReadDir(p.Instances())
+// Instances lists the instances that may be used: those whose socket file exists.
+func (s Store) Instances() ([]InstanceID, error) {
+	entries, err := os.ReadDir(s.Paths.Instances())
 	if errors.Is(err, fs.ErrNotExist) {
 		return nil, nil
 	}

@@ -4,6 +4,8 @@ import (
 	"fmt"
 	"path"
 	"regexp"
+
+	"github.com/fnctl/fnctl/platform/keys"
 )
 
 // Isolation is how far an instance is confined.
@@ -15,7 +17,7 @@ const (
 	IsolationStrict  Isolation = "strict"
 )
 
-// Network is what an instance can reach besides its own socket.
+// Network is the network that an instance can reach besides its own socket.
 type Network string
 
 // The networks.
@@ -29,31 +31,14 @@ const (
 // devicePattern matches a path that means itself in a unit.
 var devicePattern = regexp.MustCompile(`^/dev/[A-Za-z0-9][A-Za-z0-9._/-]{0,200}$`)
 
+// devicePaths is the kind of devices.
+var devicePaths = keys.List[string]{Of: keys.Text[string]{
+	Parse: keys.Checked(checkDevice), Pattern: devicePattern.String(), What: "the path of a device",
+}}
+
 func checkDevice(device string) error {
 	if !devicePattern.MatchString(device) || path.Clean(device) != device {
-		return fmt.Errorf("must be the path of a device such as /dev/kvm, got %s", quoted(device))
+		return fmt.Errorf("must be the path of a device such as /dev/kvm, got %s", keys.Quote(device))
 	}
 	return nil
-}
-
-// settleIsolation takes from an instance what the profile takes, unless a key gives it.
-func (d configDecoder) settleIsolation() {
-	c := &d.draft.Config
-	strict := c.Isolation == IsolationStrict
-	if !d.has("network") {
-		c.Network = NetworkHost
-		if strict {
-			c.Network = NetworkNone
-		}
-	}
-	if !d.has("executable_memory") {
-		c.ExecutableMemory = !strict
-	}
-}
-
-// isolationOfBefore is what a configuration means that was written before there were profiles.
-func (c *Config) isolationOfBefore() {
-	if c.Isolation == "" {
-		c.Isolation, c.Network, c.ExecutableMemory = IsolationDefault, NetworkHost, true
-	}
 }

@@ -10,7 +10,7 @@ import (
 	"syscall"
 )
 
-// CheckDevices says which device of a configuration this machine doesn't have.
+// CheckDevices returns an error about the first device of a configuration that this machine doesn't have.
 func CheckDevices(devices []string) error {
 	for _, device := range devices {
 		info, err := os.Stat(device)
@@ -24,8 +24,8 @@ func CheckDevices(devices []string) error {
 	return nil
 }
 
-// DeviceGroups are the groups that a user must be in to open devices: those of the nodes that others may not open, and that
-// are not root's.
+// DeviceGroups returns the groups that a user must be in to open devices: those of the nodes that others may not open, and
+// that are not root's.
 func DeviceGroups(devices []string) []string {
 	var groups []string
 	for _, device := range devices {

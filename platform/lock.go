@@ -13,7 +13,7 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// ErrLocked is returned by TryLock while somebody else holds the lock.
+// ErrLocked is returned by TryLock while another process holds the lock.
 var ErrLocked = errors.New("another command is changing this function")
 
 // lockPoll is how often a held lock is looked at: the kernel has no way to wait for one with a bound.
@@ -50,14 +50,14 @@ func (s Store) TryLock(name string) (unlock func(), err error) {
 	return func() { file.Close() }, nil
 }
 
-// signLock says whose the lock is, for people only: the kernel's lock counts, whatever the file says.
+// signLock writes the holder into the file of a lock, for people only: the lock itself is the kernel's.
 func signLock(file *os.File) {
 	if file.Truncate(0) == nil {
 		_, _ = file.WriteAt(strconv.AppendInt(nil, int64(os.Getpid()), 10), 0)
 	}
 }
 
-// LockHolder is the process that took the lock of a function last, 0 if that is not known.
+// LockHolder returns the process that took the lock of a function last, 0 if that is not known.
 func (s Store) LockHolder(name string) int {
 	data, _ := os.ReadFile(s.Paths.Lock(name))
 	pid, _ := strconv.Atoi(string(data))

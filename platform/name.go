@@ -5,6 +5,8 @@ import (
 	"fmt"
 	"regexp"
 	"strings"
+
+	"github.com/fnctl/fnctl/platform/keys"
 )
 
 // MaxNameLength is the longest name of a function: all its instances run as the system user fn-NAME, and Linux allows
@@ -20,8 +22,16 @@ var (
 	hostLabel       = regexp.MustCompile(`^[a-z0-9]([a-z0-9-]*[a-z0-9])?$`)
 )
 
-// CheckName says whether a string can name a function: a DNS label of at most MaxNameLength characters that starts with
-// a letter and doesn't look like the name of a revision.
+// functionNames and hostNames are the kinds of names in jcloud.yml.
+var (
+	functionNames = keys.Text[string]{Parse: keys.Checked(CheckName), Pattern: namePattern.String(), What: "a name such as shop"}
+	hostNames     = keys.List[string]{Of: keys.Text[string]{
+		Parse: keys.Checked(CheckHost), Pattern: `^[a-z0-9]([a-z0-9.-]*[a-z0-9])?$`, What: "a host name",
+	}}
+)
+
+// CheckName returns why a string cannot name a function, nil if it can: a DNS label of at most MaxNameLength characters that
+// starts with a letter and doesn't look like the name of a revision.
 func CheckName(name string) error {
 	switch {
 	case name == "":
@@ -38,8 +48,8 @@ func CheckName(name string) error {
 	return nil
 }
 
-// CheckHost says whether a string can be a host name of a function: a lower-case DNS name without port, 253 characters
-// at most.
+// CheckHost returns why a string cannot be a host name of a function, nil if it can: a lower-case DNS name without port, 253
+// characters at most.
 func CheckHost(host string) error {
 	if host == "" || len(host) > 253 {
 		return fmt.Errorf("invalid host %q: a DNS name has 1 to 253 characters", clip(host))
@@ -48,6 +58,24 @@ func CheckHost(host string) error {
 		if len(label) > 63 || !hostLabel.MatchString(label) {
 			return fmt.Errorf("invalid host %q: use a DNS name such as app.example.com, in lower case and without a port", clip(host))
 		}
+	}
+	return nil
+}
+
+// MaxTagLength is the longest tag.
+const MaxTagLength = 30
+
+// ErrTag is wrapped by every error of CheckTag.
+var ErrTag = errors.New("invalid tag")
+
+// CheckTag returns why a string cannot be a tag, nil if it can: a DNS label of at most MaxTagLength characters that starts
+// with a letter, so that it is never the number of a revision.
+func CheckTag(tag string) error {
+	switch {
+	case tag == "" || len(tag) > MaxTagLength:
+		return fmt.Errorf("%w %q: it has 1 to %d characters", ErrTag, clip(tag), MaxTagLength)
+	case !namePattern.MatchString(tag):
+		return fmt.Errorf("%w %q: use lower-case letters, digits and hyphens, starting with a letter", ErrTag, tag)
 	}
 	return nil
 }

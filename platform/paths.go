@@ -5,7 +5,8 @@ import (
 	"path/filepath"
 )
 
-// Paths derives the place of every file from one root, which is "/" on a real machine and a temporary directory in tests.
+// Paths derives the place of every file from one root, which is "/" on a real machine and a temporary directory in tests. It
+// only makes names; Store reads and writes what is there.
 type Paths struct{ Root string }
 
 // DefaultPaths are the paths of a machine.
@@ -36,7 +37,7 @@ func (p Paths) Function(name string) string { return filepath.Join(p.Functions()
 // Route is the file of a function's route.
 func (p Paths) Route(name string) string { return filepath.Join(p.Function(name), "route.json") }
 
-// Routed is the file that says that a function has a route: then one that is missing is lost, and not removed.
+// Routed is the file that marks that a function has a route: then one that is missing is lost, and not removed.
 func (p Paths) Routed(name string) string { return filepath.Join(p.Function(name), "routed") }
 
 // Scale is the file of a function's bounds that override those of its revisions.
@@ -56,14 +57,19 @@ func (p Paths) Revision(id RevisionID) string {
 // Snapshot is the directory with a revision's copy of the app.
 func (p Paths) Snapshot(id RevisionID) string { return filepath.Join(p.Revision(id), "app") }
 
-// Served is the file that says that a revision has, or had, traffic.
+// Served is the file that marks that a revision has, or had, traffic.
 func (p Paths) Served(id RevisionID) string { return filepath.Join(p.Revision(id), "served") }
 
-// Proved is the file that says that a revision answered when it was deployed, and has no traffic because nobody wanted it to.
+// Proved is the file that marks that a revision answered when it was deployed with --no-traffic.
 func (p Paths) Proved(id RevisionID) string { return filepath.Join(p.Revision(id), "proved") }
 
-// Venvs is the directory of a function's virtual environments. They are not shared between functions: one would tell what
-// another is made of.
+// FailedDeploy is the file with the reason why a revision did not come to serve.
+func (p Paths) FailedDeploy(id RevisionID) string {
+	return filepath.Join(p.Revision(id), "failed.json")
+}
+
+// Venvs is the directory of a function's virtual environments. They are not shared between functions, which
+// could see from them what others are made of.
 func (p Paths) Venvs(function string) string { return filepath.Join(p.Function(function), "venvs") }
 
 // Venv is the directory of the virtual environment of one set of requirements.
@@ -82,18 +88,30 @@ const (
 	SecretsFile = "secrets"
 )
 
+// Credentials is the directory with a file for each secret of a revision, and one for SecretsScript.
+func (p Paths) Credentials(id RevisionID) string {
+	return filepath.Join(p.Revision(id), CredentialsDir)
+}
+
+// Credential is the file of one credential of a revision.
+func (p Paths) Credential(id RevisionID, name string) string {
+	return filepath.Join(p.Credentials(id), name)
+}
+
 // EnvFiles are the files of variables of a revision, in the order in which they are read.
 func (p Paths) EnvFiles(id RevisionID) []string {
 	dir := p.Revision(id)
 	return []string{filepath.Join(dir, ConfigEnvFile), filepath.Join(dir, EnvFile)}
 }
 
-// WorkName is the working directory of an instance, relative to systemd's cache directory.
-func WorkName(instance string) string { return "fnctl/" + instance }
+// WorkdirName is the working directory of an instance, relative to systemd's cache directory.
+func WorkdirName(instance string) string { return "fnctl/" + instance }
 
-// Work is the working directory of an instance as the administrator sees it. It lies in systemd's private area, which
+// Workdir is the working directory of an instance as the administrator sees it. It lies in systemd's private area, which
 // no other dynamic user can enter.
-func (p Paths) Work(id InstanceID) string { return p.join("var/cache/private", WorkName(id.String())) }
+func (p Paths) Workdir(id InstanceID) string {
+	return p.join("var/cache/private", WorkdirName(id.String()))
+}
 
 // WorkspaceName is the persistent directory of a function, relative to systemd's state directory.
 func WorkspaceName(function string) string { return "fnctl-data/" + function }
@@ -114,6 +132,14 @@ func (p Paths) Instances() string { return p.join("run/fnctl/instances") }
 // InstanceSocket is the socket file of one instance.
 func (p Paths) InstanceSocket(id InstanceID) string {
 	return filepath.Join(p.Instances(), id.String()+".sock")
+}
+
+// Failures is the directory of failures.
+func (p Paths) Failures() string { return p.join("run/fnctl/failures") }
+
+// Failure is the file of a revision's failure.
+func (p Paths) Failure(id RevisionID) string {
+	return filepath.Join(p.Failures(), id.String()+".json")
 }
 
 // GatewaySocket serves the gateway's metrics and health over HTTP.

@@ -80,7 +80,7 @@ func awaitRead(ctx context.Context, conn *net.UnixConn) error {
 // not read counts several hundred.
 const releasing = 1
 
-// wasRead says whether the other end of a unix socket has read everything. The error says that it is gone: a listener that
+// wasRead reports whether the other end of a unix socket has read everything. The error says that it is gone: a listener that
 // closes with the connection still queued drops what was sent. It is marked as gone before that, so it is asked in this order.
 func wasRead(fd int) (bool, error) {
 	unread, err := unix.IoctlGetInt(fd, unix.SIOCOUTQ)

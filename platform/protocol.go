@@ -2,7 +2,7 @@ package platform
 
 import "fmt"
 
-// Protocol is what an app speaks on its socket.
+// Protocol is the protocol that an app speaks on its socket.
 type Protocol string
 
 // The protocols.
@@ -15,15 +15,7 @@ const (
 
 var protocols = []Protocol{HTTP1, H2C}
 
-func protocolNames() []string {
-	names := make([]string, len(protocols))
-	for i, protocol := range protocols {
-		names[i] = string(protocol)
-	}
-	return names
-}
-
-// CheckFor says why an app of some runtime cannot speak the protocol.
+// CheckFor returns why an app of a runtime cannot speak the protocol, nil if it can.
 func (p Protocol) CheckFor(runtime Runtime) error {
 	if p == H2C && (runtime == RuntimeUvicorn || runtime == RuntimeGunicorn) {
 		return fmt.Errorf("h2c is not for %s, which speaks no HTTP/2: leave protocol out, or use runtime: hypercorn, or a command", runtime)

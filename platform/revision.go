@@ -43,7 +43,7 @@ func (id *RevisionID) UnmarshalText(text []byte) (err error) {
 type Revision struct {
 	ID      RevisionID `json:"name"`
 	Created time.Time  `json:"created"`
-	// App is what the user gave to deploy: module:attr, or the path of an executable.
+	// App is the argument of deploy: module:attr, or the path of an executable.
 	App     string  `json:"app"`
 	Runtime Runtime `json:"runtime"`
 	// Command is the argument vector of an instance. Its first element is an absolute path, or a path relative to the

@@ -20,8 +20,13 @@ func TestRouteToHasTheLimits(t *testing.T) {
 	}
 	route := platform.RouteTo(platform.Revision{ID: shop, Config: config})
 	want := platform.TrafficShare{
-		Revision: shop, Percent: 100, TimeoutSeconds: 300, ResponseStartTimeoutSeconds: 20, IdleTimeoutSeconds: 1.5, LivenessTimeoutSeconds: 2,
-		DrainGraceSeconds: 60, Concurrency: 4, MaxBodyBytes: 512 << 10, MaxQueue: 7, Protocol: platform.H2C,
+		Revision: shop, Percent: 100,
+		Timeouts: platform.Timeouts{
+			Timeout: platform.Seconds(300), ResponseStartTimeout: platform.Seconds(20), IdleTimeout: platform.Seconds(1.5),
+			LivenessTimeout: platform.Seconds(2), DrainGrace: platform.Seconds(60),
+		},
+		Limits:   platform.Limits{Concurrency: 4, MaxBody: 512 << 10, MaxQueue: 7},
+		Protocol: platform.H2C,
 	}
 	if err := route.Check(); err != nil || len(route.Traffic) != 1 || route.Traffic[0] != want {
 		t.Fatalf("got %+v, %v, want %+v", route.Traffic, err, want)
@@ -34,12 +39,12 @@ func TestRouteToHasTheLimits(t *testing.T) {
 	if err := json.Unmarshal(encoded, &decoded); err != nil || !reflect.DeepEqual(decoded, route) {
 		t.Errorf("from JSON: got %+v, %v, want %+v", decoded, err, route)
 	}
-	for what, got := range map[string][2]time.Duration{
-		"timeout":                {want.Timeout(), 5 * time.Minute},
-		"response_start_timeout": {want.ResponseStartTimeout(), 20 * time.Second},
-		"idle_timeout":           {want.IdleTimeout(), 1500 * time.Millisecond},
-		"liveness_timeout":       {want.LivenessTimeout(), 2 * time.Second},
-		"drain_grace":            {want.DrainGrace(), time.Minute},
+	for what, got := range map[string][2]platform.Duration{
+		"timeout":                {want.Timeout, platform.Duration(5 * time.Minute)},
+		"response_start_timeout": {want.ResponseStartTimeout, platform.Duration(20 * time.Second)},
+		"idle_timeout":           {want.IdleTimeout, platform.Duration(1500 * time.Millisecond)},
+		"liveness_timeout":       {want.LivenessTimeout, platform.Duration(2 * time.Second)},
+		"drain_grace":            {want.DrainGrace, platform.Duration(time.Minute)},
 	} {
 		if got[0] != got[1] {
 			t.Errorf("%s: got %v, want %v", what, got[0], got[1])
@@ -58,8 +63,8 @@ func TestRouteOfAnOlderVersion(t *testing.T) {
 		t.Fatal(err)
 	}
 	share := route.Traffic[0]
-	if share.ResponseStartTimeout() != 0 || share.IdleTimeout() != 0 || share.LivenessTimeout() != 10*time.Second ||
-		share.DrainGrace() != 30*time.Second || share.MaxBodyBytes != 0 || share.MaxQueue != 0 || share.Protocol != "" {
+	if share.ResponseStartTimeout != 0 || share.IdleTimeout != 0 || share.LivenessTimeout != platform.Seconds(10) ||
+		share.DrainGrace != platform.Seconds(30) || share.MaxBody != 0 || share.MaxQueue != 0 || share.Protocol != "" {
 		t.Errorf("got %+v", share)
 	}
 }
@@ -67,13 +72,13 @@ func TestRouteOfAnOlderVersion(t *testing.T) {
 func TestRouteCheckRefuses(t *testing.T) {
 	for what, damage := range map[string]func(*platform.TrafficShare){
 		"percent is out of range":                func(s *platform.TrafficShare) { s.Percent = -1 },
-		"timeout is out of range":                func(s *platform.TrafficShare) { s.TimeoutSeconds = 0 },
-		"response_start_timeout is out of range": func(s *platform.TrafficShare) { s.ResponseStartTimeoutSeconds = -1 },
-		"idle_timeout is out of range":           func(s *platform.TrafficShare) { s.IdleTimeoutSeconds = -1 },
-		"liveness_timeout is out of range":       func(s *platform.TrafficShare) { s.LivenessTimeoutSeconds = -0.1 },
-		"drain_grace is out of range":            func(s *platform.TrafficShare) { s.DrainGraceSeconds = -1 },
+		"timeout is out of range":                func(s *platform.TrafficShare) { s.Timeout = 0 },
+		"response_start_timeout is out of range": func(s *platform.TrafficShare) { s.ResponseStartTimeout = platform.Seconds(-1) },
+		"idle_timeout is out of range":           func(s *platform.TrafficShare) { s.IdleTimeout = platform.Seconds(-1) },
+		"liveness_timeout is out of range":       func(s *platform.TrafficShare) { s.LivenessTimeout = platform.Seconds(-0.1) },
+		"drain_grace is out of range":            func(s *platform.TrafficShare) { s.DrainGrace = platform.Seconds(-1) },
 		"concurrency is out of range":            func(s *platform.TrafficShare) { s.Concurrency = -1 },
-		"max_body is out of range":               func(s *platform.TrafficShare) { s.MaxBodyBytes = -1 },
+		"max_body is out of range":               func(s *platform.TrafficShare) { s.MaxBody = -1 },
 		"max_queue is out of range":              func(s *platform.TrafficShare) { s.MaxQueue = -1 },
 		"protocol is out of range":               func(s *platform.TrafficShare) { s.Protocol = "http3" },
 		"belongs to another function":            func(s *platform.TrafficShare) { s.Revision.Function = "other" },

@@ -2,7 +2,7 @@ package platform
 
 import "slices"
 
-// Runtime says what runs an app: a server for a Python application, or nothing but the app's own program.
+// Runtime is the program that runs an app: a server for a Python application, or nothing but the app's own program.
 type Runtime string
 
 const (
@@ -22,20 +22,12 @@ const (
 
 var runtimes = []Runtime{RuntimeUvicorn, RuntimeHypercorn, RuntimeGranian, RuntimeGunicorn, RuntimeSocket, RuntimePort}
 
-func runtimeNames() []string {
-	names := make([]string, len(runtimes))
-	for i, runtime := range runtimes {
-		names[i] = string(runtime)
-	}
-	return names
-}
-
-// IsServer tells whether the runtime is a server that loads a Python application.
+// IsServer reports whether the runtime is a server that loads a Python application.
 func (r Runtime) IsServer() bool {
 	return slices.Contains([]Runtime{RuntimeUvicorn, RuntimeHypercorn, RuntimeGranian, RuntimeGunicorn}, r)
 }
 
-// TakesPort tells whether an instance listens on a port of its own, so that something must pass its connections on.
+// TakesPort reports whether an instance listens on a port of its own, so that something must pass its connections on.
 func (r Runtime) TakesPort() bool { return r == RuntimePort || r == RuntimeGranian }
 
 // UnmarshalText reads the name of a runtime, also as earlier versions wrote it into revisions.

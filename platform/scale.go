@@ -13,24 +13,24 @@ type Scale struct {
 	Max *int `json:"max,omitempty"`
 }
 
-// Empty tells that nothing is overridden.
+// Empty reports whether nothing is overridden.
 func (s Scale) Empty() bool { return s.Min == nil && s.Max == nil }
 
-// Check says what is wrong with the override by itself. The ranges are those of jcloud.yml.
+// Check returns what is wrong with the override by itself, nil if nothing is. The ranges are those of jcloud.yml.
 func (s Scale) Check() error {
 	switch {
-	case s.Min != nil && (*s.Min < minimums.min || *s.Min > minimums.max):
-		return fmt.Errorf("min must be %s, got %d", minimums.words(), *s.Min)
-	case s.Max != nil && (*s.Max < maximums.min || *s.Max > maximums.max):
-		return fmt.Errorf("max must be %s, got %d", maximums.words(), *s.Max)
+	case s.Min != nil && !minimums.Contains(*s.Min):
+		return fmt.Errorf("min must be %s, got %d", minimums.Describe(), *s.Min)
+	case s.Max != nil && !maximums.Contains(*s.Max):
+		return fmt.Errorf("max must be %s, got %d", maximums.Describe(), *s.Max)
 	case s.Min != nil && s.Max != nil && *s.Min > *s.Max:
 		return fmt.Errorf("min must be at most max, which is %d, got %d", *s.Max, *s.Min)
 	}
 	return nil
 }
 
-// CheckFor says what is wrong with the override for a revision of this configuration: a bound that is overridden must
-// not contradict the one that is not.
+// CheckFor returns what is wrong with the override for a revision of this configuration, nil if nothing is: a bound that is
+// overridden must not contradict the one that is not.
 func (s Scale) CheckFor(config Config) error {
 	if err := s.Check(); err != nil {
 		return err

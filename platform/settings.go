@@ -3,9 +3,10 @@ package platform
 import (
 	"errors"
 	"fmt"
-	"io/fs"
 	"net/url"
 	"strings"
+
+	"github.com/fnctl/fnctl/platform/keys"
 )
 
 // Settings are the platform's own settings, /etc/fnctl/fnctl.yml.
@@ -13,7 +14,7 @@ type Settings struct {
 	// Endpoint is the address of each function, with {name} in the place of its name. The gateway takes its host from it;
 	// the address that it listens on is fnctl-gateway.socket's.
 	Endpoint string
-	// Metrics says where the activator learns of load.
+	// Metrics is where the activator learns of load.
 	Metrics MetricsSettings
 	// Gateway are the limits of the gateway.
 	Gateway GatewaySettings
@@ -29,45 +30,17 @@ const (
 	SourcePrometheus MetricsSource = "prometheus"
 )
 
-// MetricsSettings say where the activator learns of load.
+// MetricsSettings are where the activator learns of load.
 type MetricsSettings struct {
 	Source MetricsSource
 	// URL is the address of the Prometheus server. Functions that scale by a query need it whatever Source is.
 	URL string
 }
 
-// DefaultSettings are those of a machine without a settings file. The caller may change them.
-func DefaultSettings() Settings {
-	settings, err := parseSettings("", nil)
-	if err != nil {
-		panic(fmt.Sprintf("platform: the default settings are invalid: %v", err))
-	}
-	return settings
-}
-
-// LoadSettings reads the settings file; one that doesn't exist means the defaults. The error joins all errors of the file
-// in their order, each a *ConfigError.
-func LoadSettings(paths Paths) (Settings, error) {
-	data, err := readBounded(paths.Settings())
-	if errors.Is(err, fs.ErrNotExist) {
-		return DefaultSettings(), nil
-	}
-	if err != nil {
-		return Settings{}, fmt.Errorf("read the settings: %w", err)
-	}
-	return parseSettings(paths.Settings(), data)
-}
-
-func parseSettings(file string, data []byte) (Settings, error) {
-	d := newDecoder(file, settingKeys)
-	d.read(data)
-	if err := d.err(); err != nil {
-		return Settings{}, err
-	}
-	return d.draft, nil
-}
-
 const namePlaceholder = "{name}"
+
+// endpoints is the kind of Endpoint.
+var endpoints = keys.Text[string]{Parse: keys.Checked(checkEndpoint), What: "an address such as http://{name}.example.com"}
 
 func checkEndpoint(endpoint string) error {
 	if strings.Count(endpoint, namePlaceholder) != 1 {
@@ -82,6 +55,9 @@ func checkEndpoint(endpoint string) error {
 	}
 	return CheckHost(strings.ToLower(u.Hostname()))
 }
+
+// servers is the kind of addresses of Prometheus servers.
+var servers = keys.Text[string]{Parse: keys.Checked(checkServer), What: "the address of a Prometheus server, such as http://127.0.0.1:9090"}
 
 // checkServer doesn't show an address that has a password.
 func checkServer(address string) error {
@@ -102,7 +78,7 @@ func (s Settings) EndpointOf(name string) string {
 	return strings.Replace(s.Endpoint, namePlaceholder, name, 1)
 }
 
-// FunctionOf is the function that a host is the address of, if it is one's.
+// FunctionOf returns the function whose address has a host, and whether there can be one.
 func (s Settings) FunctionOf(host string) (name string, is bool) {
 	const any = "any-function-of-this-machine" // braces cannot stand in a host
 	before, after, found := strings.Cut(s.HostOf(any), any)
@@ -121,4 +97,14 @@ func (s Settings) HostOf(name string) string {
 		return ""
 	}
 	return strings.ToLower(u.Hostname())
+}
+
+// TagEndpointOf returns the address at which a label leads to one revision of a function: a tag, or the revision's number.
+func (s Settings) TagEndpointOf(name, label string) string {
+	u, err := url.Parse(s.EndpointOf(name))
+	if err != nil {
+		return ""
+	}
+	u.Host = label + "." + u.Host
+	return u.String()
 }

@@ -150,7 +150,7 @@ func TestShippedSettings(t *testing.T) {
 	if err := yaml.Unmarshal([]byte(text), &shipped); err != nil {
 		t.Fatal(err)
 	}
-	for path := range platform.SettingsDefaults() {
+	for _, path := range platform.SettingsPaths() {
 		at := any(shipped)
 		for name := range strings.SplitSeq(path, ".") {
 			section, _ := at.(map[string]any)

@@ -9,7 +9,7 @@ import (
 // ClientCookie is the cookie that the gateway gives to clients that are to be told apart and have nothing else for it.
 const ClientCookie = "fnctl-client"
 
-// Sticky says by what requests that belong together are known. While traffic is split, those with the same value reach the
+// Sticky is the header or the cookie by which requests that belong together are known. While traffic is split, those with the same value reach the
 // same revision. One of its fields is set.
 type Sticky struct {
 	Header string `json:"header,omitempty"`
@@ -37,7 +37,7 @@ func ParseSticky(s string) (*Sticky, error) {
 	return sticky, sticky.check()
 }
 
-// String is how ParseSticky reads it.
+// String returns the text that ParseSticky reads.
 func (s *Sticky) String() string {
 	switch {
 	case s == nil:

@@ -34,7 +34,7 @@ func (s Store) Functions() ([]string, error) {
 	return names, nil
 }
 
-// Has tells whether a function has a route, though it may be damaged or lost.
+// Has reports whether a function has a route, though it may be damaged or lost.
 func (s Store) Has(name string) bool {
 	return CheckName(name) == nil && (exists(s.Paths.Route(name)) || exists(s.Paths.Routed(name)))
 }
@@ -71,12 +71,12 @@ func (s Store) explainNoRoute(name string) error {
 	return fmt.Errorf("%w: %s", ErrNoFunction, name)
 }
 
-// PutRoute replaces the route of a function. From then on the gateway sends new requests where it says.
+// PutRoute replaces the route of a function. From then on the gateway sends new requests along it.
 func (s Store) PutRoute(route Route) error {
 	if err := route.Check(); err != nil {
 		return err
 	}
-	// Whoever wrote the route before may have been killed before it could mark what that one reaches.
+	// The command that wrote the route before may have been killed before it could mark the revisions which that one reaches.
 	if before, err := s.Route(route.Function); err == nil {
 		if err := s.markServed(before); err != nil {
 			return err
@@ -95,8 +95,8 @@ func (s Store) PutRoute(route Route) error {
 	return nil
 }
 
-// markServed takes down that the revisions of a route have traffic, so that they can be told from what a deploy that was
-// killed has left. That is so only once the route is there.
+// markServed marks that the revisions of a route have traffic, so that they can be told from those that a deploy has left
+// which was killed. It is called only once the route is there.
 func (s Store) markServed(route Route) error {
 	for _, share := range route.Traffic {
 		if share.Percent == 0 || s.Served(share.Revision) || !exists(s.Paths.Revision(share.Revision)) {
@@ -109,13 +109,13 @@ func (s Store) markServed(route Route) error {
 	return nil
 }
 
-// Served tells whether a revision has, or had, traffic.
+// Served reports whether a revision has, or had, traffic.
 func (s Store) Served(id RevisionID) bool { return exists(s.Paths.Served(id)) }
 
-// MarkProved takes down that a revision was deployed to get no traffic yet.
+// MarkProved marks that a revision was deployed to get no traffic yet.
 func (s Store) MarkProved(id RevisionID) error { return WriteFile(s.Paths.Proved(id), nil, 0o644) }
 
-// Deployed tells whether a deploy came to its end with a revision. Others were left by one that was killed.
+// Deployed reports whether a deploy came to its end with a revision. Others were left by one that was killed.
 func (s Store) Deployed(id RevisionID) bool { return s.Served(id) || exists(s.Paths.Proved(id)) }
 
 // RemoveRoute ends a function: no new request reaches it. It is no error if there is no route.

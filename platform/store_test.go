@@ -19,7 +19,7 @@ func newStore(t *testing.T) platform.Store {
 
 func route(name string) platform.Route {
 	return platform.Route{Function: name, Traffic: []platform.TrafficShare{{
-		Revision: platform.RevisionID{Function: name, Number: 1}, Percent: 100, TimeoutSeconds: 60,
+		Revision: platform.RevisionID{Function: name, Number: 1}, Percent: 100, Timeouts: platform.Timeouts{Timeout: platform.Seconds(60)},
 	}}}
 }
 
@@ -35,7 +35,7 @@ func TestStoreRoute(t *testing.T) {
 		t.Fatal(err)
 	}
 	got, err := store.Route("ping")
-	if err != nil || got.Traffic[0].Revision.String() != "ping-00001" || got.Traffic[0].Timeout() != time.Minute {
+	if err != nil || got.Traffic[0].Revision.String() != "ping-00001" || got.Traffic[0].Timeout != platform.Seconds(60) {
 		t.Errorf("got %+v, %v", got, err)
 	}
 	names, err := store.Functions()

@@ -1,36 +1,16 @@
 package platform
 
 import (
-	"errors"
 	"fmt"
 	"maps"
-	"net/url"
 	"slices"
 	"strconv"
 )
 
-// MaxTagLength is the longest tag.
-const MaxTagLength = 30
-
-// ErrTag is wrapped by every error of CheckTag.
-var ErrTag = errors.New("invalid tag")
-
-// CheckTag says whether a string can be a tag: a DNS label of at most MaxTagLength characters that starts with a letter, so
-// that it is never the number of a revision.
-func CheckTag(tag string) error {
-	switch {
-	case tag == "" || len(tag) > MaxTagLength:
-		return fmt.Errorf("%w %q: it has 1 to %d characters", ErrTag, clip(tag), MaxTagLength)
-	case !namePattern.MatchString(tag):
-		return fmt.Errorf("%w %q: use lower-case letters, digits and hyphens, starting with a letter", ErrTag, tag)
-	}
-	return nil
-}
-
 // Label is the number of a revision as it stands in hosts and directories: 00001.
 func (id RevisionID) Label() string { return fmt.Sprintf("%05d", id.Number) }
 
-// Tagged is the revision that a label in front of the function's host leads to: a tag, or the number of a revision that the
+// Tagged returns the revision that a label in front of the function's host leads to: a tag, or the number of a revision that the
 // route has.
 func (r Route) Tagged(label string) (id RevisionID, is bool) {
 	if id, is = r.Tags[label]; is {
@@ -53,7 +33,7 @@ func (r Route) TagsOf(id RevisionID) []string {
 	return tags
 }
 
-// WithTag is the route with a tag that leads to a revision, and to no other any more. The revision need not have traffic.
+// WithTag returns the route with a tag that leads to a revision, and to no other any more. The revision need not have traffic.
 func (r Route) WithTag(tag string, rev Revision) Route {
 	r.Tags = maps.Clone(r.Tags)
 	if r.Tags == nil {
@@ -66,15 +46,15 @@ func (r Route) WithTag(tag string, rev Revision) Route {
 	return r.tidied()
 }
 
-// WithoutTag is the route without a tag. A revision without traffic and another tag is no longer in it.
+// WithoutTag returns the route without a tag. A revision without traffic and another tag is no longer in it.
 func (r Route) WithoutTag(tag string) Route {
 	r.Tags = maps.Clone(r.Tags)
 	delete(r.Tags, tag)
 	return r.tidied()
 }
 
-// After is the route with what outlives a change of traffic: whether the function is paused, how its clients stick, and the
-// tags that it has not got itself, each with its revision.
+// After returns the route with all that outlives a change of traffic: whether the function is paused, how its clients stick,
+// and the tags that it has not got itself, each with its revision.
 func (r Route) After(before Route) Route {
 	r.Paused, r.Sticky = before.Paused, before.Sticky
 	tags := maps.Clone(before.Tags)
@@ -103,27 +83,4 @@ func (r Route) tidied() Route {
 		r.Tags = nil
 	}
 	return r
-}
-
-// checkTags says what is wrong with the tags of a route.
-func (r Route) checkTags() error {
-	for tag, id := range r.Tags {
-		if err := CheckTag(tag); err != nil {
-			return err
-		}
-		if !r.Reaches(id) {
-			return fmt.Errorf("tag %s: the route has no revision %s", tag, id)
-		}
-	}
-	return nil
-}
-
-// TagEndpointOf is the address at which a label leads to one revision of a function: a tag, or the revision's number.
-func (s Settings) TagEndpointOf(name, label string) string {
-	u, err := url.Parse(s.EndpointOf(name))
-	if err != nil {
-		return ""
-	}
-	u.Host = label + "." + u.Host
-	return u.String()
 }

@@ -5,6 +5,8 @@ import (
 	"math"
 	"slices"
 	"strings"
+
+	"github.com/fnctl/fnctl/platform/keys"
 )
 
 // Tier is the size of an instance: what one instance may use, and what it costs. In JSON and in text it is its name.
@@ -18,6 +20,9 @@ type Tier struct {
 	GPU            string
 	CreditsPerHour float64
 }
+
+// gigabyte is the unit of memory and disks, in bytes.
+const gigabyte = 1e9
 
 // tiers are the tiers of Jina AI Cloud, with their prices.
 var tiers = []Tier{
@@ -47,7 +52,13 @@ func TierByName(name string) (Tier, bool) {
 	return tiers[i], true
 }
 
-func tierNames() []string {
+// tierNames is the kind of tiers.
+var tierNames = keys.Enum[Tier]{Words: namesOf(tiers), Parse: func(name string) Tier {
+	tier, _ := TierByName(name)
+	return tier
+}}
+
+func namesOf(tiers []Tier) []string {
 	names := make([]string, len(tiers))
 	for i, tier := range tiers {
 		names[i] = tier.Name
@@ -68,7 +79,7 @@ func (t Tier) MarshalText() ([]byte, error) { return []byte(t.Name), nil }
 func (t *Tier) UnmarshalText(text []byte) error {
 	tier, found := TierByName(string(text))
 	if !found && len(text) > 0 {
-		return fmt.Errorf("unknown tier %q, use one of %s", clip(string(text)), strings.Join(tierNames(), ", "))
+		return fmt.Errorf("unknown tier %q, use one of %s", clip(string(text)), strings.Join(tierNames.Words, ", "))
 	}
 	*t = tier
 	return nil

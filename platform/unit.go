@@ -1,6 +1,6 @@
 package platform
 
-// UnitStatus is what systemd says of a loaded unit.
+// UnitStatus is the state of a loaded unit in systemd.
 type UnitStatus struct {
 	Name string
 	// Active is systemd's ActiveState: active, activating, deactivating, inactive or failed.
@@ -9,15 +9,15 @@ type UnitStatus struct {
 	Sub string
 }
 
-// Running tells whether the unit has processes, or is about to.
+// Running reports whether the unit has processes, or is about to.
 func (u UnitStatus) Running() bool { return u.Active == "active" || u.Active == "activating" }
 
-// Gone tells whether nothing of the unit is left, so that it may be started anew.
+// Gone reports whether nothing of the unit is left, so that it may be started anew.
 func (u UnitStatus) Gone() bool {
 	return u.Active == "inactive" || u.Active == "failed" || u.Active == ""
 }
 
-// ServiceStatus is what systemd says of a service.
+// ServiceStatus is the state of a service in systemd.
 type ServiceStatus struct {
 	UnitStatus
 	// Load is loaded, or why systemd cannot use the unit: masked, not-found, bad-setting or error.
@@ -25,13 +25,13 @@ type ServiceStatus struct {
 	MainPID int
 	// Result is success, or how the last run ended: exit-code, signal, oom-kill, timeout, …
 	Result string
-	// Ended tells that systemd remembers a run that has ended, Signaled that a signal has ended it.
+	// Ended reports whether systemd remembers a run that has ended, Signaled whether a signal has ended it.
 	Ended, Signaled bool
 	// ExitStatus is the exit code or the signal of the last run's main process.
 	ExitStatus int
 }
 
-// StateOf is where an instance stands in its life, by what systemd says of its two units. proved tells that it has
+// StateOf returns where an instance stands in its life, by the states of its two units. proved reports whether it has
 // accepted a connection since its service was started. The empty state means that nothing of the instance is left.
 func StateOf(socket, service UnitStatus, proved bool) InstanceState {
 	listening := socket.Active == "active"

@@ -59,7 +59,7 @@ func commandLine(rev platform.Revision) (string, error) {
 		words[0] = `"` + workDirectory(rev.ID) + strings.TrimPrefix(program, `"`)
 	}
 	if rev.Runtime.TakesPort() {
-		words = append(shim(rev.Config.Timeout), words...)
+		words = append(shim(time.Duration(rev.Config.Timeout)), words...)
 	}
 	return strings.Join(words, " "), nil
 }
@@ -71,13 +71,13 @@ func shim(timeout time.Duration) []string {
 }
 
 func workDirectory(id platform.RevisionID) string {
-	return "%C/" + platform.WorkName(id.String()+"@%i")
+	return "%C/" + platform.WorkdirName(id.String()+"@%i")
 }
 
 func writeEnvironment(w *writer, paths platform.Paths, rev platform.Revision) {
 	work := workDirectory(rev.ID)
 	w.comment("The instance's own copy of the app. systemd gives it to the user of the function.")
-	w.set("CacheDirectory", platform.WorkName(rev.ID.String()+"@%i"))
+	w.set("CacheDirectory", platform.WorkdirName(rev.ID.String()+"@%i"))
 	w.set("CacheDirectoryMode", "0700")
 	w.set("WorkingDirectory", work)
 	w.all(

@@ -28,7 +28,7 @@ func socket(paths platform.Paths, id platform.RevisionID) string {
 	w.all("TriggerLimitIntervalSec=10s", "TriggerLimitBurst=20")
 	w.set("FileDescriptorName", "http")
 	w.comment("The app may write to its directory, so each instance gets its own copy: made here, when it is armed,\nbecause then no request is waiting. One process does it: each one more would cost PID 1 milliseconds.")
-	work := filepath.Join(paths.Root, "var/cache/private", platform.WorkName(id.String()+"@%i"))
+	work := filepath.Join(paths.Root, "var/cache/private", platform.WorkdirName(id.String()+"@%i"))
 	w.set("ExecStartPre", fmt.Sprintf(`/bin/sh -c 'rm -rf "$$0" && exec cp -a --reflink=auto "$$1" "$$0"' %s %s`, work, paths.Snapshot(id)))
 	return w.String()
 }

@@ -112,7 +112,7 @@ http://:8083 {
 // put an instance of its own in the place of the backend.
 func (l *lab) prepareProxies(ctx context.Context) error {
 	route, err := json.Marshal(platform.Route{Function: backendRevision.Function, Traffic: []platform.TrafficShare{
-		{Revision: backendRevision, Percent: 100, TimeoutSeconds: 60},
+		{Revision: backendRevision, Percent: 100, Timeouts: platform.Timeouts{Timeout: platform.Seconds(60)}},
 	}})
 	if err != nil {
 		return err

@@ -69,7 +69,7 @@ func measureTick(ctx context.Context, l *lab, functions, active int) ([]float64,
 		return nil, err
 	}
 	a := activator.New(activator.Config{
-		Paths: w.paths, Units: tickUnits{list: w.units()}, Source: activator.NewActiveGatewaySource(w.paths.GatewaySocket()),
+		Store: platform.Store{Paths: w.paths}, Units: tickUnits{list: w.units()}, Source: activator.NewActiveGatewaySource(w.paths.GatewaySocket()),
 		Log: slog.New(slog.DiscardHandler),
 	})
 	w.running.Go(func() { _ = a.Run(ctx) }) // it ends with the context
@@ -147,7 +147,7 @@ func (w *tickWorld) deploy(id platform.InstanceID, config platform.Config) error
 	if err := store.PutRevision(dir, platform.Revision{ID: id.Revision, Config: config}); err != nil {
 		return err
 	}
-	share := platform.TrafficShare{Revision: id.Revision, Percent: 100, TimeoutSeconds: 600}
+	share := platform.TrafficShare{Revision: id.Revision, Percent: 100, Timeouts: platform.Timeouts{Timeout: platform.Seconds(600)}}
 	if err := store.PutRoute(platform.Route{Function: id.Revision.Function, Traffic: []platform.TrafficShare{share}}); err != nil {
 		return err
 	}

@@ -16,6 +16,7 @@ import (
 
 	fnctl "github.com/fnctl/fnctl/cli"
 	"github.com/fnctl/fnctl/platform"
+	"github.com/fnctl/fnctl/platform/keys"
 )
 
 var tested = build{version: "1.2.0~rc1", date: time.Date(2026, 2, 1, 12, 0, 0, 0, time.UTC)}
@@ -34,10 +35,10 @@ func TestPagesAreComplete(t *testing.T) {
 			t.Errorf("fnctl.1 has no %s", command.Name)
 		}
 	}
-	for name, keys := range map[string][]platform.KeyManual{
+	for name, manual := range map[string][]keys.Manual{
 		"jcloud.yml.5": platform.ConfigManual(), "fnctl.yml.5": platform.SettingsManual(),
 	} {
-		for _, key := range keys {
+		for _, key := range manual {
 			if tag := ".TP\n" + bold(key.Path) + "\n"; !strings.Contains(pages[name], tag) {
 				t.Errorf("%s has no %s", name, key.Path)
 			}

@@ -4,6 +4,7 @@ import (
 	"strings"
 
 	"github.com/fnctl/fnctl/platform"
+	"github.com/fnctl/fnctl/platform/keys"
 )
 
 func (b build) jcloudPage() string {
@@ -52,9 +53,9 @@ const yamlText = `
 The file is one document of YAML in UTF-8, at most 1 MiB. Durations are seconds or a number with ms, s, m or h. Sizes have
 a decimal unit (K, KB, M, MB, G, GB) or a binary one (Ki, Mi, Gi). A key that is left out, or set to null, has its default.`
 
-func keyList(p *page, keys []platform.KeyManual) {
+func keyList(p *page, manual []keys.Manual) {
 	p.section("keys")
-	for _, key := range keys {
+	for _, key := range manual {
 		meaning := key.Meaning
 		if key.Value == "" {
 			p.item(bold(key.Path), meaning+" Its keys follow.")

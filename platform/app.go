@@ -1,0 +1,30 @@
+package platform
+
+import (
+	"fmt"
+	"regexp"
+	"strings"
+
+	"github.com/fnctl/fnctl/platform/keys"
+)
+
+var identifierPath = regexp.MustCompile(`^[\p{L}\p{Nl}_][\p{L}\p{N}\p{M}\p{Pc}]*(\.[\p{L}\p{Nl}_][\p{L}\p{N}\p{M}\p{Pc}]*)*$`)
+
+// ParseApp splits the name of a Python application, module[.sub]:attr[.attr], where each part is a Python identifier.
+func ParseApp(s string) (module, attr string, ok bool) {
+	module, attr, ok = strings.Cut(s, ":")
+	if !ok || !identifierPath.MatchString(module) || !identifierPath.MatchString(attr) {
+		return "", "", false
+	}
+	return module, attr, true
+}
+
+// appNames is the kind of Python applications.
+var appNames = keys.Text[string]{Parse: keys.Checked(checkApp), Pattern: `^[^\s:]+:[^\s:]+$`, What: "an app such as main:app"}
+
+func checkApp(s string) error {
+	if _, _, ok := ParseApp(s); !ok {
+		return fmt.Errorf("must be module:attr, such as main:app, got %s", keys.Quote(s))
+	}
+	return nil
+}

@@ -1,0 +1,49 @@
+package platform
+
+import (
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+
+	"github.com/fnctl/fnctl/platform/keys"
+)
+
+// configNames are the names of a configuration in an app directory, the first one found wins.
+var configNames = []string{"jcloud.yml", "jcloud.yaml"}
+
+// LoadConfig reads the configuration of an app: the file explicit if it is given, else jcloud.yml, else jcloud.yaml in
+// dir, else the defaults. It returns the path that it read, "" for the defaults.
+func LoadConfig(dir, explicit string) (Config, string, error) {
+	path, err := findConfig(dir, explicit)
+	if err != nil {
+		return Config{}, "", err
+	}
+	if path == "" {
+		return DefaultConfig(), "", nil
+	}
+	data, err := keys.ReadFile(path)
+	if err != nil {
+		return Config{}, "", fmt.Errorf("read configuration: %w", err)
+	}
+	config, err := ParseConfig(path, data)
+	return config, path, err
+}
+
+func findConfig(dir, explicit string) (string, error) {
+	if explicit != "" {
+		return explicit, nil
+	}
+	for _, name := range configNames {
+		path := filepath.Join(dir, name)
+		// A link that leads nowhere is a mistake to report, not an absent file: hence Lstat.
+		switch _, err := os.Lstat(path); {
+		case err == nil:
+			return path, nil
+		case !errors.Is(err, fs.ErrNotExist):
+			return "", fmt.Errorf("find configuration: %w", err)
+		}
+	}
+	return "", nil
+}

@@ -1,0 +1,276 @@
+package platform
+
+import (
+	"slices"
+	"time"
+
+	"github.com/fnctl/fnctl/platform/keys"
+)
+
+// draft is a configuration that is being read.
+type draft struct {
+	Config
+	// query is autoscale.query.
+	query string
+	// revisionTimeout is autoscale.revision_timeout, an old second name of timeout.
+	revisionTimeout Duration
+}
+
+// addedHosts adds host names to those that are there, each once.
+type addedHosts struct {
+	keys.List[string]
+	hosts *[]string
+}
+
+// Set implements keys.Value.
+func (h addedHosts) Set(n keys.Node) bool {
+	hosts, ok := h.Decode(n)
+	if !ok {
+		return false
+	}
+	for _, host := range hosts {
+		if !slices.Contains(*h.hosts, host) {
+			*h.hosts = append(*h.hosts, host)
+		}
+	}
+	return true
+}
+
+var (
+	timeouts         = keys.Seconds[Duration]{Min: Duration(time.Second), Max: Duration(365 * keys.Day)}
+	windows          = keys.Seconds[Duration]{Min: Duration(6 * time.Second), Max: Duration(time.Hour)}
+	delays           = keys.Seconds[Duration]{Min: 0, Max: Duration(time.Hour)}
+	innerTimeouts    = keys.Seconds[Duration]{Min: 0, Max: Duration(365 * keys.Day)}
+	livenessTimeouts = keys.Seconds[Duration]{Min: Duration(time.Second), Max: Duration(time.Hour)}
+	graces           = keys.Seconds[Duration]{Min: Duration(time.Second), Max: Duration(keys.Day)}
+	idleTimes        = keys.Seconds[Duration]{Min: 0, Max: Duration(keys.Day)}
+	minimums         = keys.Integer{Min: 0, Max: keys.Unbounded, Quoted: true}
+	maximums         = keys.Integer{Min: 1, Max: keys.Unbounded, Quoted: true}
+)
+
+// configTable has the keys of jcloud.yml.
+var configTable = &keys.Table[draft]{Keys: []keys.Key[draft]{
+	{
+		Path: "name", Doc: "Name of the function. `--name` comes first; without either it is the name of the app's directory.",
+		Example: "shop",
+		Bind:    func(d *draft) keys.Value { return keys.Bind(&d.Name, functionNames) },
+	},
+	{
+		Path: "app", Doc: "The Python application to serve, ASGI or WSGI, such as `main:app`. An app on the command line comes first.",
+		Example: "main:app",
+		Bind:    func(d *draft) keys.Value { return keys.Bind(&d.App, appNames) },
+	},
+	{
+		Path: "command", Doc: "The program to run instead of an `app`: one of the app's files, or one of the machine, such as `node`.",
+		Example: "[./server, --verbose]",
+		Bind:    func(d *draft) keys.Value { return keys.Bind(&d.Command, keys.Command{}) },
+	},
+	{
+		Path: "runtime", Doc: "What runs the app: a server for an `app`, or for a `command` how it gets its connections: as `socket` or `port`. " +
+			"See [runtimes.md](runtimes.md).",
+		DefaultText: "found out by `fnctl deploy`", Example: "gunicorn",
+		Bind: func(d *draft) keys.Value { return keys.Bind(&d.Runtime, keys.EnumOf(runtimes...)) },
+	},
+	{
+		Path: "system_packages", Doc: "Whether the Python packages of the machine are visible beside those of `requirements.txt`.",
+		Default: "true", Example: "false",
+		Bind: func(d *draft) keys.Value { return keys.Bind(&d.SystemPackages, keys.Boolean{}) },
+	},
+	{
+		Path: "protocol", Doc: "What the program speaks: HTTP/1.1, or HTTP/2 without TLS, which gRPC needs. `h2c` is for a `command`, or an `app` with " +
+			"`runtime: hypercorn`.",
+		Default: string(HTTP1), Example: "h2c",
+		Bind: func(d *draft) keys.Value { return keys.Bind(&d.Protocol, keys.EnumOf(protocols...)) },
+	},
+	{
+		Path: "instance", Doc: "Tier of each instance: its processor time, memory and price.",
+		Default: "C3", Example: "C4",
+		Bind: func(d *draft) keys.Value { return keys.Bind(&d.Instance, tierNames) },
+	},
+	{
+		Path: "timeout", Doc: "Limit of a whole request, answered with 504 when it is over; a WebSocket is closed.",
+		Default: "120", Example: "5m",
+		Bind: func(d *draft) keys.Value { return keys.Bind(&d.Timeout, timeouts) },
+	},
+	{
+		Path: "response_start_timeout", Doc: "Limit of the time until an instance begins to answer, then 504. `0`: only `timeout` counts. Not more than `timeout`.",
+		Default: "0", Example: "20",
+		Bind: func(d *draft) keys.Value { return keys.Bind(&d.ResponseStartTimeout, innerTimeouts) },
+	},
+	{
+		Path: "idle_timeout", Doc: "How long a response that has begun may pause, or a WebSocket be silent in both directions, before it is cut. `0`: no limit. " +
+			"Not more than `timeout`.",
+		Default: "0", Example: "60",
+		Bind: func(d *draft) keys.Value { return keys.Bind(&d.IdleTimeout, innerTimeouts) },
+	},
+	{
+		Path: "liveness_timeout", Doc: "How long a request may lie unread at an instance that was ready before the instance gets no more and is replaced.",
+		Default: "10", Example: "30s",
+		Bind: func(d *draft) keys.Value { return keys.Bind(&d.LivenessTimeout, livenessTimeouts) },
+	},
+	{
+		Path: "drain_grace", Doc: "How long WebSockets and event streams of an instance that is taken out of use are kept before they are closed.",
+		Default: "30", Example: "5m",
+		Bind: func(d *draft) keys.Value { return keys.Bind(&d.DrainGrace, graces) },
+	},
+	{Path: "healthcheck", Doc: "What an instance must do before its revision gets traffic; [deploys.md](deploys.md#healthy) has when it is asked."},
+	{
+		Path: "healthcheck.path", Doc: "This path must answer with 2xx; it is asked again until it does. Without it, any answer will do.",
+		Example: "/health",
+		Bind:    func(d *draft) keys.Value { return keys.Bind(&d.Healthcheck.Path, urlPath("/health")) },
+	},
+	{
+		Path: "healthcheck.timeout", Doc: "How long an instance may take until it is healthy, from its start on.",
+		DefaultText: "`timeout`, at most 1 h", Example: "5m",
+		Bind: func(d *draft) keys.Value { return keys.Bind(&d.Healthcheck.Timeout, healthTimeouts) },
+	},
+	{
+		Path: "disk_size", Doc: "Size of the persistent directory `JCLOUD_WORKSPACE`, enforced where the file system has project quotas " +
+			"([isolation.md](isolation.md)). `0` or `null`: no directory.",
+		Default: "1G", Null: func(d *draft) { d.DiskSize = 0 }, Example: "512Mi",
+		Bind: func(d *draft) keys.Value {
+			return keys.Bind(&d.DiskSize, keys.Size{Max: keys.MaxSize, Zero: "no disk"})
+		},
+	},
+	{
+		Path: "isolation", Doc: "How far instances are confined; [isolation.md](isolation.md) says by what. `strict` takes the network and executable memory, " +
+			"unless the next keys give them.",
+		Default: string(IsolationDefault), Example: "strict",
+		Bind: func(d *draft) keys.Value {
+			return keys.Bind(&d.Isolation, keys.EnumOf(IsolationDefault, IsolationStrict))
+		},
+	},
+	{
+		Path: "network", Doc: "What instances can reach: the network of the machine (`host`), or nothing but a loopback of their own (`none`).",
+		DefaultText: "`host`, with `isolation: strict` `none`", Example: "none",
+		Bind: func(d *draft) keys.Value { return keys.Bind(&d.Network, keys.EnumOf(NetworkHost, NetworkNone)) },
+	},
+	{
+		Path: "executable_memory", Doc: "Whether instances may write code into memory and run it, as just-in-time compilers do: Node.js, Java, PyPy, numba.",
+		DefaultText: "`true`, with `isolation: strict` `false`", Example: "true",
+		Bind: func(d *draft) keys.Value { return keys.Bind(&d.ExecutableMemory, keys.Boolean{}) },
+	},
+	{
+		Path: "devices", Doc: "Devices that instances may open. They get the groups of those that are not for everybody.",
+		Example: "[/dev/kvm]",
+		Bind:    func(d *draft) keys.Value { return keys.Bind(&d.Devices, devicePaths) },
+	},
+	{Path: "autoscale", Doc: "How many instances run.", Rules: metricSchemas()},
+	{
+		Path: "autoscale.min", Doc: "Instances that always run. `0` is serverless: the first request starts one.",
+		Default: "1", Example: "0",
+		Bind: func(d *draft) keys.Value { return keys.Bind(&d.Autoscale.Min, minimums) },
+	},
+	{
+		Path: "autoscale.max", Doc: "The most instances that run. Not less than `min`.",
+		Default: "10", Example: "3",
+		Bind: func(d *draft) keys.Value { return keys.Bind(&d.Autoscale.Max, maximums) },
+	},
+	{
+		Path: "autoscale.metric", Doc: "What the number of instances follows.",
+		Default: string(defaultMetric), Example: "rps",
+		Bind: func(d *draft) keys.Value { return keys.Bind(&d.Autoscale.Metric, metricNames) },
+	},
+	{
+		Path: "autoscale.target", Doc: "What each instance should have of the metric, on average.",
+		DefaultText: defaultTargets(), Example: "40",
+		Bind: func(d *draft) keys.Value { return keys.Bind(&d.Autoscale.Target, keys.Positive{}) },
+	},
+	{
+		Path: "autoscale.query", Doc: "What to ask Prometheus, for the metric `prometheus`; it must yield one number for the whole function.",
+		DefaultText: "required for prometheus", Example: "sum(shop_orders_waiting), metric: prometheus, target: 20",
+		Bind: func(d *draft) keys.Value { return keys.Bind(&d.query, queries) },
+	},
+	{
+		Path: "autoscale.metrics", Doc: "Several metrics instead of `metric`, `target` and `query`: the one that asks for most instances counts.",
+		Example: "[{metric: cpu, target: 80}, {metric: rps, target: 20}]",
+		Bind:    func(d *draft) keys.Value { return keys.Bind(&d.Autoscale.Metrics, metricList{}) },
+	},
+	{
+		Path: "autoscale.stable_window", Doc: "Time over which the metric is averaged.",
+		DefaultText: "`timeout`, within 6 s and 1 h", Example: "60",
+		Bind: func(d *draft) keys.Value { return keys.Bind(&d.Autoscale.StableWindow, windows) },
+	},
+	{
+		Path: "autoscale.scale_down_delay", Doc: "How long the load must be lower before instances are stopped.",
+		Default: "30s", Example: "2m",
+		Bind: func(d *draft) keys.Value { return keys.Bind(&d.Autoscale.ScaleDownDelay, delays) },
+	},
+	{
+		Path: "autoscale.scale_to_zero_after", Doc: "How long there must be no request before the last instance is stopped, with `min: 0`.",
+		DefaultText: "`stable_window`", Example: "10m",
+		Bind: func(d *draft) keys.Value { return keys.Bind(&d.Autoscale.ScaleToZeroAfter, idleTimes) },
+	},
+	{
+		Path: "autoscale.revision_timeout", Example: "300", Alias: "timeout", Bind: func(d *draft) keys.Value { return keys.Bind(&d.revisionTimeout, timeouts) },
+	},
+	{
+		Path: "autoscale_min", Example: "0", Alias: "autoscale.min", Bind: func(d *draft) keys.Value { return keys.Bind(&d.Autoscale.Min, minimums) },
+	},
+	{
+		Path: "autoscale_max", Example: "3", Alias: "autoscale.max", Bind: func(d *draft) keys.Value { return keys.Bind(&d.Autoscale.Max, maximums) },
+	},
+	{
+		Path: "workers", Doc: "Worker processes in each instance. Only for an `app`.",
+		Default: "1", Example: "2",
+		Bind: func(d *draft) keys.Value { return keys.Bind(&d.Workers, keys.Integer{Min: 1, Max: 64}) },
+	},
+	{
+		Path: "concurrency", Doc: "The most requests that an instance works on at once; the others wait. `0`: no limit.",
+		Default: "0", Example: "20",
+		Bind: func(d *draft) keys.Value { return keys.Bind(&d.Concurrency, keys.Integer{Min: 0, Max: 10000}) },
+	},
+	{
+		Path: "max_queue", Doc: "The most requests that wait for an instance; more get a 503 at once. `0`: what the platform allows (`gateway.max_queue` in " +
+			"[fnctl.yml](fnctl.yml.md)).",
+		Default: "0", Example: "50",
+		Bind: func(d *draft) keys.Value { return keys.Bind(&d.MaxQueue, keys.Integer{Min: 0, Max: keys.Unbounded}) },
+	},
+	{
+		Path: "max_body", Doc: "The largest body of a request; a larger one gets a 413. `0`: no limit.",
+		Default: "0", Example: "10M",
+		Bind: func(d *draft) keys.Value {
+			return keys.Bind(&d.MaxBody, keys.Size{Max: keys.MaxSize, Zero: "no limit"})
+		},
+	},
+	{
+		Path: "env", Doc: "Environment variables. Everybody who may read the file sees them: give secrets with `--secret`.",
+		Example: "{LOG_LEVEL: debug}",
+		Bind:    func(d *draft) keys.Value { return keys.Bind(&d.Env, envVariables) },
+	},
+	{
+		Path: "hosts", Doc: "Host names of the function, besides the one that it gets from its name.",
+		Example: "[shop.example.com]",
+		Bind:    func(d *draft) keys.Value { return addedHosts{hostNames, &d.Hosts} },
+	},
+	{Path: "custom_dns", Example: "shop.example.com", Alias: "hosts", Bind: func(d *draft) keys.Value { return addedHosts{hostNames, &d.Hosts} }},
+	{
+		Path: "labels", Doc: "Labels to tell functions apart. They say nothing to fnctl.",
+		Example: "{team: web}",
+		Bind:    func(d *draft) keys.Value { return keys.Bind(&d.Labels, labels) },
+	},
+	{
+		Path: "metrics_path", Doc: "Where each instance serves metrics of its own, in Prometheus' text format.",
+		Example: "/metrics",
+		Bind:    func(d *draft) keys.Value { return keys.Bind(&d.MetricsPath, urlPath("/metrics")) },
+	},
+	{
+		Path: "expose", Doc: "Whether the gateway serves the function. `false`: only `fnctl invoke` and its socket reach it.",
+		Default: "true", Example: "false",
+		Bind: func(d *draft) keys.Value { return keys.Bind(&d.Expose, keys.Boolean{}) },
+	},
+	{
+		Path: "minAvailable", Doc: "Instances that stay ready while a new revision takes over. Not more than `autoscale.max`.",
+		Default: "0", Example: "1",
+		Bind: func(d *draft) keys.Value {
+			return keys.Bind(&d.MinAvailable, keys.Integer{Min: 0, Max: keys.Unbounded})
+		},
+	},
+}, Exclusive: []keys.Pair{
+	{First: "app", Second: "command"},
+	{First: "autoscale", Second: "autoscale_min"},
+	{First: "autoscale", Second: "autoscale_max"},
+	{First: "autoscale.metric", Second: "autoscale.metrics"},
+	{First: "autoscale.target", Second: "autoscale.metrics"},
+	{First: "autoscale.query", Second: "autoscale.metrics"},
+}}

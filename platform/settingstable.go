@@ -1,0 +1,93 @@
+package platform
+
+import (
+	"time"
+
+	"github.com/fnctl/fnctl/platform/keys"
+)
+
+var (
+	waits  = keys.Seconds[time.Duration]{Min: time.Second, Max: time.Hour}
+	counts = keys.Integer{Min: 1, Max: keys.Unbounded}
+)
+
+// settingsTable has the keys of fnctl.yml.
+var settingsTable = &keys.Table[Settings]{Keys: []keys.Key[Settings]{
+	{
+		Path: "endpoint", Doc: "The address of each function, with `{name}` in the place of its name. The gateway takes its host from it.",
+		Default: "http://{name}.localhost:8080", Example: "https://{name}.fn.example.com",
+		Bind: func(s *Settings) keys.Value { return keys.Bind(&s.Endpoint, endpoints) },
+	},
+	{Path: "metrics", Doc: "Where the activator learns of load."},
+	{
+		Path: "metrics.source", Doc: "`gateway` asks the gateway itself, `prometheus` a Prometheus server that scrapes it.",
+		Default: string(SourceGateway), Example: string(SourcePrometheus),
+		Bind: func(s *Settings) keys.Value {
+			return keys.Bind(&s.Metrics.Source, keys.EnumOf(SourceGateway, SourcePrometheus))
+		},
+	},
+	{
+		Path: "metrics.url", Doc: "The address of the Prometheus server. Functions that scale by a query ask it whatever `source` is.",
+		Default: "http://127.0.0.1:9090", Example: "https://prometheus.example.com",
+		Bind: func(s *Settings) keys.Value { return keys.Bind(&s.Metrics.URL, servers) },
+	},
+	{Path: "gateway", Doc: "The limits of the gateway, and whom it believes."},
+	{
+		Path: "gateway.max_queue", Doc: "The most requests that wait for instances of one revision; more get a 503. A function's own `max_queue` in " +
+			"[jcloud.yml](jcloud.yml.md) comes first.",
+		Default: "1000", Example: "200",
+		Bind: func(s *Settings) keys.Value { return keys.Bind(&s.Gateway.MaxQueue, counts) },
+	},
+	{
+		Path: "gateway.max_buffered", Doc: "Memory of the requests that wait, of all functions together; more get a 503.",
+		Default: "64Mi", Example: "256Mi",
+		Bind: func(s *Settings) keys.Value {
+			return keys.Bind(&s.Gateway.MaxBuffered, keys.Size{Min: 1 << 20, Max: 1 << 40})
+		},
+	},
+	{
+		Path: "gateway.max_connections", Doc: "The most connections of clients at once.",
+		Default: "32768", Example: "100000",
+		Bind: func(s *Settings) keys.Value { return keys.Bind(&s.Gateway.MaxConnections, counts) },
+	},
+	{
+		Path: "gateway.max_connections_per_address", Doc: "The most connections of one address. Those over unix sockets and of trusted proxies don't " +
+			"count. `0`: no limit.",
+		Default: "4096", Example: "100",
+		Bind: func(s *Settings) keys.Value {
+			return keys.Bind(&s.Gateway.MaxConnectionsPerAddress, keys.Integer{Min: 0, Max: keys.Unbounded})
+		},
+	},
+	{
+		Path: "gateway.read_header_timeout", Doc: "The time that a client has to send the head of a request.",
+		Default: "10", Example: "5s",
+		Bind: func(s *Settings) keys.Value { return keys.Bind(&s.Gateway.ReadHeaderTimeout, waits) },
+	},
+	{
+		Path: "gateway.idle_timeout", Doc: "How long an idle connection of a client is kept.",
+		Default: "75", Example: "5m",
+		Bind: func(s *Settings) keys.Value { return keys.Bind(&s.Gateway.IdleTimeout, waits) },
+	},
+	{
+		Path: "gateway.max_header", Doc: "The largest head of a request; a larger one gets a 431.",
+		Default: "64Ki", Example: "16Ki",
+		Bind: func(s *Settings) keys.Value {
+			return keys.Bind(&s.Gateway.MaxHeader, keys.Size{Min: 4 << 10, Max: 1 << 20})
+		},
+	},
+	{
+		Path: "gateway.drain_timeout", Doc: "How long a gateway that is stopped or restarted waits for its requests before it cuts them.",
+		Default: "90", Example: "20s",
+		Bind: func(s *Settings) keys.Value { return keys.Bind(&s.Gateway.DrainTimeout, waits) },
+	},
+	{
+		Path: "gateway.trusted_proxies", Doc: "The proxies before the gateway, by address or prefix: their `X-Forwarded-*` headers are believed.",
+		Example: "[127.0.0.1, 10.0.0.0/8]",
+		Bind:    func(s *Settings) keys.Value { return keys.Bind(&s.Gateway.TrustedProxies, proxies) },
+	},
+	{
+		Path: "gateway.access_log", Doc: "Which requests are written to the journal: all, those that ended with 500 or more or broke off, or none.",
+		Default: string(AccessLogOn), Example: string(AccessLogErrors),
+		Bind: func(s *Settings) keys.Value { return keys.Bind(&s.Gateway.AccessLog, accessLogs) },
+	},
+}}
