@@ -90,16 +90,12 @@ func (i *instance) isDeaf() bool { return i.load != nil && i.load.Deaf }
 // stage is where the instance stands in its life, as far as systemd can know. The empty state means that nothing of it is
 // left.
 func (i *instance) stage() platform.InstanceState {
-	return platform.StateOf(i.socket, i.service, i.proved)
+	return platform.StateOf(i.socket, i.service, i.proved, false)
 }
 
 // state is the stage, or deaf if the gateway has found it so.
 func (i *instance) state() platform.InstanceState {
-	stage := i.stage()
-	if i.isDeaf() && (stage == platform.Ready || stage == platform.Starting) {
-		return platform.Deaf
-	}
-	return stage
+	return platform.StateOf(i.socket, i.service, i.proved, i.isDeaf())
 }
 
 // forgettable reports whether nothing is left of the instance, and its history doesn't count any more.

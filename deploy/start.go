@@ -84,40 +84,10 @@ func (s starter) watch(ctx context.Context, id platform.InstanceID, cancel conte
 		}
 		ran = ran || status.Running()
 		if ended := status.Sub == "stop-post" || status.Active == "failed" || ran && status.Active == "inactive"; ended {
-			cancel(endedError(status))
+			cancel(errors.New(status.StartEnding()))
 			return
 		}
 	}
-}
-
-func endedError(status platform.ServiceStatus) error {
-	switch {
-	case status.Result == "success" || status.Result == "":
-		return fmt.Errorf("it ended at once with exit status %d", status.ExitStatus)
-	case status.Result == "exit-code":
-		return fmt.Errorf("it ended with exit status %d%s", status.ExitStatus, exitMeaning(status.ExitStatus))
-	case status.Result == "signal" || status.Result == "core-dump":
-		return fmt.Errorf("it was ended by signal %d", status.ExitStatus)
-	}
-	return fmt.Errorf("it ended: %s", status.Result)
-}
-
-// exitMeaning explains the exit statuses that systemd gives to a process it could not start (systemd.exec(5), "Process
-// exit codes").
-func exitMeaning(status int) string {
-	switch status {
-	case 200:
-		return " (systemd could not enter its directory)"
-	case 203:
-		return " (systemd could not execute it: is the interpreter there, and the file a program for this machine?)"
-	case 217:
-		return " (systemd could not make its user)"
-	case 243:
-		return " (systemd could not decrypt its secrets, or not read them: set them again with --secret)"
-	case 226:
-		return " (systemd could not set up its sandbox)"
-	}
-	return ""
 }
 
 // startError is why an instance of a revision did not become healthy.

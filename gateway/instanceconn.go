@@ -11,6 +11,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/fnctl/fnctl/gateway/wire"
+	"github.com/fnctl/fnctl/platform"
 )
 
 // instanceConn is a connection to an instance that speaks HTTP/1. It knows what went over it since it was lent: by that one can tell
@@ -102,12 +103,10 @@ func (c *instanceConn) interruptRead() {
 	_ = c.Conn.SetReadDeadline(past)
 }
 
-// unread is what the kernel counts for what the instance has not read from its socket: no less than the bytes of that, and 0
-// if all was read.
+// unread is what the instance has not read from its socket (platform.Unread), 0 if that is not known.
 func (c *instanceConn) unread() int64 {
 	count := 0
-	err := c.control(func(fd uintptr) { count, _ = unix.IoctlGetInt(int(fd), unix.SIOCOUTQ) })
-	if err != nil || count <= 1 { // the kernel keeps one back while it announces that all was read
+	if c.control(func(fd uintptr) { count, _ = platform.Unread(int(fd)) }) != nil {
 		return 0
 	}
 	return int64(count)

@@ -122,11 +122,8 @@ func (in *Inspector) revisionsOf(name string, traffic map[platform.RevisionID]in
 func (in *Inspector) stateOf(id platform.InstanceID) platform.InstanceState {
 	both := in.units[id]
 	proved := id.Revision == in.Proved || in.desired[id.Revision].Instances[id.Index] == platform.Ready || in.gatewayReady(id)
-	state := platform.StateOf(both.socket, both.service, proved)
-	if load := in.loads[id.Revision]; load != nil && load.Instances[id.Index].Deaf && (state == platform.Ready || state == platform.Starting) {
-		return platform.Deaf
-	}
-	return state
+	load := in.loads[id.Revision]
+	return platform.StateOf(both.socket, both.service, proved, load != nil && load.Instances[id.Index].Deaf)
 }
 
 // gatewayReady reports whether the gateway has proved an instance, perhaps before the activator did.

@@ -104,3 +104,25 @@ func TestHowAServiceEnded(t *testing.T) {
 		t.Errorf("stopped by hand: got %q", got)
 	}
 }
+
+// A command says of an instance that it waits for how it ended, and what the statuses mean that systemd has given.
+func TestStartEnding(t *testing.T) {
+	for _, c := range []struct {
+		result string
+		status int
+		want   string
+	}{
+		{"success", 0, "it ended at once with exit status 0"},
+		{"exit-code", 3, "it ended with exit status 3"},
+		{"exit-code", 202, "it ended with exit status 202"},
+		{"exit-code", 203, "it ended with exit status 203 (systemd could not execute it: is the interpreter there, and the file a program for this machine?)"},
+		{"exit-code", 243, "it ended with exit status 243 (systemd could not decrypt its secrets, or not read them: set them again with --secret)"},
+		{"core-dump", 11, "it was ended by signal 11"},
+		{"oom-kill", 9, "it ended: oom-kill"},
+	} {
+		status := platform.ServiceStatus{ExitStatus: c.status, Result: c.result}
+		if got := status.StartEnding(); got != c.want {
+			t.Errorf("%s, %d: got %q, want %q", c.result, c.status, got, c.want)
+		}
+	}
+}

@@ -7,7 +7,10 @@ import (
 )
 
 // Exists reports whether there is something at a path, as far as that can be seen.
-func Exists(path string) bool { return exists(path) }
+func Exists(path string) bool {
+	_, err := os.Stat(path)
+	return err == nil
+}
 
 // Remove removes a file or an empty directory. That there is none is no error.
 func Remove(path string) error {

@@ -37,9 +37,9 @@ func CheckName(name string) error {
 	case name == "":
 		return fmt.Errorf("%w: it is empty", ErrName)
 	case len(name) > MaxNameLength:
-		return fmt.Errorf("%w %q: it has %d characters, at most %d are allowed", ErrName, clip(name), len(name), MaxNameLength)
+		return fmt.Errorf("%w %q: it has %d characters, at most %d are allowed", ErrName, Clip(name), len(name), MaxNameLength)
 	case !namePattern.MatchString(name):
-		return fmt.Errorf("%w %q: use lower-case letters, digits and hyphens, starting with a letter", ErrName, clip(name))
+		return fmt.Errorf("%w %q: use lower-case letters, digits and hyphens, starting with a letter", ErrName, Clip(name))
 	case revisionPattern.MatchString(name):
 		return fmt.Errorf("%w %q: it ends like the name of a revision (%s-00001)", ErrName, name, "NAME")
 	case strings.Contains(name, "--"):
@@ -52,11 +52,11 @@ func CheckName(name string) error {
 // characters at most.
 func CheckHost(host string) error {
 	if host == "" || len(host) > 253 {
-		return fmt.Errorf("invalid host %q: a DNS name has 1 to 253 characters", clip(host))
+		return fmt.Errorf("invalid host %q: a DNS name has 1 to 253 characters", Clip(host))
 	}
 	for label := range strings.SplitSeq(host, ".") {
 		if len(label) > 63 || !hostLabel.MatchString(label) {
-			return fmt.Errorf("invalid host %q: use a DNS name such as app.example.com, in lower case and without a port", clip(host))
+			return fmt.Errorf("invalid host %q: use a DNS name such as app.example.com, in lower case and without a port", Clip(host))
 		}
 	}
 	return nil
@@ -73,15 +73,15 @@ var ErrTag = errors.New("invalid tag")
 func CheckTag(tag string) error {
 	switch {
 	case tag == "" || len(tag) > MaxTagLength:
-		return fmt.Errorf("%w %q: it has 1 to %d characters", ErrTag, clip(tag), MaxTagLength)
+		return fmt.Errorf("%w %q: it has 1 to %d characters", ErrTag, Clip(tag), MaxTagLength)
 	case !namePattern.MatchString(tag):
 		return fmt.Errorf("%w %q: use lower-case letters, digits and hyphens, starting with a letter", ErrTag, tag)
 	}
 	return nil
 }
 
-// clip bounds hostile input in an error message.
-func clip(s string) string {
+// Clip bounds hostile input in an error message.
+func Clip(s string) string {
 	const limit = 80
 	if len(s) <= limit {
 		return s
@@ -93,6 +93,3 @@ func clip(s string) string {
 func SliceName(function string) string {
 	return "fn-" + strings.ReplaceAll(function, "-", `\x2d`) + ".slice"
 }
-
-// Clip bounds hostile input in an error message.
-func Clip(s string) string { return clip(s) }

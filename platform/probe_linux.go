@@ -80,10 +80,20 @@ func awaitRead(ctx context.Context, conn *net.UnixConn) error {
 // not read counts several hundred.
 const releasing = 1
 
+// Unread returns what the kernel counts for what the other end of a unix socket has not read: no less than its bytes, and 0 if
+// all was read.
+func Unread(fd int) (int, error) {
+	unread, err := unix.IoctlGetInt(fd, unix.SIOCOUTQ)
+	if unread <= releasing {
+		unread = 0
+	}
+	return unread, err
+}
+
 // wasRead reports whether the other end of a unix socket has read everything. The error says that it is gone: a listener that
 // closes with the connection still queued drops what was sent. It is marked as gone before that, so it is asked in this order.
 func wasRead(fd int) (bool, error) {
-	unread, err := unix.IoctlGetInt(fd, unix.SIOCOUTQ)
+	unread, err := Unread(fd)
 	if err != nil {
 		return false, err
 	}
@@ -91,7 +101,7 @@ func wasRead(fd int) (bool, error) {
 	if gone {
 		err = unix.ECONNRESET
 	}
-	return unread <= releasing && err == nil, err
+	return unread == 0 && err == nil, err
 }
 
 func isGone(fd int) (bool, error) {

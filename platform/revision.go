@@ -20,12 +20,12 @@ func (id RevisionID) String() string { return fmt.Sprintf("%s-%05d", id.Function
 func ParseRevisionID(s string) (RevisionID, error) {
 	m := revisionPattern.FindStringSubmatch(s)
 	if m == nil {
-		return RevisionID{}, fmt.Errorf("%q is not the name of a revision, such as ping-00001", clip(s))
+		return RevisionID{}, fmt.Errorf("%q is not the name of a revision, such as ping-00001", Clip(s))
 	}
 	number, err := strconv.Atoi(m[2])
 	id := RevisionID{Function: m[1], Number: number}
 	if err != nil || number < 1 || id.String() != s || CheckName(id.Function) != nil {
-		return RevisionID{}, fmt.Errorf("%q is not the name of a revision, such as ping-00001", clip(s))
+		return RevisionID{}, fmt.Errorf("%q is not the name of a revision, such as ping-00001", Clip(s))
 	}
 	return id, nil
 }
@@ -69,7 +69,7 @@ func (id InstanceID) String() string { return fmt.Sprintf("%s@%d", id.Revision, 
 func ParseInstanceID(s string) (InstanceID, error) {
 	rev, index, found := strings.Cut(s, "@")
 	if !found {
-		return InstanceID{}, fmt.Errorf("%q is not the name of an instance, such as ping-00001@3", clip(s))
+		return InstanceID{}, fmt.Errorf("%q is not the name of an instance, such as ping-00001@3", Clip(s))
 	}
 	id, err := ParseRevisionID(rev)
 	if err != nil {
@@ -77,7 +77,7 @@ func ParseInstanceID(s string) (InstanceID, error) {
 	}
 	n, err := strconv.Atoi(index)
 	if err != nil || n < 1 || strconv.Itoa(n) != index {
-		return InstanceID{}, fmt.Errorf("%q is not the name of an instance, such as ping-00001@3", clip(s))
+		return InstanceID{}, fmt.Errorf("%q is not the name of an instance, such as ping-00001@3", Clip(s))
 	}
 	return InstanceID{Revision: id, Index: n}, nil
 }

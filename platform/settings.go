@@ -44,14 +44,14 @@ var endpoints = keys.Text[string]{Parse: keys.Checked(checkEndpoint), What: "an 
 
 func checkEndpoint(endpoint string) error {
 	if strings.Count(endpoint, namePlaceholder) != 1 {
-		return fmt.Errorf("%q must have {name} once, such as in http://{name}.example.com", clip(endpoint))
+		return fmt.Errorf("%q must have {name} once, such as in http://{name}.example.com", Clip(endpoint))
 	}
 	u, err := url.Parse(Settings{Endpoint: endpoint}.EndpointOf("name"))
 	if err != nil || u.Scheme != "http" && u.Scheme != "https" || u.Path != "" || u.RawQuery != "" || u.User != nil {
-		return fmt.Errorf("%q must be http:// or https://, a host with {name}, and at most a port", clip(endpoint))
+		return fmt.Errorf("%q must be http:// or https://, a host with {name}, and at most a port", Clip(endpoint))
 	}
 	if !strings.Contains(u.Hostname(), "name") {
-		return fmt.Errorf("%q must have {name} in its host", clip(endpoint))
+		return fmt.Errorf("%q must have {name} in its host", Clip(endpoint))
 	}
 	return CheckHost(strings.ToLower(u.Hostname()))
 }
@@ -68,7 +68,7 @@ func checkServer(address string) error {
 	case u.User != nil:
 		return errors.New("must have no user and password: everybody may read this file")
 	case u.RawQuery != "" || u.ForceQuery || u.Fragment != "":
-		return fmt.Errorf("%q must end with the host, port or path of the server", clip(address))
+		return fmt.Errorf("%q must end with the host, port or path of the server", Clip(address))
 	}
 	return nil
 }

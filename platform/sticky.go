@@ -32,7 +32,7 @@ func ParseSticky(s string) (*Sticky, error) {
 	case named && kind == "cookie":
 		sticky = &Sticky{Cookie: name}
 	default:
-		return nil, fmt.Errorf("%q is not header:NAME, cookie:NAME, cookie or off", clip(s))
+		return nil, fmt.Errorf("%q is not header:NAME, cookie:NAME, cookie or off", Clip(s))
 	}
 	return sticky, sticky.check()
 }
@@ -59,7 +59,7 @@ func (s *Sticky) check() error {
 	case (s.Header == "") == (s.Cookie == ""):
 		return fmt.Errorf("sticky: a header or a cookie is needed")
 	case !tokenPattern.MatchString(s.Header + s.Cookie):
-		return fmt.Errorf("sticky: %q cannot name a header or a cookie", clip(s.Header+s.Cookie))
+		return fmt.Errorf("sticky: %q cannot name a header or a cookie", Clip(s.Header+s.Cookie))
 	}
 	return nil
 }

@@ -36,12 +36,7 @@ func (s Store) Functions() ([]string, error) {
 
 // Has reports whether a function has a route, though it may be damaged or lost.
 func (s Store) Has(name string) bool {
-	return CheckName(name) == nil && (exists(s.Paths.Route(name)) || exists(s.Paths.Routed(name)))
-}
-
-func exists(path string) bool {
-	_, err := os.Stat(path)
-	return err == nil
+	return CheckName(name) == nil && (Exists(s.Paths.Route(name)) || Exists(s.Paths.Routed(name)))
 }
 
 // Route reads the route of a function. The error wraps ErrNoFunction if there is none: a route that vanished without
@@ -65,7 +60,7 @@ func (s Store) Route(name string) (Route, error) {
 }
 
 func (s Store) explainNoRoute(name string) error {
-	if exists(s.Paths.Routed(name)) {
+	if Exists(s.Paths.Routed(name)) {
 		return fmt.Errorf("the route of %s is missing: there is no %s", name, s.Paths.Route(name))
 	}
 	return fmt.Errorf("%w: %s", ErrNoFunction, name)
@@ -85,7 +80,7 @@ func (s Store) PutRoute(route Route) error {
 	if err := writeJSON(s.Paths.Route(route.Function), route, 0o644); err != nil {
 		return err
 	}
-	if routed := s.Paths.Routed(route.Function); !exists(routed) {
+	if routed := s.Paths.Routed(route.Function); !Exists(routed) {
 		if err := WriteFile(routed, nil, 0o644); err != nil {
 			return err
 		}
@@ -99,7 +94,7 @@ func (s Store) PutRoute(route Route) error {
 // which was killed. It is called only once the route is there.
 func (s Store) markServed(route Route) error {
 	for _, share := range route.Traffic {
-		if share.Percent == 0 || s.Served(share.Revision) || !exists(s.Paths.Revision(share.Revision)) {
+		if share.Percent == 0 || s.Served(share.Revision) || !Exists(s.Paths.Revision(share.Revision)) {
 			continue
 		}
 		if err := WriteFile(s.Paths.Served(share.Revision), nil, 0o644); err != nil {
@@ -110,13 +105,13 @@ func (s Store) markServed(route Route) error {
 }
 
 // Served reports whether a revision has, or had, traffic.
-func (s Store) Served(id RevisionID) bool { return exists(s.Paths.Served(id)) }
+func (s Store) Served(id RevisionID) bool { return Exists(s.Paths.Served(id)) }
 
 // MarkProved marks that a revision was deployed to get no traffic yet.
 func (s Store) MarkProved(id RevisionID) error { return WriteFile(s.Paths.Proved(id), nil, 0o644) }
 
 // Deployed reports whether a deploy came to its end with a revision. Others were left by one that was killed.
-func (s Store) Deployed(id RevisionID) bool { return s.Served(id) || exists(s.Paths.Proved(id)) }
+func (s Store) Deployed(id RevisionID) bool { return s.Served(id) || Exists(s.Paths.Proved(id)) }
 
 // RemoveRoute ends a function: no new request reaches it. It is no error if there is no route.
 func (s Store) RemoveRoute(name string) error {

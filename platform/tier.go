@@ -79,7 +79,7 @@ func (t Tier) MarshalText() ([]byte, error) { return []byte(t.Name), nil }
 func (t *Tier) UnmarshalText(text []byte) error {
 	tier, found := TierByName(string(text))
 	if !found && len(text) > 0 {
-		return fmt.Errorf("unknown tier %q, use one of %s", clip(string(text)), strings.Join(tierNames.Words, ", "))
+		return fmt.Errorf("unknown tier %q, use one of %s", Clip(string(text)), strings.Join(tierNames.Words, ", "))
 	}
 	*t = tier
 	return nil

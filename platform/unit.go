@@ -32,10 +32,13 @@ type ServiceStatus struct {
 }
 
 // StateOf returns where an instance stands in its life, by the states of its two units. proved reports whether it has
-// accepted a connection since its service was started. The empty state means that nothing of the instance is left.
-func StateOf(socket, service UnitStatus, proved bool) InstanceState {
+// accepted a connection since its service was started, deaf whether the gateway says that it has stopped reading. The empty
+// state means that nothing of the instance is left.
+func StateOf(socket, service UnitStatus, proved, deaf bool) InstanceState {
 	listening := socket.Active == "active"
 	switch {
+	case listening && service.Running() && deaf:
+		return Deaf
 	case listening && service.Running() && proved:
 		return Ready
 	case listening && service.Running():
