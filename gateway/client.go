@@ -6,6 +6,7 @@ import (
 	"syscall"
 	"time"
 
+	"github.com/fnctl/fnctl/gateway/netio"
 	"github.com/fnctl/fnctl/gateway/wire"
 )
 
@@ -55,7 +56,7 @@ type client interface {
 type rawClient struct {
 	net.Conn
 	reader *wire.Reader // with what has arrived already
-	idle   *idleReader
+	idle   *netio.IdleReader
 }
 
 // answer is the head of a response.

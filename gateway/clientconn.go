@@ -12,6 +12,7 @@ import (
 	"syscall"
 	"time"
 
+	"github.com/fnctl/fnctl/gateway/netio"
 	"github.com/fnctl/fnctl/gateway/wire"
 )
 
@@ -19,8 +20,8 @@ import (
 type clientEnv struct {
 	cfg      *Config
 	proxy    *proxy
-	hangups  *hangups
-	pipes    pipes
+	hangups  *netio.Hangups
+	pipes    netio.Pipes
 	date     clock
 	stopping atomic.Bool // nothing is accepted any more
 	lasting  atomic.Bool // connections that are idle stay until they bring a request or their time is over
@@ -43,7 +44,7 @@ const (
 type clientConn struct {
 	net.Conn
 	env      *clientEnv
-	idle     *idleReader // nil: the connection has no file descriptor
+	idle     *netio.IdleReader // nil: the connection has no file descriptor
 	origin   origin
 	accepted time.Time
 	token    uint64 // with hangups
@@ -65,7 +66,7 @@ func newClientConn(env *clientEnv, conn net.Conn) *clientConn {
 	c.reader.Reset(conn)
 	if of, ok := conn.(syscall.Conn); ok {
 		if raw, err := of.SyscallConn(); err == nil {
-			c.idle = newIdleReader(env.proxy.buffers, raw, headRoom)
+			c.idle = netio.NewIdleReader(env.proxy.buffers, raw, headRoom)
 		}
 	}
 	return c
@@ -74,12 +75,12 @@ func newClientConn(env *clientEnv, conn net.Conn) *clientConn {
 // serve answers the requests of the connection, one after the other, and closes it. It reports false, and leaves it open, if it
 // is a connection of HTTP/2.
 func (c *clientConn) serve() (served bool) {
-	c.token = c.env.hangups.watch(c.Conn, c.hungUp)
+	c.token = c.env.hangups.Watch(c.Conn, c.hungUp)
 	for {
 		err := c.receive()
 		switch {
 		case errors.Is(err, errHTTP2):
-			c.env.hangups.unwatch(c.token)
+			c.env.hangups.Unwatch(c.token)
 			return false
 		case err != nil:
 			c.reject(err)
@@ -229,12 +230,12 @@ func (c *clientConn) await() error {
 	if c.idle == nil {
 		return c.reader.Fill()
 	}
-	first, err := c.idle.read()
+	first, err := c.idle.Read()
 	if err != nil {
 		return err
 	}
 	c.reader.Feed(first)
-	c.idle.give()
+	c.idle.Give()
 	return nil
 }
 
@@ -294,7 +295,7 @@ func (c *clientConn) close() {
 	defer c.Conn.Close()
 	defer c.reader.Release()
 	defer c.releaseState()
-	c.env.hangups.unwatch(c.token)
+	c.env.hangups.Unwatch(c.token)
 	if c.current == nil || c.current.content.Done() || c.wentAway() {
 		return
 	}

@@ -1,11 +1,13 @@
 package gateway
 
 import (
+	"errors"
 	"net"
 	"net/http"
 	"strconv"
 	"syscall"
 
+	"github.com/fnctl/fnctl/gateway/netio"
 	"github.com/fnctl/fnctl/gateway/wire"
 )
 
@@ -110,15 +112,19 @@ func (c *clientConn) splices() bool { return c.idle != nil && !c.current.chunked
 
 // splice implements client.
 func (c *clientConn) splice(from syscall.RawConn, n int64) (sent int64, err error) {
-	p := c.env.pipes.get()
+	p := c.env.pipes.Get()
 	if p == nil {
 		return 0, nil
 	}
-	defer func() { c.env.pipes.put(p, err == nil) }()
+	defer func() { c.env.pipes.Put(p, err == nil) }()
 	if c.flush() != nil {
 		return 0, errClientGone
 	}
-	return p.move(c.idle.raw, from, n)
+	sent, err = p.Move(c.idle.Raw(), from, n)
+	if write := (*netio.WriteError)(nil); errors.As(err, &write) {
+		err = errors.Join(errClientGone, write.Err)
+	}
+	return sent, err
 }
 
 // finish implements client.

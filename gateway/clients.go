@@ -8,6 +8,8 @@ import (
 	"net/netip"
 	"sync"
 	"time"
+
+	"github.com/fnctl/fnctl/gateway/netio"
 )
 
 // acceptPause is the time to the next attempt when no connection can be accepted, mostly because there are no file descriptors
@@ -32,7 +34,7 @@ type clients struct {
 	perAddr  map[netip.Addr]int
 }
 
-func newClients(cfg *Config, p *proxy, hangups *hangups, http2 *http2Server) *clients {
+func newClients(cfg *Config, p *proxy, hangups *netio.Hangups, http2 *http2Server) *clients {
 	return &clients{
 		env:     clientEnv{cfg: cfg, proxy: p, hangups: hangups},
 		http2:   http2,
@@ -186,7 +188,7 @@ func (k *clients) wait(ctx context.Context) bool {
 func (k *clients) close() {
 	k.closeConns()
 	k.serving.Wait()
-	k.env.pipes.close()
+	k.env.pipes.Close()
 }
 
 func (k *clients) closeConns() {

@@ -20,7 +20,7 @@
 // The files stand on one another in this order: gateway.go, which starts and stops everything; status.go, collector.go and
 // succession.go, for those that look from outside; the path of a request; fleet.go, which routes.go, sockets.go and failures.go
 // keep up to date; pool.go, with what it is made of (lease.go, prover.go, peers.go, spread.go, instance.go, counts.go); the
-// connections to instances; and at the bottom what knows nothing of the rest.
+// connections to instances; and at the bottom what knows nothing of the rest, with the packages wire (messages) and netio (bytes).
 //
 // # Words
 //

@@ -5,13 +5,14 @@ import (
 	"net/http"
 	"time"
 
+	"github.com/fnctl/fnctl/gateway/netio"
 	"github.com/fnctl/fnctl/gateway/wire"
 )
 
 // proxy is what all exchanges share.
 type proxy struct {
 	fleet     *fleet
-	buffers   *bufferPool
+	buffers   *netio.Buffers
 	metrics   *metrics
 	accessLog AccessLog // may be nil
 	log       *slog.Logger
@@ -92,8 +93,8 @@ func (x *exchange) refuse(r *refusal) {
 	x.code = r.code
 	x.respond(answer{status: r.code, reason: []byte(http.StatusText(r.code)), fields: r.fields(), framing: wire.Length(int64(len(content))), length: int64(len(content))})
 	if x.method != http.MethodHead {
-		buf := x.buffers.get()
-		defer x.buffers.put(buf)
+		buf := x.buffers.Get()
+		defer x.buffers.Put(buf)
 		x.sent = int64(copy(buf[wire.ChunkRoom:len(buf)-2], content))
 		if x.client.write(buf[:], int(x.sent)) != nil {
 			return

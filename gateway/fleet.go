@@ -9,6 +9,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"github.com/fnctl/fnctl/gateway/netio"
 	"github.com/fnctl/fnctl/platform"
 )
 
@@ -28,7 +29,7 @@ type fleet struct {
 	pools     map[platform.RevisionID]*pool
 }
 
-func newFleet(cfg Config, hangups *hangups, group *group, metrics *metrics) *fleet {
+func newFleet(cfg Config, hangups *netio.Hangups, group *group, metrics *metrics) *fleet {
 	f := &fleet{
 		env: environment{
 			paths: cfg.Paths, maxQueue: cfg.MaxQueue, held: budget{most: cfg.MaxBuffered},

@@ -10,6 +10,7 @@ import (
 
 	"golang.org/x/sync/errgroup"
 
+	"github.com/fnctl/fnctl/gateway/netio"
 	"github.com/fnctl/fnctl/platform"
 )
 
@@ -17,7 +18,7 @@ import (
 type Gateway struct {
 	cfg        Config
 	log        *slog.Logger
-	hangups    *hangups
+	hangups    *netio.Hangups
 	group      *group
 	fleet      *fleet
 	routes     *routeFollower
@@ -34,7 +35,7 @@ func New(cfg Config) (*Gateway, error) {
 	if cfg.Host == nil || len(cfg.Listeners) == 0 {
 		return nil, errors.New("gateway: a host pattern and a listener are needed")
 	}
-	hangups, err := newHangups()
+	hangups, err := netio.NewHangups()
 	if err != nil {
 		return nil, err
 	}
@@ -46,7 +47,7 @@ func New(cfg Config) (*Gateway, error) {
 	g.sockets = &socketFollower{paths: g.cfg.Paths, fleet: g.fleet, log: g.log}
 	g.failures = newFailureFollower(g.cfg, g.fleet)
 	serverLog := slog.NewLogLogger(g.log.Handler(), slog.LevelDebug)
-	p := &proxy{fleet: g.fleet, buffers: newBufferPool(), metrics: metrics, accessLog: g.cfg.AccessLog, log: g.log}
+	p := &proxy{fleet: g.fleet, buffers: netio.NewBuffers(), metrics: metrics, accessLog: g.cfg.AccessLog, log: g.log}
 	g.http2 = newHTTP2Server(&g.cfg, p, serverLog)
 	g.clients = newClients(&g.cfg, p, hangups, g.http2)
 	g.succession = newSuccession(&g.cfg, g.group, g.fleet, g.clients)

@@ -62,8 +62,8 @@ func (a *http1Attempt) send() error {
 func (a *http1Attempt) upload(c *instanceConn, done chan struct{}) {
 	defer close(done)
 	r := a.request
-	buf := r.buffers.get()
-	defer r.buffers.put(buf)
+	buf := r.buffers.Get()
+	defer r.buffers.Put(buf)
 	for {
 		n, err := r.readContent(buf[wire.ChunkRoom : len(buf)-2])
 		if errors.Is(err, io.EOF) {

@@ -10,6 +10,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"github.com/fnctl/fnctl/gateway/netio"
 	"github.com/fnctl/fnctl/gateway/wire"
 	"github.com/fnctl/fnctl/platform"
 )
@@ -21,7 +22,7 @@ type instanceConn struct {
 	raw       syscall.RawConn
 	look      func(fd uintptr) // poll, made once: each closure would be garbage
 	polled    [1]unix.PollFd
-	hangups   *hangups
+	hangups   *netio.Hangups
 	reader    wire.Reader
 	token     uint64 // with hangups
 	idleSince time.Time
@@ -38,14 +39,14 @@ type instanceConn struct {
 }
 
 // newInstanceConn wraps a connection. hungUp is called when the instance closes it while nothing reads from it.
-func newInstanceConn(c net.Conn, h *hangups, hungUp func(*instanceConn)) *instanceConn {
+func newInstanceConn(c net.Conn, h *netio.Hangups, hungUp func(*instanceConn)) *instanceConn {
 	made := &instanceConn{Conn: c, hangups: h}
 	if of, ok := c.(syscall.Conn); ok {
 		made.raw, _ = of.SyscallConn() // fails only on a closed connection, and with that everything else will
 	}
 	made.look = made.poll
 	made.reader.Reset(made)
-	made.token = h.watch(c, func() { hungUp(made) })
+	made.token = h.Watch(c, func() { hungUp(made) })
 	return made
 }
 
@@ -136,6 +137,6 @@ func (c *instanceConn) control(f func(fd uintptr)) error {
 
 // Close implements net.Conn.
 func (c *instanceConn) Close() error {
-	c.hangups.unwatch(c.token)
+	c.hangups.Unwatch(c.token)
 	return c.Conn.Close()
 }

@@ -8,6 +8,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/fnctl/fnctl/gateway/netio"
 	"github.com/fnctl/fnctl/platform"
 )
 
@@ -16,7 +17,7 @@ type environment struct {
 	paths        platform.Paths
 	maxQueue     int    // of a revision whose route says nothing else
 	held         budget // the memory of the requests that wait, in all pools
-	hangups      *hangups
+	hangups      *netio.Hangups
 	group        *group
 	probe        probeFunc
 	log          *slog.Logger

@@ -54,8 +54,8 @@ func isEventStream(fields []wire.Field) bool {
 
 // copy sends the content of the response as it comes.
 func (x *exchange) copy(a attempt, framing wire.Framing) error {
-	buf := x.buffers.get()
-	defer x.buffers.put(buf)
+	buf := x.buffers.Get()
+	defer x.buffers.Put(buf)
 	length, known := framing.Length()
 	prompt := known && length <= promptContent
 	for {
@@ -123,7 +123,7 @@ func (x *exchange) tunnel(a attempt) error {
 	}
 	t := &tunnel{request: &x.request, client: client, instance: instance, idleTimeout: x.share.idle}
 	if strings.EqualFold(values(x.res.Fields, "upgrade"), "websocket") {
-		t.frames = new(frames)
+		t.frames = new(wire.Frames)
 	}
 	x.respond(answer{status: x.code, reason: x.res.Reason, fields: x.res.Fields, framing: wire.None(), length: -1})
 	if x.client.flush() != nil {

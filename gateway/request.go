@@ -12,6 +12,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"github.com/fnctl/fnctl/gateway/netio"
 	"github.com/fnctl/fnctl/gateway/wire"
 )
 
@@ -19,7 +20,7 @@ import (
 type request struct {
 	client  client
 	origin  *origin
-	buffers *bufferPool
+	buffers *netio.Buffers
 	lifetime
 
 	req        *wire.Request // its fields are there until its content is read
@@ -114,6 +115,9 @@ func (r *request) appendHead(dst []byte) []byte {
 	}
 	return wire.AppendEnd(dst)
 }
+
+// headRoom is how much of a request is read at first.
+const headRoom = 4 << 10
 
 // size is about how many bytes of memory the request needs while it waits.
 func (r *request) size() int64 {

@@ -7,6 +7,9 @@ import (
 	"os"
 	"sync/atomic"
 	"time"
+
+	"github.com/fnctl/fnctl/gateway/netio"
+	"github.com/fnctl/fnctl/gateway/wire"
 )
 
 // closeTimeout is how long a tunnel that is ended waits for its protocol to do so.
@@ -17,7 +20,7 @@ type tunnel struct {
 	request     *request
 	client      *rawClient
 	instance    *instanceConn
-	frames      *frames // of what goes to the client; nil if it is no WebSocket
+	frames      *wire.Frames // of what goes to the client; nil if it is no WebSocket
 	idleTimeout time.Duration
 	active      atomic.Int64 // when something passed last, in nanoseconds
 	sent        int64        // bytes to the client
@@ -33,7 +36,7 @@ func (t *tunnel) run() error {
 		_ = t.toInstance() // which of the two ends it makes no difference
 	}()
 	err := t.toClient()
-	if t.isOver(err) && t.frames != nil && t.frames.between() {
+	if t.isOver(err) && t.frames != nil && t.frames.Between() {
 		err = t.closeWebSocket()
 	}
 	if err == nil {
@@ -89,13 +92,13 @@ func (t *tunnel) toClient() error {
 		}
 		t.instance.reader.Discard(len(rest))
 	}
-	in := newIdleReader(t.request.buffers, t.instance.raw, bufferRoom)
+	in := netio.NewIdleReader(t.request.buffers, t.instance.raw, netio.BufferRoom)
 	for {
 		_ = t.instance.setReadDeadline(t.deadline()) // a closed connection fails at once
-		came, err := in.read()
+		came, err := in.Read()
 		if err == nil {
 			err = t.pass(came)
-			in.give()
+			in.Give()
 		} else if t.mayGoOn(err) {
 			continue
 		}
@@ -124,7 +127,7 @@ func (t *tunnel) endOf(err error) error {
 func (t *tunnel) pass(p []byte) error {
 	t.markActive()
 	if t.frames != nil {
-		t.frames.pass(p)
+		t.frames.Pass(p)
 	}
 	t.sent += int64(len(p))
 	_ = t.client.SetWriteDeadline(t.request.clientDeadline())
@@ -142,15 +145,15 @@ func (t *tunnel) toInstance() error {
 		}
 		t.client.reader.Discard(len(rest))
 	}
-	in := newIdleReader(t.request.buffers, t.client.idle.raw, bufferRoom)
+	in := netio.NewIdleReader(t.request.buffers, t.client.idle.Raw(), netio.BufferRoom)
 	for {
 		t.request.client.setReadDeadline(t.request.clientDeadline().Add(closeTimeout))
-		came, err := in.read()
+		came, err := in.Read()
 		if err == nil {
 			t.markActive()
 			t.request.received.Add(int64(len(came)))
 			_, err = t.instance.Write(came)
-			in.give()
+			in.Give()
 		}
 		if errors.Is(err, io.EOF) {
 			if half, ok := t.instance.Conn.(interface{ CloseWrite() error }); ok {

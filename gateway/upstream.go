@@ -9,6 +9,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/fnctl/fnctl/gateway/netio"
 	"golang.org/x/sys/unix"
 )
 
@@ -29,7 +30,7 @@ const (
 type upstream struct {
 	socket  string
 	lost    func() // called when the instance has closed a connection by itself
-	hangups *hangups
+	hangups *netio.Hangups
 
 	mu     sync.Mutex
 	spare  *spare
@@ -45,7 +46,7 @@ type spare struct {
 	timer *time.Timer
 }
 
-func newUpstream(socket string, hangups *hangups, lost func()) *upstream {
+func newUpstream(socket string, hangups *netio.Hangups, lost func()) *upstream {
 	return &upstream{socket: socket, hangups: hangups, lost: lost}
 }
 

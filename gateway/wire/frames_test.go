@@ -1,4 +1,4 @@
-package gateway
+package wire
 
 import (
 	"bytes"
@@ -19,12 +19,12 @@ func TestFrames(t *testing.T) {
 	add([]byte{0x82, 127, 0, 0, 0, 0, 0, 1, 0x11, 0x70}, 70000)
 	add([]byte{0x82, 0x80 | 3}, 4+3)
 	for _, piece := range []int{1, 2, 3, 7, 1000, len(stream)} {
-		var f frames
+		var f Frames
 		for at := 0; at < len(stream); {
 			n := min(piece, len(stream)-at)
-			f.pass(stream[at : at+n])
-			if at += n; f.between() != ends[at] {
-				t.Fatalf("pieces of %d: after %d bytes between is %v", piece, at, f.between())
+			f.Pass(stream[at : at+n])
+			if at += n; f.Between() != ends[at] {
+				t.Fatalf("pieces of %d: after %d bytes between is %v", piece, at, f.Between())
 			}
 		}
 	}
@@ -36,11 +36,11 @@ func FuzzFrames(f *testing.F) {
 	f.Add(bytes.Repeat([]byte{0x82, 127, 0xff}, 9), 1)
 	f.Fuzz(func(t *testing.T, stream []byte, cut int) {
 		cut = max(0, min(cut, len(stream)))
-		var whole, pieces frames
-		whole.pass(stream)
-		pieces.pass(stream[:cut])
-		pieces.pass(stream[cut:])
-		if whole.between() != pieces.between() || whole.left != pieces.left {
+		var whole, pieces Frames
+		whole.Pass(stream)
+		pieces.Pass(stream[:cut])
+		pieces.Pass(stream[cut:])
+		if whole.Between() != pieces.Between() || whole.left != pieces.left {
 			t.Errorf("cut at %d: %+v, else %+v", cut, pieces, whole)
 		}
 	})

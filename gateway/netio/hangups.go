@@ -1,4 +1,4 @@
-package gateway
+package netio
 
 import (
 	"context"
@@ -12,11 +12,11 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// hangups watches connections from which nothing reads for the moment in which the other end closes them: those of clients
+// Hangups watches connections from which nothing reads for the moment in which the other end closes them: those of clients
 // whose request runs, and those of instances that are idle. Go tells only a reader, and a read would take away what belongs to
 // the next message; so the connections are registered with a second epoll instance, for nothing but their end. That costs one
 // system call per connection, and none per request.
-type hangups struct {
+type Hangups struct {
 	file *os.File // the epoll instance; it is waited for like a connection
 	raw  syscall.RawConn
 	fd   int
@@ -26,7 +26,8 @@ type hangups struct {
 	watched map[uint64]func()
 }
 
-func newHangups() (*hangups, error) {
+// NewHangups makes the epoll instance.
+func NewHangups() (*Hangups, error) {
 	fd, err := unix.EpollCreate1(unix.EPOLL_CLOEXEC)
 	if err != nil {
 		return nil, fmt.Errorf("create an epoll instance: %w", err)
@@ -35,7 +36,7 @@ func newHangups() (*hangups, error) {
 		unix.Close(fd)
 		return nil, fmt.Errorf("create an epoll instance: %w", err)
 	}
-	h := &hangups{file: os.NewFile(uintptr(fd), "hangups"), fd: fd, watched: make(map[uint64]func())}
+	h := &Hangups{file: os.NewFile(uintptr(fd), "hangups"), fd: fd, watched: make(map[uint64]func())}
 	if h.raw, err = h.file.SyscallConn(); err != nil {
 		h.file.Close()
 		return nil, fmt.Errorf("wait for an epoll instance: %w", err)
@@ -43,9 +44,9 @@ func newHangups() (*hangups, error) {
 	return h, nil
 }
 
-// watch calls a function, which must not block, when the other end closes the connection. It is called at most once, and not
-// after unwatch has returned unless it runs already. The end of a connection that cannot be watched is seen later.
-func (h *hangups) watch(conn net.Conn, gone func()) (token uint64) {
+// Watch calls a function, which must not block, when the other end closes the connection. It is called at most once, and not
+// after Unwatch has returned unless it runs already. The end of a connection that cannot be watched is seen later.
+func (h *Hangups) Watch(conn net.Conn, gone func()) (token uint64) {
 	if h == nil {
 		return 0
 	}
@@ -66,14 +67,14 @@ func (h *hangups) watch(conn net.Conn, gone func()) (token uint64) {
 	var added error
 	err = raw.Control(func(fd uintptr) { added = unix.EpollCtl(h.fd, unix.EPOLL_CTL_ADD, int(fd), &event) })
 	if err != nil || added != nil {
-		h.unwatch(token)
+		h.Unwatch(token)
 		return 0
 	}
 	return token
 }
 
-// unwatch forgets a connection. The kernel does so itself when it is closed.
-func (h *hangups) unwatch(token uint64) {
+// Unwatch forgets a connection. The kernel does so itself when it is closed.
+func (h *Hangups) Unwatch(token uint64) {
 	if h == nil || token == 0 {
 		return
 	}
@@ -83,7 +84,7 @@ func (h *hangups) unwatch(token uint64) {
 }
 
 // Run calls the functions until the context ends.
-func (h *hangups) Run(ctx context.Context) error {
+func (h *Hangups) Run(ctx context.Context) error {
 	stop := context.AfterFunc(ctx, func() { h.file.Close() })
 	defer stop()
 	var events [128]unix.EpollEvent
@@ -106,7 +107,7 @@ func (h *hangups) Run(ctx context.Context) error {
 	}
 }
 
-func (h *hangups) fire(token uint64) {
+func (h *Hangups) fire(token uint64) {
 	h.mu.Lock()
 	gone := h.watched[token]
 	delete(h.watched, token)

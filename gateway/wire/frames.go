@@ -1,15 +1,15 @@
-package gateway
+package wire
 
 import "encoding/binary"
 
-// frames follows the frames of a WebSocket as their bytes pass, and so knows where one ends (RFC 6455, section 5.2).
-type frames struct {
+// Frames follows the frames of a WebSocket as their bytes pass, and so knows where one ends (RFC 6455, section 5.2).
+type Frames struct {
 	head []byte // of the frame that has begun, as far as it has come
 	left uint64 // of its payload
 }
 
-// pass takes the next bytes.
-func (f *frames) pass(p []byte) {
+// Pass takes the next bytes.
+func (f *Frames) Pass(p []byte) {
 	for len(p) > 0 {
 		if f.left > 0 {
 			n := min(f.left, uint64(len(p)))
@@ -26,11 +26,11 @@ func (f *frames) pass(p []byte) {
 	}
 }
 
-// between reports whether the last frame has come to its end.
-func (f *frames) between() bool { return f.left == 0 && len(f.head) == 0 }
+// Between reports whether the last frame has come to its end.
+func (f *Frames) Between() bool { return f.left == 0 && len(f.head) == 0 }
 
 // payload is the length of what follows the head, with the key of its mask if it has one. It is known once the head is whole.
-func (f *frames) payload() (length uint64, known bool) {
+func (f *Frames) payload() (length uint64, known bool) {
 	if len(f.head) < 2 {
 		return 0, false
 	}

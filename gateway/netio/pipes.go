@@ -1,4 +1,4 @@
-package gateway
+package netio
 
 import (
 	"errors"
@@ -18,15 +18,15 @@ const (
 	maxPipes = 224
 )
 
-// pipes lends pipes, through which the kernel moves bytes from one socket to another.
-type pipes struct {
+// Pipes lends pipes, through which the kernel moves bytes from one socket to another.
+type Pipes struct {
 	mu   sync.Mutex
-	idle []*pipe
+	idle []*Pipe
 	made int
 }
 
-// pipe is empty when it is not lent.
-type pipe struct {
+// Pipe is empty when it is not lent.
+type Pipe struct {
 	out, in     int
 	fill, drain func(fd uintptr) (done bool) // made once: each closure would be garbage
 	left        int64                        // what they may move
@@ -34,15 +34,15 @@ type pipe struct {
 	failed      error
 }
 
-func newPipe(out, in int) *pipe {
-	p := &pipe{out: out, in: in}
+func newPipe(out, in int) *Pipe {
+	p := &Pipe{out: out, in: in}
 	p.fill = func(fd uintptr) bool { return p.splice(int(fd), p.in) }
 	p.drain = func(fd uintptr) bool { return p.splice(p.out, int(fd)) }
 	return p
 }
 
-// get lends a pipe. It is nil if there are too many already: the caller can copy without one.
-func (p *pipes) get() *pipe {
+// Get lends a pipe. It is nil if there are too many already: the caller can copy without one.
+func (p *Pipes) Get() *Pipe {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	if last := len(p.idle) - 1; last >= 0 {
@@ -66,8 +66,8 @@ func (p *pipes) get() *pipe {
 	return one
 }
 
-// put takes a pipe back. One that is not empty is closed.
-func (p *pipes) put(one *pipe, empty bool) {
+// Put takes a pipe back. One that is not empty is closed.
+func (p *Pipes) Put(one *Pipe, empty bool) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	if !empty {
@@ -78,8 +78,8 @@ func (p *pipes) put(one *pipe, empty bool) {
 	p.idle = append(p.idle, one)
 }
 
-// close closes the pipes that are not lent.
-func (p *pipes) close() {
+// Close closes the pipes that are not lent.
+func (p *Pipes) Close() {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	for _, one := range p.idle {
@@ -89,14 +89,22 @@ func (p *pipes) close() {
 	p.idle = nil
 }
 
-func (p *pipe) close() {
+func (p *Pipe) close() {
 	unix.Close(p.out)
 	unix.Close(p.in)
 }
 
-// move moves n bytes from one socket to another. The error wraps errClientGone if the destination is the reason; it is
+// WriteError is an error of the destination.
+type WriteError struct{ Err error }
+
+func (e *WriteError) Error() string { return "write: " + e.Err.Error() }
+
+// Unwrap returns the reason.
+func (e *WriteError) Unwrap() error { return e.Err }
+
+// Move moves n bytes from one socket to another. The error is a *WriteError if the destination is the reason, and
 // io.ErrUnexpectedEOF if the source ends before. Whether the pipe is empty after an error is not known.
-func (p *pipe) move(to, from syscall.RawConn, n int64) (sent int64, err error) {
+func (p *Pipe) Move(to, from syscall.RawConn, n int64) (sent int64, err error) {
 	for sent < n {
 		came, err := p.do(from.Read, p.fill, n-sent)
 		if err != nil {
@@ -108,7 +116,7 @@ func (p *pipe) move(to, from syscall.RawConn, n int64) (sent int64, err error) {
 		for came > 0 {
 			went, err := p.do(to.Write, p.drain, came)
 			if err != nil {
-				return sent, errors.Join(errClientGone, err)
+				return sent, &WriteError{err}
 			}
 			came -= went
 			sent += went
@@ -118,13 +126,13 @@ func (p *pipe) move(to, from syscall.RawConn, n int64) (sent int64, err error) {
 }
 
 // do waits until a socket lets something be moved, and returns how much was.
-func (p *pipe) do(wait func(func(fd uintptr) bool) error, try func(fd uintptr) bool, most int64) (moved int64, err error) {
+func (p *Pipe) do(wait func(func(fd uintptr) bool) error, try func(fd uintptr) bool, most int64) (moved int64, err error) {
 	p.left, p.moved, p.failed = most, 0, nil
 	err = wait(try)
 	return p.moved, errors.Join(err, p.failed)
 }
 
-func (p *pipe) splice(from, to int) (done bool) {
+func (p *Pipe) splice(from, to int) (done bool) {
 	for {
 		p.moved, p.failed = unix.Splice(from, nil, to, nil, int(min(p.left, pipeRoom)), unix.SPLICE_F_MOVE|unix.SPLICE_F_NONBLOCK)
 		if !errors.Is(p.failed, unix.EINTR) {
