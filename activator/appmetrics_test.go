@@ -219,7 +219,7 @@ func TestAppMetricsHostile(t *testing.T) {
 	for range 2 {
 		began := time.Now()
 		w.metrics.Scrape(t.Context(), ids)
-		if took := time.Since(began); took > 4*time.Second {
+		if took := time.Since(began); took > 20*time.Second { // not for ever
 			t.Errorf("it took %v", took)
 		}
 	}
@@ -269,7 +269,7 @@ func TestAppMetricsKeepsNothing(t *testing.T) {
 	for range 3 {
 		w.metrics.Scrape(t.Context(), []platform.InstanceID{id})
 	}
-	within(t, 2*time.Second, "all connections are closed", func() error {
+	within(t, 20*time.Second, "all connections are closed", func() error {
 		if n := open.Load(); n != 0 {
 			return fmt.Errorf("%d are open", n)
 		}

@@ -173,6 +173,7 @@ func TestPrometheusLoad(t *testing.T) {
 			page := gatewayPage(t)
 			gateway := newScraped(t, page)
 			jobs := shippedJobs(t, gateway.address(), "127.0.0.1:1")
+			started := time.Now()
 			source := newSource(t, startPrometheus(t, strings.ReplaceAll(jobs, "honor_labels: true", "honor_labels: "+honour)).url)
 			want, err := activator.ParseLoad(strings.NewReader(page))
 			if err != nil || len(want) == 0 {
@@ -182,17 +183,18 @@ func TestPrometheusLoad(t *testing.T) {
 			if !reflect.DeepEqual(got, want) {
 				t.Errorf("got %v, want %v", got, want)
 			}
-			if age := time.Since(at); age < 0 || age > 3*time.Second {
+			if age := time.Since(at); age < 0 || at.Before(started) {
 				t.Errorf("scraped %v ago", age)
 			}
 			// The time is that of the scrape, of which there is one in a second, and not that of the query.
 			scrapes := map[time.Time]bool{}
-			for began := time.Now(); time.Since(began) < 3*time.Second; time.Sleep(50 * time.Millisecond) {
+			began := time.Now()
+			for ; len(scrapes) < 4 && time.Since(began) < 20*time.Second; time.Sleep(50 * time.Millisecond) {
 				_, at := load(t, source)
 				scrapes[at] = true
 			}
-			if n := len(scrapes); n < 2 || n > 5 {
-				t.Errorf("there were scrapes at %d times in 3 s", n)
+			if n, took := len(scrapes), time.Since(began); n < 2 || float64(n) > 2+took.Seconds() {
+				t.Errorf("there were scrapes at %d times in %v", n, took)
 			}
 		})
 	}
@@ -207,7 +209,7 @@ func TestPrometheusLoadEmpty(t *testing.T) {
 	}
 	none := "# TYPE fnctl_gateway_bad_routes gauge\nfnctl_gateway_bad_routes 0\n"
 	gateway.page.Store(&none)
-	within(t, 5*time.Second, "no function is left, which is no error", func() error {
+	within(t, 20*time.Second, "no function is left, which is no error", func() error {
 		if loads, err := source.Load(t.Context()); err != nil || len(loads) != 0 {
 			return fmt.Errorf("got %v, %s", loads, fmt.Sprint(err))
 		}
@@ -244,7 +246,7 @@ func TestPrometheusGone(t *testing.T) {
 	if _, err := source.Load(t.Context()); !errors.Is(err, context.DeadlineExceeded) {
 		t.Errorf("a server that hangs: got %v", err)
 	}
-	if took := time.Since(began); took > 3*time.Second {
+	if took := time.Since(began); took > 20*time.Second { // not for ever
 		t.Errorf("it took %v to give up", took)
 	}
 	server.cmd.Process.Signal(syscall.SIGCONT)
@@ -403,7 +405,7 @@ func TestPrometheusSlow(t *testing.T) {
 		if err := ask(); !errors.Is(err, context.DeadlineExceeded) {
 			t.Errorf("%s: got %v", name, err)
 		}
-		if took := time.Since(began); took < 2*time.Second || took > 3*time.Second {
+		if took := time.Since(began); took < 2*time.Second || took > 20*time.Second { // not for ever
 			t.Errorf("%s: took %v", name, took)
 		}
 	}

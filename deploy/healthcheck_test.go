@@ -85,7 +85,7 @@ func TestHealthcheckFails(t *testing.T) {
 			io.WriteString(w, test.body)
 		})
 		check := healthcheck{platform.Healthcheck{Path: "/ready", Timeout: platform.Seconds(5)}, socket, platform.HTTP1, "localhost", "1"}
-		ctx, cancel := context.WithTimeout(t.Context(), 2*healthPoll)
+		ctx, cancel := context.WithTimeout(t.Context(), 8*healthPoll)
 		_, complaint := check.pass(ctx)
 		err := check.late(complaint)
 		cancel()

@@ -57,9 +57,9 @@ func testCurl(t *testing.T, m *testMachine) {
 		"upload":             {"curl -sf -H Expect: --data-binary @/var/tmp/body " + echoURL + "/echo" + same, "same\n"},
 		"upload in chunks":   {"curl -sf -H Expect: -H 'Transfer-Encoding: chunked' --data-binary @/var/tmp/body " + echoURL + "/echo" + same, "same\n"},
 		"upload over HTTP/2": {"curl -sf --http2-prior-knowledge --data-binary @/var/tmp/body " + echoURL + "/echo" + same, "same\n"},
-		"100 Continue": {"curl -sfv --expect100-timeout 20 -o /dev/null --data-binary @/var/tmp/body -H 'Expect: 100-continue' http://wire.localhost:8080/" +
+		"100 Continue": {"curl -sfv --expect100-timeout 60 -o /dev/null --data-binary @/var/tmp/body -H 'Expect: 100-continue' http://wire.localhost:8080/" +
 			" 2>&1 | grep -c '^< HTTP/1.1 100 Continue'", "1\n"},
-		"100 not continued": {"curl -s --expect100-timeout 20 -o /dev/null -w '%{http_code} %{size_upload}' --data-binary @/var/tmp/body -H 'Expect: 100-continue' http://nobody.localhost:8080/",
+		"100 not continued": {"curl -s --expect100-timeout 60 -o /dev/null -w '%{http_code} %{size_upload}' --data-binary @/var/tmp/body -H 'Expect: 100-continue' http://nobody.localhost:8080/",
 			"404 0"},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -67,7 +67,7 @@ func testCurl(t *testing.T, m *testMachine) {
 			if got := m.MustRun(t, "bash", "-o", "pipefail", "-c", test.command); got != test.want {
 				t.Errorf("got %q, want %q", got, test.want)
 			}
-			if took := time.Since(began); took > 10*time.Second {
+			if took := time.Since(began); took >= time.Minute { // of --expect100-timeout
 				t.Errorf("it took %v", took)
 			}
 		})
@@ -77,7 +77,7 @@ func testCurl(t *testing.T, m *testMachine) {
 // Each event is there when it is sent.
 func testCurlEvents(t *testing.T, m *testMachine) {
 	for _, version := range []string{"--http1.1", "--http2-prior-knowledge"} {
-		curl := m.Command(t.Context(), "curl", "-sfN", version, echoURL+"/events?count=4&interval=0.5")
+		curl := m.Command(t.Context(), "curl", "-sfN", version, echoURL+"/events?count=2&interval=2")
 		out, err := curl.StdoutPipe()
 		if err != nil {
 			t.Fatal(err)
@@ -94,13 +94,11 @@ func testCurlEvents(t *testing.T, m *testMachine) {
 		if err := curl.Wait(); err != nil {
 			t.Errorf("%s: %v", version, err)
 		}
-		if len(at) != 4 {
-			t.Fatalf("%s: got %d events, want 4", version, len(at))
+		if len(at) != 2 {
+			t.Fatalf("%s: got %d events, want 2", version, len(at))
 		}
-		for i := range 3 {
-			if apart := at[i+1].Sub(at[i]); apart < 250*time.Millisecond {
-				t.Errorf("%s: events %d and %d came %v apart, not 0.5 s", version, i, i+1, apart)
-			}
+		if apart := at[1].Sub(at[0]); apart < time.Second {
+			t.Errorf("%s: the events came %v apart, not 2 s", version, apart)
 		}
 	}
 }

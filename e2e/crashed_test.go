@@ -90,7 +90,7 @@ func (m *testMachine) mustFollowRoute(t *testing.T, when string) {
 	}
 	var a answer
 	var err error
-	for deadline := time.Now().Add(5 * time.Second); time.Now().Before(deadline); time.Sleep(10 * time.Millisecond) {
+	for deadline := time.Now().Add(slack); time.Now().Before(deadline); time.Sleep(10 * time.Millisecond) {
 		a, err = fetch(t.Context(), m.Client(), crashURL)
 		if err == nil && a.code == want && (want != 200 || slices.Contains(revisions, answeredBy(a))) {
 			return
@@ -115,7 +115,7 @@ func (m *testMachine) mustBeTidy(t *testing.T, when string) {
 	}
 	var left string
 	// The activator may be about to remove the copy of the app of an instance that has just ended.
-	for deadline := time.Now().Add(5 * time.Second); time.Now().Before(deadline); time.Sleep(100 * time.Millisecond) {
+	for deadline := time.Now().Add(slack); time.Now().Before(deadline); time.Sleep(100 * time.Millisecond) {
 		if left = m.untidy(t); left == want {
 			return
 		}
@@ -144,7 +144,7 @@ func (m *testMachine) awaitDrained(t *testing.T) {
 	t.Helper()
 	revisions, _ := routed(t, m.route(t))
 	var left string
-	for deadline := time.Now().Add(60 * time.Second); time.Now().Before(deadline); time.Sleep(200 * time.Millisecond) {
+	for deadline := time.Now().Add(60*time.Second + slack); time.Now().Before(deadline); time.Sleep(200 * time.Millisecond) {
 		left = m.command(t, `systemctl list-units --plain --no-legend 'fn-crash-*@*' | sed 's/^fn-//; s/ .*//'; ls /var/cache/private/fnctl /run/fnctl/instances`).Stdout
 		stray := slices.DeleteFunc(strings.Fields(left), func(name string) bool {
 			revision, _, isInstance := strings.Cut(name, "@")

@@ -6,9 +6,11 @@ package e2e
 
 import (
 	"context"
+	"errors"
 	"os"
 	"path/filepath"
 	"strings"
+	"sync"
 	"syscall"
 	"testing"
 	"time"
@@ -30,10 +32,20 @@ type testMachine struct{ *machine.Machine }
 // It waits for one of the few places; tests that boot call t.Parallel first.
 func boot(t *testing.T, suite string) *testMachine {
 	t.Helper()
+	takeSlot(t)
+	return bootOnto(t, suite, nil)
+}
+
+// takeSlot waits for one of the few places, and has it until the test ends.
+func takeSlot(t *testing.T) {
 	slots <- struct{}{}
 	t.Cleanup(func() { <-slots })
+}
 
-	m, err := machine.Boot(t.Context(), machine.Options{Suite: suite, Log: t.Output()})
+// bootOnto boots a machine with what another one has on disk, or a clean one.
+func bootOnto(t *testing.T, suite string, onto *machine.Machine) *testMachine {
+	t.Helper()
+	m, err := machine.Boot(t.Context(), machine.Options{Suite: suite, Log: t.Output(), Onto: onto})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -62,12 +74,66 @@ func keepJournal(t *testing.T, m *machine.Machine) {
 	t.Logf("console:\n%s\nend of the journal; all of it is in %s (%v):\n%s", m.Console(), file, err, end)
 }
 
-// bootInstalled boots a machine and installs fnctl on it.
+// bootInstalled boots a machine on which fnctl was installed before. TestPackage has what an installation does.
 func bootInstalled(t *testing.T, suite string) *testMachine {
 	t.Helper()
-	m := boot(t, suite)
-	m.Install(t, debPath(t))
+	deb := debPath(t)
+	takeSlot(t)
+	onto, err := installed[suite](deb)
+	if err != nil {
+		t.Fatal(err)
+	}
+	m := bootOnto(t, suite, onto)
+	m.waitActive(t, gatewayUnit)
 	return m
+}
+
+// installed returns the machine of a suite on which a package was installed, and that is down. It is made once, and goes with
+// the process.
+var installed = map[string]func(deb string) (*machine.Machine, error){
+	machine.Bookworm: makeInstalled(machine.Bookworm),
+	machine.Trixie:   makeInstalled(machine.Trixie),
+}
+
+func makeInstalled(suite string) func(deb string) (*machine.Machine, error) {
+	var once sync.Once
+	var m *machine.Machine
+	var err error
+	return func(deb string) (*machine.Machine, error) {
+		once.Do(func() { m, err = installOn(suite, deb) })
+		return m, err
+	}
+}
+
+func installOn(suite, deb string) (*machine.Machine, error) {
+	ctx, cancel := context.WithTimeout(context.Background(), commandTimeout)
+	defer cancel()
+	m, err := machine.Boot(ctx, machine.Options{Suite: suite})
+	if err != nil {
+		return nil, err
+	}
+	if err := m.Install(ctx, deb); err != nil {
+		return nil, errors.Join(err, m.Close())
+	}
+	// What is logged is the business of each machine.
+	if _, err := m.Shell(ctx, "systemctl stop systemd-journald-dev-log.socket systemd-journald.socket systemd-journald; rm -r /var/log/journal/*"); err != nil {
+		return nil, errors.Join(err, m.Close())
+	}
+	if err := m.Halt(ctx); err != nil {
+		return nil, errors.Join(err, m.Close())
+	}
+	return m, nil
+}
+
+// sideBySide runs subtests that do not disturb each other at the same time, and waits for all of them: what they wait for
+// they wait for together. The machine is the same.
+func sideBySide(t *testing.T, tests ...func()) {
+	t.Helper()
+	var all sync.WaitGroup
+	for _, test := range tests {
+		all.Go(test)
+	}
+	all.Wait()
 }
 
 // once runs a subtest on one suite: what it tests takes its time, and has nothing to do with the version of systemd.
@@ -193,9 +259,15 @@ func (m *testMachine) PowerLoss(t *testing.T) {
 	}
 }
 
-// eventually waits for a condition, looking every 20 ms; the test ends if it is not met in time.
+// slack is what a slow machine may add to a wait. That something comes at all is what such a wait is about; what must not
+// be waited for is compared with that, not with a time.
+const slack = 30 * time.Second
+
+// eventually waits for a condition, looking every 20 ms; the test ends if it is not met in time, which is that of a usual
+// machine.
 func eventually(t *testing.T, within time.Duration, what string, met func() bool) {
 	t.Helper()
+	within += slack
 	for deadline := time.Now().Add(within); !met(); time.Sleep(20 * time.Millisecond) {
 		if time.Now().After(deadline) {
 			t.Fatalf("not within %v: %s", within, what)

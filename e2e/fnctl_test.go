@@ -93,9 +93,19 @@ type answer struct {
 	took   time.Duration
 }
 
+// fetch sends a GET. net/http repeats one that is lost on a connection that was kept.
 func fetch(ctx context.Context, client *http.Client, url string) (answer, error) {
+	return fetchWith(ctx, client, url, nil)
+}
+
+// fetchOnce sends a GET and repeats nothing: it has a body, if an empty one, which cannot be made again.
+func fetchOnce(ctx context.Context, client *http.Client, url string) (answer, error) {
+	return fetchWith(ctx, client, url, io.NopCloser(strings.NewReader("")))
+}
+
+func fetchWith(ctx context.Context, client *http.Client, url string, body io.Reader) (answer, error) {
 	started := time.Now()
-	req, err := http.NewRequestWithContext(ctx, http.MethodGet, url, nil)
+	req, err := http.NewRequestWithContext(ctx, http.MethodGet, url, body)
 	if err != nil {
 		return answer{}, err
 	}
@@ -104,8 +114,8 @@ func fetch(ctx context.Context, client *http.Client, url string) (answer, error)
 		return answer{}, err
 	}
 	defer resp.Body.Close()
-	body, err := io.ReadAll(resp.Body)
-	return answer{resp.StatusCode, resp.Header, string(body), time.Since(started)}, err
+	text, err := io.ReadAll(resp.Body)
+	return answer{resp.StatusCode, resp.Header, string(text), time.Since(started)}, err
 }
 
 // mustGet expects 200.
@@ -122,7 +132,7 @@ func (m *testMachine) mustGet(t *testing.T, url string) answer {
 }
 
 // traffic asks for a URL again and again until it is stopped, by several clients, some of which take a new connection for
-// each request.
+// each request. They repeat nothing.
 type traffic struct {
 	cancel context.CancelFunc
 	ended  []chan []error
@@ -130,6 +140,18 @@ type traffic struct {
 }
 
 func (m *testMachine) startTraffic(t *testing.T, url string, clients int) *traffic {
+	t.Helper()
+	return m.startTrafficOf(t, fetchOnce, url, clients)
+}
+
+// startRepeatingTraffic is for a gateway that is restarted: one that stops closes the connections that it has kept, and what
+// is on its way to it in that moment is for the client to repeat.
+func (m *testMachine) startRepeatingTraffic(t *testing.T, url string, clients int) *traffic {
+	t.Helper()
+	return m.startTrafficOf(t, fetch, url, clients)
+}
+
+func (m *testMachine) startTrafficOf(t *testing.T, ask func(context.Context, *http.Client, string) (answer, error), url string, clients int) *traffic {
 	t.Helper()
 	ctx, cancel := context.WithCancel(context.WithoutCancel(t.Context()))
 	tr := &traffic{cancel: cancel, count: make(chan int, clients)}
@@ -145,7 +167,7 @@ func (m *testMachine) startTraffic(t *testing.T, url string, clients int) *traff
 			sent := 0
 			for ctx.Err() == nil {
 				// The request itself is not cut short, or its end would be an error of ours.
-				a, err := fetch(context.WithoutCancel(ctx), client, url)
+				a, err := ask(context.WithoutCancel(ctx), client, url)
 				if err == nil && a.code != http.StatusOK {
 					err = fmt.Errorf("%d %s", a.code, a.body)
 				}

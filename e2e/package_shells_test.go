@@ -96,7 +96,7 @@ func (term *terminal) shows(t *testing.T, text string) {
 		defer term.mu.Unlock()
 		return printable(term.seen.String())
 	}
-	for deadline := time.Now().Add(20 * time.Second); !strings.Contains(seen(), text); time.Sleep(20 * time.Millisecond) {
+	for deadline := time.Now().Add(20*time.Second + slack); !strings.Contains(seen(), text); time.Sleep(20 * time.Millisecond) {
 		if time.Now().After(deadline) {
 			t.Fatalf("the terminal doesn't show %q but %q", text, seen())
 		}

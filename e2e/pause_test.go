@@ -15,7 +15,7 @@ import (
 )
 
 const (
-	pausable   = "timeout: 20\nautoscale: {min: 2, max: 4, metric: concurrency, target: 1000}\n"
+	pausable   = "timeout: 2m\nautoscale: {min: 2, max: 4, metric: concurrency, target: 1000}\n"
 	pausedText = "echo is paused: try again later\n"
 )
 
@@ -70,6 +70,13 @@ func (v *verdicts) add(a answer, err error) {
 	}
 }
 
+// count is how many there were.
+func (v *verdicts) count() int {
+	v.mu.Lock()
+	defer v.mu.Unlock()
+	return v.served + v.paused + v.failed
+}
+
 // ask asks for the function with some clients until the context ends.
 func (v *verdicts) ask(ctx context.Context, m *testMachine, clients int) *sync.WaitGroup {
 	var group sync.WaitGroup
@@ -93,7 +100,7 @@ func testPauseUnderLoad(t *testing.T, m *testMachine) {
 	asking := short.ask(ctx, m, 4)
 	var running sync.WaitGroup
 	for range 10 {
-		running.Go(func() { long.add(fetch(t.Context(), m.Client(), echoURL+"/sleep?seconds=3")) })
+		running.Go(func() { long.add(fetch(t.Context(), m.Client(), echoURL+"/sleep?seconds=6")) })
 	}
 	m.waitInFlight(t, "echo", 10)
 	m.MustRun(t, "fnctl", "pause", "echo")
@@ -101,6 +108,9 @@ func testPauseUnderLoad(t *testing.T, m *testMachine) {
 		a, err := fetch(t.Context(), m.Client(), echoURL+"/headers")
 		return err == nil && a.paused()
 	})
+	if n := long.count(); n > 0 {
+		t.Errorf("requests are refused when %d of those that ran have ended", n)
+	}
 	running.Wait()
 	if long.served != 10 {
 		t.Errorf("of 10 requests that ran %d were finished, the first other: %s", long.served, long.first)
@@ -173,7 +183,7 @@ func testRestart(t *testing.T, m *testMachine) {
 	eventually(t, 30*time.Second, "two are ready", func() bool { return m.status(t, "echo").states() == "ready ready" })
 	traffic := m.startTraffic(t, echoURL+"/headers", 4)
 	long := m.startTraffic(t, echoURL+"/sleep?seconds=1", 20)
-	for range 3 {
+	for range 2 {
 		before := m.pids(t)
 		t.Log(m.MustRun(t, "sh", "-c", "fnctl restart echo 2>&1"))
 		eventually(t, 30*time.Second, "others run", func() bool {

@@ -20,10 +20,12 @@ func TestPrometheus(t *testing.T) {
 			t.Parallel()
 			m := bootInstalled(t, suite)
 			t.Run("attach", func(t *testing.T) { testAttachPrometheus(t, m) })
-			once(t, suite, "zero and back", func(t *testing.T) { testPrometheusZero(t, m) })
-			t.Run("load", func(t *testing.T) { testPrometheusLoad(t, m) })
+			sideBySide(t,
+				func() { once(t, suite, "zero and back", func(t *testing.T) { testPrometheusZero(t, m) }) },
+				func() { t.Run("load", func(t *testing.T) { testPrometheusLoad(t, m) }) },
+				func() { once(t, suite, "query", func(t *testing.T) { testPrometheusQuery(t, m) }) },
+			)
 			once(t, suite, "gone", func(t *testing.T) { testPrometheusGone(t, m) })
-			once(t, suite, "query", func(t *testing.T) { testPrometheusQuery(t, m) })
 			t.Run("detach", func(t *testing.T) { testDetachPrometheus(t, m) })
 		})
 	}
@@ -32,7 +34,7 @@ func TestPrometheus(t *testing.T) {
 // What docs/metrics.md says, with requests that must not notice.
 func testAttachPrometheus(t *testing.T, m *testMachine) {
 	m.deploy(t, "ping", serverless, "main:app")
-	traffic := m.startTraffic(t, pingURL, 2)
+	traffic := m.startRepeatingTraffic(t, pingURL, 2)
 	m.MustFail(t, 7, "curl", "-s", "http://127.0.0.1:9464/metrics")
 	m.MustFail(t, 7, "curl", "-s", "http://127.0.0.1:9465/metrics")
 	m.MustRun(t, "systemctl", "enable", "fnctl-gateway-metrics.socket", "fnctl-activator-metrics.socket")
@@ -93,7 +95,7 @@ func testPrometheusZero(t *testing.T, m *testMachine) {
 
 const (
 	twoAtLoad = "autoscale: {min: 1, max: 2, metric: concurrency, target: 3, stable_window: 6s, scale_down_delay: 0s}\n"
-	sleepURL  = "http://echo.localhost:8080/sleep?seconds=0.2"
+	sleepURL  = "http://echo.localhost:8080/sleep?seconds=2"
 )
 
 func testPrometheusLoad(t *testing.T, m *testMachine) {
@@ -109,20 +111,20 @@ func testPrometheusLoad(t *testing.T, m *testMachine) {
 func testPrometheusGone(t *testing.T, m *testMachine) {
 	traffic := m.startTraffic(t, sleepURL, 6)
 	m.waitReady(t, "echo", 2, 30*time.Second)
+	before := m.timesWithoutMetrics(t)
 	m.MustRun(t, "systemctl", "stop", "prometheus")
 	eventually(t, 10*time.Second, "status says that there is no data", func() bool {
 		return strings.Contains(m.MustRun(t, "fnctl", "status", "echo"), "no data")
 	})
-	journal := m.MustRun(t, "journalctl", "--unit=fnctl-activator", "--no-pager", "--output=cat")
-	if n := strings.Count(journal, "no metrics: nothing is scaled down"); n != 1 {
-		t.Errorf("the journal says %d times that there are no metrics, want once:\n%s", n, journal)
+	if n := m.timesWithoutMetrics(t) - before; n != 1 {
+		t.Errorf("the journal says %d times that there are no metrics, want once", n)
 	}
 	if out := m.MustRun(t, "curl", "-sf", "http://127.0.0.1:9465/metrics"); !strings.Contains(out, `fnctl_activator_scrapes_total{result="error"}`) {
 		t.Errorf("no metric says so:\n%s", out)
 	}
 	traffic.stop(t)
-	// Three times as long as it would take with data.
-	for end := time.Now().Add(20 * time.Second); time.Now().Before(end); time.Sleep(time.Second) {
+	// Longer than it would take with data.
+	for end := time.Now().Add(10 * time.Second); time.Now().Before(end); time.Sleep(time.Second) {
 		if s := m.status(t, "echo"); s.Scale.Ready != 2 || s.Scale.Desired != 2 {
 			t.Fatalf("without data: %s, desired %d", s.states(), s.Scale.Desired)
 		}
@@ -131,6 +133,13 @@ func testPrometheusGone(t *testing.T, m *testMachine) {
 	m.waitReady(t, "echo", 1, 60*time.Second)
 	m.MustRun(t, "sh", "-c", "journalctl --unit=fnctl-activator --output=cat | grep -q 'metrics are back'")
 	m.MustRun(t, "fnctl", "remove", "echo")
+}
+
+// timesWithoutMetrics is how many times the activator has logged that there are no metrics.
+func (m *testMachine) timesWithoutMetrics(t *testing.T) int {
+	t.Helper()
+	journal := m.MustRun(t, "journalctl", "--unit=fnctl-activator", "--no-pager", "--output=cat")
+	return strings.Count(journal, "no metrics: nothing is scaled down")
 }
 
 // By a number that the app itself publishes, which makes its way through the activator and Prometheus.

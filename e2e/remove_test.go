@@ -48,9 +48,9 @@ func testRemoveInFlight(t *testing.T, m *testMachine) {
 
 // Wherever a removal is killed, the next command of either kind works, and in the end nothing is left.
 func testRemoveKilled(t *testing.T, m *testMachine, before string) {
-	for n := range 10 {
+	for n := range 5 {
 		m.deploy(t, "echo", serverless, "main:app")
-		m.MustRun(t, "sh", "-c", fmt.Sprintf("timeout --signal=KILL 0.%02d fnctl remove echo || true", 1+2*n))
+		m.MustRun(t, "sh", "-c", fmt.Sprintf("timeout --signal=KILL 0.%02d fnctl remove echo || true", 1+4*n))
 		if n%2 == 0 {
 			m.MustRunIn(t, "/srv/echo", "fnctl", "deploy", "main:app")
 			m.mustGet(t, echoURL+"/headers")
@@ -58,7 +58,7 @@ func testRemoveKilled(t *testing.T, m *testMachine, before string) {
 		// One that was killed at its very end has done it all.
 		m.MustRun(t, "sh", "-c", "fnctl remove echo --purge || ! fnctl status echo")
 		if after := footprint(t, m); after != before {
-			t.Fatalf("killed after %d0 ms, it leaves something behind:\n%s\nbefore:\n%s", 1+2*n, after, before)
+			t.Fatalf("killed after %d0 ms, it leaves something behind:\n%s\nbefore:\n%s", 1+4*n, after, before)
 		}
 	}
 }

@@ -47,7 +47,7 @@ func testSamples(t *testing.T, m *testMachine) {
 		"flask":  {"app: main:app\n" + quick, "detected WSGI: main.py imports flask; gunicorn runs it", "gunicorn", "Hello from Flask!"},
 		"django": {"app: main:app\nworkers: 2\n" + quick, "detected WSGI: main.py uses get_wsgi_application; gunicorn runs it", "gunicorn", "Hello from Django!"},
 		"node":   {"command: [node, server.js]\n" + quick, "detected socket: server.js speaks of it", "node", "Hello from Node!"},
-		"port":   {"command: [node, server.js]\ntimeout: 10s\n" + quick, "detected port: server.js reads PORT", "node", "Hello from a port!"},
+		"port":   {"command: [node, server.js]\n" + quick, "detected port: server.js reads PORT", "node", "Hello from a port!"},
 	} {
 		m.CopyIn(t, function(name), "/srv/"+name)
 		m.WriteFile(t, "/srv/"+name+"/jcloud.yml", sample.config)
@@ -123,7 +123,7 @@ func testShimWebSocket(t *testing.T, m *testMachine) {
 
 // systemd, and so all else, sees how the program behind the shim has ended.
 func testPortEnds(t *testing.T, m *testMachine) {
-	m.WriteFile(t, "/srv/port/jcloud.yml", "command: [node, server.js]\ntimeout: 10s\nautoscale: {min: 1, max: 1}\n")
+	m.WriteFile(t, "/srv/port/jcloud.yml", "command: [node, server.js]\nautoscale: {min: 1, max: 1}\n")
 	m.MustRunIn(t, "/srv/port", "fnctl", "deploy")
 	const ready = "http://port.localhost:8080/"
 	for _, test := range []struct{ path, want string }{

@@ -27,9 +27,13 @@ func TestServe(t *testing.T) {
 			m := bootInstalled(t, suite)
 			t.Run("serverless", func(t *testing.T) { testServerless(t, m) })
 			t.Run("burst at zero", func(t *testing.T) { testBurstAtZero(t, m) })
-			t.Run("load", func(t *testing.T) { testLoad(t, m) })
-			t.Run("workers", func(t *testing.T) { testWorkers(t, m) })
-			t.Run("environment", func(t *testing.T) { testEnvironment(t, m) })
+			sideBySide(t,
+				func() { t.Run("load", func(t *testing.T) { testLoad(t, m) }) },
+				func() {
+					t.Run("workers", func(t *testing.T) { testWorkers(t, m) })
+					t.Run("environment", func(t *testing.T) { testEnvironment(t, m) })
+				},
+			)
 			t.Run("command line", func(t *testing.T) { testCommandLine(t, m) })
 			t.Run("remove", func(t *testing.T) { testRemove(t, m) })
 		})
@@ -90,7 +94,7 @@ func testBurstAtZero(t *testing.T, m *testMachine) {
 
 // Example 2: CPU load makes a second instance, and short requests are answered by both; afterwards there is one.
 func testLoad(t *testing.T, m *testMachine) {
-	m.deploy(t, "load", "instance: C3\nautoscale: {min: 1, max: 2, metric: cpu, target: 40, stable_window: 6s, scale_down_delay: 0s}\n", "main:app")
+	m.deploy(t, "load", "instance: C3\nautoscale: {min: 1, max: 2, metric: cpu, target: 10, stable_window: 6s, scale_down_delay: 0s}\n", "main:app")
 	long := m.Command(t.Context(), "curl", "-s", "http://load.localhost:8080/load/60000000")
 	if err := long.Start(); err != nil {
 		t.Fatal(err)

@@ -22,9 +22,11 @@ func TestSurvive(t *testing.T) {
 	t.Run("gateway restarted under load", func(t *testing.T) { testGatewayRestarted(t, m) })
 	t.Run("gateway killed", func(t *testing.T) { testGatewayKilled(t, m) })
 	t.Run("instance killed", func(t *testing.T) { testInstanceKilled(t, m) })
-	t.Run("socket stopped by hand", func(t *testing.T) { testSocketStopped(t, m) })
-	t.Run("socket file removed", func(t *testing.T) { testSocketFileRemoved(t, m) })
-	t.Run("copy of the app removed", func(t *testing.T) { testCopyRemoved(t, m) })
+	sideBySide(t,
+		func() { t.Run("socket stopped by hand", func(t *testing.T) { testSocketStopped(t, m) }) },
+		func() { t.Run("socket file removed", func(t *testing.T) { testSocketFileRemoved(t, m) }) },
+		func() { t.Run("copy of the app removed", func(t *testing.T) { testCopyRemoved(t, m) }) },
+	)
 	t.Run("route damaged", func(t *testing.T) { testRouteDamaged(t, m) })
 	t.Run("deploy killed", func(t *testing.T) { testDeployKilled(t, m) })
 	t.Run("reboot", func(t *testing.T) { testComesBack(t, m, m.Reboot) })
@@ -69,7 +71,7 @@ func testActivatorDead(t *testing.T, m *testMachine) {
 }
 
 func testGatewayRestarted(t *testing.T, m *testMachine) {
-	traffic := m.startTraffic(t, pingURL, 8)
+	traffic := m.startRepeatingTraffic(t, pingURL, 8)
 	for range 3 {
 		m.MustRun(t, "systemctl", "restart", "fnctl-gateway.service")
 		m.waitActive(t, "fnctl-gateway.service")
@@ -100,25 +102,35 @@ func testInstanceKilled(t *testing.T, m *testMachine) {
 
 // A socket that somebody stopped by hand is armed again.
 func testSocketStopped(t *testing.T, m *testMachine) {
-	m.waitZero(t, "ping", 30*time.Second)
-	m.MustRun(t, "systemctl", "stop", "fn-ping-*@*.socket")
-	m.mustGet(t, pingURL)
+	m.deployAtZero(t, "stopped")
+	m.MustRun(t, "systemctl", "stop", "fn-stopped-*@*.socket")
+	m.mustGet(t, "http://stopped.localhost:8080/ping")
+}
+
+// deployAtZero deploys ping by another name, and waits until it has no process.
+func (m *testMachine) deployAtZero(t *testing.T, name string) {
+	t.Helper()
+	dir := "/srv/" + name
+	m.CopyIn(t, function("ping"), dir)
+	m.WriteFile(t, dir+"/jcloud.yml", serverless)
+	m.MustRunIn(t, dir, "fnctl", "deploy", "main:app")
+	m.waitZero(t, name, 30*time.Second)
 }
 
 // Where nobody can connect any more, the next instance is armed.
 func testSocketFileRemoved(t *testing.T, m *testMachine) {
-	m.waitZero(t, "ping", 30*time.Second)
-	m.MustRun(t, "sh", "-c", "rm /run/fnctl/instances/ping-*")
-	m.mustGet(t, pingURL) // it waits
-	m.waitZero(t, "ping", 60*time.Second)
+	m.deployAtZero(t, "unlinked")
+	m.MustRun(t, "sh", "-c", "rm /run/fnctl/instances/unlinked-*")
+	m.mustGet(t, "http://unlinked.localhost:8080/ping") // it waits
+	m.waitZero(t, "unlinked", 60*time.Second)
 }
 
 // An instance whose copy of the app is gone is replaced by one with a new copy.
 func testCopyRemoved(t *testing.T, m *testMachine) {
-	m.waitZero(t, "ping", 30*time.Second)
-	m.MustRun(t, "sh", "-c", "rm -rf /var/cache/private/fnctl/*")
-	m.mustGet(t, pingURL) // it waits
-	m.waitZero(t, "ping", 60*time.Second)
+	m.deployAtZero(t, "bare")
+	m.MustRun(t, "sh", "-c", "rm -rf /var/cache/private/fnctl/bare-*")
+	m.mustGet(t, "http://bare.localhost:8080/ping") // it waits
+	m.waitZero(t, "bare", 60*time.Second)
 }
 
 // Whatever becomes of a route's file, its function goes on with the last good one and others don't notice, also after a

@@ -189,7 +189,7 @@ func TestExpectContinue(t *testing.T) {
 		if b, err := r.Peek(1); err == nil {
 			t.Errorf("the client got %q before the app agreed", b)
 		}
-		c.SetReadDeadline(time.Now().Add(5 * time.Second))
+		c.SetReadDeadline(time.Now().Add(requestTimeout))
 		ask <- true
 		if status, _ := nextAnswer(t, r); status != http.StatusContinue {
 			t.Fatalf("got %d", status)
@@ -225,12 +225,12 @@ func TestExpectContinue(t *testing.T) {
 	}
 	t.Run("by a real client", func(t *testing.T) {
 		w := withApp(t, func(w http.ResponseWriter, r *http.Request) { io.Copy(w, r.Body) })
-		w.client.Transport.(*http.Transport).ExpectContinueTimeout = 5 * time.Second
+		w.client.Transport.(*http.Transport).ExpectContinueTimeout = requestTimeout
 		began, continued := time.Now(), false
 		req := w.request("POST", "ping", "/", "hello")
 		req.Header.Set("Expect", "100-continue")
 		req = req.WithContext(httptrace.WithClientTrace(req.Context(), &httptrace.ClientTrace{Got100Continue: func() { continued = true }}))
-		if got := send(w.client, req); got.body != "hello" || !continued || time.Since(began) > 3*time.Second {
+		if got := send(w.client, req); got.body != "hello" || !continued || time.Since(began) >= requestTimeout {
 			t.Errorf("got %+v after %v, continued %v", got, time.Since(began), continued)
 		}
 	})

@@ -34,7 +34,7 @@ func dialHTTP2(t *testing.T, w *world) *rawHTTP2 {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { conn.Close() })
-	conn.SetDeadline(time.Now().Add(5 * time.Second))
+	conn.SetDeadline(time.Now().Add(requestTimeout))
 	c := &rawHTTP2{t: t, conn: conn, framer: http2.NewFramer(conn, conn), stream: 1}
 	c.coder = hpack.NewEncoder(&c.block)
 	c.framer.ReadMetaHeaders = hpack.NewDecoder(4096, nil)

@@ -50,7 +50,7 @@ func TestSlowHead(t *testing.T) {
 				drip(c, rest)
 			}()
 			answer, err := io.ReadAll(r)
-			if took := time.Since(began); took < limit/2 || took > limit+2*time.Second {
+			if took := time.Since(began); took < limit/2 || took >= 10*time.Second { // of the bytes, and of the usual limit
 				t.Errorf("it took %v", took)
 			}
 			if len(answer) > 0 && !strings.HasPrefix(string(answer), "HTTP/1.1 408 ") || len(answer) == 0 && text != "" {
@@ -70,7 +70,7 @@ func TestSlowHeadOfHTTP2(t *testing.T) {
 		c, r := w.dial(t)
 		began := time.Now()
 		io.WriteString(c, text)
-		if _, err := io.Copy(io.Discard, r); errors.Is(err, os.ErrDeadlineExceeded) || time.Since(began) > 5*time.Second {
+		if _, err := io.Copy(io.Discard, r); errors.Is(err, os.ErrDeadlineExceeded) || time.Since(began) >= 10*time.Second { // the usual limit
 			t.Errorf("%q: open after %v", text, time.Since(began))
 		}
 	}
@@ -88,7 +88,7 @@ func TestIdleConnection(t *testing.T) {
 		time.Sleep(100 * time.Millisecond)
 	}
 	began := time.Now()
-	if b, err := r.ReadByte(); err != io.EOF || time.Since(began) > 2*time.Second {
+	if b, err := r.ReadByte(); err != io.EOF || time.Since(began) >= requestTimeout {
 		t.Errorf("got %v, %v after %v", b, err, time.Since(began))
 	}
 }
@@ -112,7 +112,7 @@ func TestSlowContent(t *testing.T) {
 	if err != nil || res.StatusCode != http.StatusGatewayTimeout && res.StatusCode != http.StatusRequestTimeout {
 		t.Fatalf("got %+v, %v", res, err)
 	}
-	if _, err := io.ReadAll(r); errors.Is(err, os.ErrDeadlineExceeded) || time.Since(began) > 3*time.Second {
+	if _, err := io.ReadAll(r); errors.Is(err, os.ErrDeadlineExceeded) || time.Since(began) >= requestTimeout {
 		t.Errorf("open after %v, %v", time.Since(began), err)
 	}
 	select {
@@ -120,7 +120,7 @@ func TestSlowContent(t *testing.T) {
 		if err == nil {
 			t.Error("the app got a whole request")
 		}
-	case <-time.After(3 * time.Second):
+	case <-time.After(requestTimeout):
 		t.Error("the app still waits for the rest")
 	}
 	w.eventually("nothing is in flight", func() bool { return w.metric(platform.MetricInstanceInFlight) == 0 })
@@ -149,7 +149,7 @@ func TestClientThatReadsNothing(t *testing.T) {
 				if err == nil {
 					t.Error("the app could send everything")
 				}
-			case <-time.After(5 * time.Second):
+			case <-time.After(requestTimeout):
 				t.Fatal("the app still sends")
 			}
 			w.eventually("nothing is in flight", func() bool { return w.metric(platform.MetricInstanceInFlight) == 0 })
@@ -325,7 +325,7 @@ func TestAppThatFallsSilent(t *testing.T) {
 	if got := w.get("ping", "/stops"); got.status != http.StatusOK || got.body != "so far" || got.err == nil {
 		t.Errorf("got %+v", got)
 	}
-	if took := time.Since(began); took < 600*time.Millisecond || took > 4*time.Second {
+	if took := time.Since(began); took < 600*time.Millisecond || took >= requestTimeout {
 		t.Errorf("both took %v", took)
 	}
 	c, r := w.dial(t)

@@ -143,7 +143,7 @@ func TestWebSocketBreaksOff(t *testing.T) {
 		if websocket.CloseStatus(err) != -1 {
 			t.Errorf("the app saw %v", err)
 		}
-	case <-time.After(5 * time.Second):
+	case <-time.After(requestTimeout):
 		t.Error("the app does not know that the client has gone")
 	}
 	w.eventually("nothing is in flight", func() bool { return w.metric(platform.MetricInstanceInFlight) == 0 })
@@ -210,7 +210,7 @@ func (w *world) dial(t *testing.T) (*net.TCPConn, *bufio.Reader) {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { c.Close() })
-	c.SetDeadline(time.Now().Add(15 * time.Second))
+	c.SetDeadline(time.Now().Add(requestTimeout))
 	return c.(*net.TCPConn), bufio.NewReader(c)
 }
 

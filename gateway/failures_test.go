@@ -58,7 +58,7 @@ func newTold(t *testing.T) (*told, platform.Store) {
 
 func (s *told) wait(t *testing.T, what string, want map[platform.RevisionID]string) {
 	t.Helper()
-	for deadline := time.Now().Add(5 * time.Second); !s.is(want); time.Sleep(time.Millisecond) {
+	for deadline := time.Now().Add(20 * time.Second); !s.is(want); time.Sleep(time.Millisecond) {
 		if time.Now().After(deadline) {
 			t.Fatalf("%s: want %v, got %v", what, want, s.reasons)
 		}

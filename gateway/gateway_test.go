@@ -144,7 +144,7 @@ func TestQueueOverflow(t *testing.T) {
 	w.eventually("two are held", func() bool { return w.metric(platform.MetricQueued) == 2 })
 	began := time.Now()
 	got := w.get("ping", "/")
-	if got.status != http.StatusServiceUnavailable || got.header.Get("Retry-After") != "1" || time.Since(began) > time.Second {
+	if got.status != http.StatusServiceUnavailable || got.header.Get("Retry-After") != "1" || time.Since(began) >= requestTimeout {
 		t.Errorf("got %+v", got)
 	}
 	w.arm(ping, 1).serve(t, echo("1"))
@@ -201,7 +201,7 @@ func TestTimeout(t *testing.T) {
 	check := func(what string, began time.Time, got answer) {
 		t.Helper()
 		took := time.Since(began)
-		if got.status != http.StatusGatewayTimeout || got.body != "The upstream server is timing out\n" || took > time.Second || took < 250*time.Millisecond {
+		if got.status != http.StatusGatewayTimeout || got.body != "The upstream server is timing out\n" || took >= requestTimeout || took < 250*time.Millisecond {
 			t.Errorf("%s: got %+v after %v", what, got, took)
 		}
 	}
@@ -217,7 +217,7 @@ func TestTimeout(t *testing.T) {
 	began = time.Now()
 	check("running", began, w.get("ping", "/"))
 	began = time.Now()
-	if got := w.get("ping", "/stream"); got.err == nil || got.body != "so far\n" || time.Since(began) > time.Second {
+	if got := w.get("ping", "/stream"); got.err == nil || got.body != "so far\n" || time.Since(began) >= requestTimeout {
 		t.Errorf("streaming: got %+v after %v", got, time.Since(began))
 	}
 	w.eventually("it is counted", func() bool { return w.metric(gateway.MetricAborted, "reason=timeout") == 1 })
@@ -483,7 +483,7 @@ func TestShutdownIsBounded(t *testing.T) {
 	if err := w.stop(); err != nil {
 		t.Error(err)
 	}
-	if took := time.Since(began); took > 2*time.Second {
+	if took := time.Since(began); took >= requestTimeout {
 		t.Errorf("took %v", took)
 	}
 	if got := <-got; got.status != http.StatusServiceUnavailable {
@@ -591,7 +591,7 @@ func TestShutdownAndOpenConnections(t *testing.T) {
 			t.Fatal(err)
 		}
 		t.Cleanup(func() { conn.Close() })
-		conn.SetDeadline(time.Now().Add(5 * time.Second))
+		conn.SetDeadline(time.Now().Add(requestTimeout))
 		return conn
 	}
 	const request = "GET / HTTP/1.1\r\nHost: ping.localhost\r\n\r\n"
@@ -608,10 +608,17 @@ func TestShutdownAndOpenConnections(t *testing.T) {
 	began := time.Now()
 	stopped := make(chan error, 1)
 	go func() { stopped <- w.stop() }()
-	if _, err := reader.ReadByte(); err != io.EOF || time.Since(began) > 400*time.Millisecond {
-		t.Errorf("idle: %v after %v", err, time.Since(began))
+	silentEnded := make(chan time.Time, 1)
+	go func() {
+		if n, err := silent.Read(make([]byte, 1)); !errors.Is(err, io.EOF) {
+			t.Errorf("silent: read %d, %v", n, err)
+		}
+		silentEnded <- time.Now()
+	}()
+	if _, err := reader.ReadByte(); err != io.EOF {
+		t.Errorf("idle: %v", err)
 	}
-	time.Sleep(100 * time.Millisecond)
+	idleEnded := time.Now()
 	io.WriteString(late, request)
 	time.Sleep(600 * time.Millisecond)
 	io.WriteString(slow, request[20:])
@@ -620,10 +627,10 @@ func TestShutdownAndOpenConnections(t *testing.T) {
 			t.Errorf("%s: got %+v, %v", name, res, err)
 		}
 	}
-	if n, err := silent.Read(make([]byte, 1)); !errors.Is(err, io.EOF) {
-		t.Errorf("silent: read %d, %v", n, err)
+	if at := <-silentEnded; at.Before(idleEnded) {
+		t.Errorf("the idle connection was closed %v after the silent one", idleEnded.Sub(at))
 	}
-	if err := <-stopped; err != nil || time.Since(began) > 2*time.Second {
+	if err := <-stopped; err != nil || time.Since(began) >= requestTimeout {
 		t.Errorf("%v after %v", err, time.Since(began))
 	}
 }

@@ -50,7 +50,7 @@ func (w *world) succeed() (ended func() error) {
 	})
 	select {
 	case <-serving:
-	case <-time.After(5 * time.Second):
+	case <-time.After(requestTimeout):
 		w.t.Fatal("the successor does not serve")
 	}
 	return before
@@ -337,7 +337,7 @@ func TestPredecessorWithoutSuccessor(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer conn.Close()
-	conn.SetDeadline(time.Now().Add(5 * time.Second))
+	conn.SetDeadline(time.Now().Add(requestTimeout))
 	io.WriteString(conn, "POST /predecessor HTTP/1.1\r\nHost: x\r\nContent-Length: 0\r\n\r\n")
 	in := bufio.NewReader(conn)
 	if res, err := http.ReadResponse(in, nil); err != nil || res.StatusCode != http.StatusSwitchingProtocols {
@@ -376,7 +376,7 @@ func TestHandoverKeepsIdleConnections(t *testing.T) {
 			t.Fatal(err)
 		}
 		t.Cleanup(func() { conn.Close() })
-		conn.SetDeadline(time.Now().Add(5 * time.Second))
+		conn.SetDeadline(time.Now().Add(requestTimeout))
 		in := bufio.NewReader(conn)
 		return func() (*http.Response, error) {
 			io.WriteString(conn, "GET / HTTP/1.1\r\nHost: ping.localhost\r\n\r\n")
@@ -419,7 +419,7 @@ func TestHandoverLateHTTP2(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer conn.Close()
-	conn.SetDeadline(time.Now().Add(5 * time.Second))
+	conn.SetDeadline(time.Now().Add(requestTimeout))
 	w.eventually("the old gateway has the connection", func() bool { return w.metric(gateway.MetricConnections) == 1 })
 	w.succeed()
 	time.Sleep(time.Second) // longer than it waits for connections that bring something soon

@@ -250,7 +250,7 @@ func TestWebSocket(t *testing.T) {
 			}
 			c.Write(r.Context(), kind, data)
 		}
-	}, func(s *platform.TrafficShare) { s.Timeout = platform.Seconds(1) })
+	}, func(s *platform.TrafficShare) { s.Timeout = platform.Seconds(3) })
 	w.client.Transport.(*http.Transport).DialContext = func(ctx context.Context, network, _ string) (net.Conn, error) {
 		var d net.Dialer
 		return d.DialContext(ctx, network, w.addr)
@@ -274,7 +274,7 @@ func TestWebSocket(t *testing.T) {
 		t.Errorf("%v in flight while it is open", n)
 	}
 	began := time.Now()
-	if _, _, err := c.Read(t.Context()); err == nil || time.Since(began) > 3*time.Second {
+	if _, _, err := c.Read(t.Context()); err == nil || time.Since(began) >= requestTimeout {
 		t.Errorf("after the timeout: %v", err)
 	}
 	w.eventually("it is closed", func() bool { return w.metric(platform.MetricInstanceInFlight) == 0 })

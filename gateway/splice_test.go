@@ -67,7 +67,7 @@ func TestLargeDownloadThatFallsSilent(t *testing.T) {
 		<-r.Context().Done()
 	}, func(s *platform.TrafficShare) { s.IdleTimeout = platform.Seconds(0.2) })
 	began := time.Now()
-	if got := w.get("ping", "/"); got.err == nil || len(got.body) != 500000 || time.Since(began) > 2*time.Second {
+	if got := w.get("ping", "/"); got.err == nil || len(got.body) != 500000 || time.Since(began) >= requestTimeout {
 		t.Errorf("got %d bytes, %v after %v", len(got.body), got.err, time.Since(began))
 	}
 }

@@ -44,7 +44,7 @@ func TestDrainClosesWebSockets(t *testing.T) {
 	began := time.Now()
 	a.drain(t)
 	_, _, err := c.Read(t.Context())
-	if took := time.Since(began); websocket.CloseStatus(err) != websocket.StatusGoingAway || took < 250*time.Millisecond || took > 2*time.Second {
+	if took := time.Since(began); websocket.CloseStatus(err) != websocket.StatusGoingAway || took < 250*time.Millisecond || took >= requestTimeout {
 		t.Errorf("the client: %v after %v", err, took)
 	}
 	if err := <-seen; websocket.CloseStatus(err) != websocket.StatusGoingAway {
@@ -114,13 +114,14 @@ func TestDrainEndsEventStreams(t *testing.T) {
 	events, download := open("/events"), open("/download")
 	began := time.Now()
 	a.drain(t)
-	if _, err := io.Copy(io.Discard, events); err != nil || time.Since(began) < 250*time.Millisecond || time.Since(began) > 2*time.Second {
+	size, err := io.Copy(io.Discard, events)
+	if err != nil || time.Since(began) < 250*time.Millisecond || time.Since(began) >= requestTimeout {
 		t.Errorf("events: %v after %v", err, time.Since(began))
 	}
 	time.Sleep(300 * time.Millisecond)
 	done.Store(true)
-	if n, err := io.Copy(io.Discard, download); err != nil || n < 20*9 {
-		t.Errorf("download: %d bytes, %v", n, err)
+	if n, err := io.Copy(io.Discard, download); err != nil || n <= size {
+		t.Errorf("download: %d bytes, %v, of events there were %d", n, err, size)
 	}
 }
 
@@ -143,7 +144,7 @@ func TestStopConcludesStreams(t *testing.T) {
 		closed <- err
 	}()
 	began := time.Now()
-	if err := w.stop(); err != nil || time.Since(began) > 3*time.Second {
+	if err := w.stop(); err != nil || time.Since(began) >= requestTimeout {
 		t.Errorf("%v after %v", err, time.Since(began))
 	}
 	if err := <-closed; websocket.CloseStatus(err) != websocket.StatusGoingAway {

@@ -21,6 +21,9 @@ import (
 	"github.com/fnctl/fnctl/platform"
 )
 
+// requestTimeout is how long a request may take, and how long a test waits for what must come: a slow machine is no failure.
+const requestTimeout = 20 * time.Second
+
 // world is a gateway with its files in a temporary directory.
 type world struct {
 	t        testing.TB
@@ -107,7 +110,7 @@ func mkdir(t testing.TB, dir string) {
 // route sends all traffic of a function to a revision, whose first instance is not there yet, and waits for the gateway.
 func (w *world) route(id platform.RevisionID, adjust ...func(*platform.TrafficShare)) {
 	w.t.Helper()
-	share := platform.TrafficShare{Revision: id, Percent: 100, Timeouts: platform.Timeouts{Timeout: platform.Seconds(20)}}
+	share := platform.TrafficShare{Revision: id, Percent: 100, Timeouts: platform.Timeouts{Timeout: platform.Duration(requestTimeout)}}
 	for _, f := range adjust {
 		f(&share)
 	}
@@ -210,7 +213,7 @@ func send(client *http.Client, req *http.Request) answer {
 
 func (w *world) eventually(what string, ok func() bool) {
 	w.t.Helper()
-	for deadline := time.Now().Add(5 * time.Second); time.Now().Before(deadline); time.Sleep(2 * time.Millisecond) {
+	for deadline := time.Now().Add(requestTimeout); time.Now().Before(deadline); time.Sleep(2 * time.Millisecond) {
 		if ok() {
 			return
 		}

@@ -34,6 +34,8 @@ type Options struct {
 	Suite string            // Bookworm unless set
 	Share map[string]string // paths of the machine → directories of the host, seen there read-only
 	Log   io.Writer         // what a person may want to know while waiting; os.Stderr unless set
+	// Onto is a machine of the same suite that was taken down and stays down: the new one begins with what it has on disk.
+	Onto *Machine
 }
 
 // Machine is one disposable machine. What it writes goes to a directory of its own, which survives
@@ -128,7 +130,11 @@ func (m *Machine) tryOverlay() error {
 }
 
 func (m *Machine) mountCommand() string {
-	layers := fmt.Sprintf("lowerdir=%s,upperdir=%s/upper,workdir=%s/work", m.image, m.dir, m.dir)
+	lower := m.image
+	if m.options.Onto != nil {
+		lower = m.options.Onto.dir + "/upper:" + lower
+	}
+	layers := fmt.Sprintf("lowerdir=%s,upperdir=%s/upper,workdir=%s/work", lower, m.dir, m.dir)
 	return fmt.Sprintf("mount -t overlay -o %s overlay %s/root", quote(layers), quote(m.dir))
 }
 
