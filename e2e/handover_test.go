@@ -78,7 +78,7 @@ func testHandover(t *testing.T, m *testMachine, times int, replace func()) {
 		}
 		m.waitInFlight(t, "echo", longRequests)
 	}
-	checkPatience(t, fast.stop(t))
+	checkNotHeldUp(t, fast.stop(t))
 	// No gateway has waited for them.
 	checkWebSockets(t, sockets)
 	for _, conn := range sockets {
@@ -110,8 +110,8 @@ func (m *testMachine) gateways(t *testing.T) []string {
 	return strings.Fields(m.MustRun(t, "sh", "-c", "pgrep --exact --full '/usr/bin/fnctl gateway.*' || true"))
 }
 
-// checkPatience expects that no short request has waited for the long ones beside it.
-func checkPatience(t *testing.T, short []sent) {
+// checkNotHeldUp expects that no short request has waited for the long ones beside it.
+func checkNotHeldUp(t *testing.T, short []sent) {
 	t.Helper()
 	for _, one := range short {
 		if one.Took >= longRequest {
@@ -272,7 +272,7 @@ func testHandoverToNobody(t *testing.T, m *testMachine) {
 	}
 	m.MustRun(t, "systemctl", "reload", gatewayUnit)
 	m.checkSucceeded(t, before)
-	checkPatience(t, fast.stop(t))
+	checkNotHeldUp(t, fast.stop(t))
 }
 
 // A gateway that is killed is back at once also while the one before it finishes what it has, and that is not lost.
