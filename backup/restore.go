@@ -13,11 +13,12 @@ import (
 	"strings"
 
 	"filippo.io/age"
+	"golang.org/x/sys/unix"
+
 	"github.com/fnctl/fnctl/deploy"
 	"github.com/fnctl/fnctl/platform"
 	"github.com/fnctl/fnctl/snapshot"
 	"github.com/fnctl/fnctl/units"
-	"golang.org/x/sys/unix"
 )
 
 // Restoration takes functions out of a backup. Its files are unpacked beside the registry first, and moved there function by

@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"filippo.io/age"
+
 	"github.com/fnctl/fnctl/deploy"
 	"github.com/fnctl/fnctl/platform"
 	"github.com/fnctl/fnctl/secrets"

@@ -4,8 +4,9 @@ import (
 	"fmt"
 	"os"
 
-	"github.com/fnctl/fnctl/platform"
 	"github.com/urfave/cli/v2"
+
+	"github.com/fnctl/fnctl/platform"
 )
 
 // store is the service registry of this machine.

@@ -4,8 +4,9 @@ import (
 	"fmt"
 	"strings"
 
-	"github.com/fnctl/fnctl/platform"
 	"github.com/urfave/cli/v2"
+
+	"github.com/fnctl/fnctl/platform"
 )
 
 func completionCommand() *cli.Command {

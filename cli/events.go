@@ -47,7 +47,7 @@ func events(c *cli.Context) error {
 	if c.IsSet("since") && !c.IsSet("lines") {
 		limit = 0
 	}
-	j := journal.Events{Function: name, Stderr: c.App.ErrWriter}
+	j := journal.History{Function: name, Stderr: c.App.ErrWriter}
 	past, cursor, err := j.Past(c.Context, c.String("since"), limit)
 	if err != nil {
 		return err

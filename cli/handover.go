@@ -14,8 +14,9 @@ import (
 	"time"
 
 	"github.com/coreos/go-systemd/v22/daemon"
-	"github.com/fnctl/fnctl/platform"
 	"golang.org/x/sys/unix"
+
+	"github.com/fnctl/fnctl/platform"
 )
 
 // A gateway that takes the place of another one is started by ExecReload= of fnctl-gateway.service, a process of its own

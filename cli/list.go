@@ -6,10 +6,11 @@ import (
 	"strings"
 	"time"
 
-	"github.com/fnctl/fnctl/inspect"
-	"github.com/fnctl/fnctl/platform"
 	"github.com/jedib0t/go-pretty/v6/table"
 	"github.com/urfave/cli/v2"
+
+	"github.com/fnctl/fnctl/inspect"
+	"github.com/fnctl/fnctl/platform"
 )
 
 func listCommand() *cli.Command {

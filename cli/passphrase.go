@@ -7,9 +7,10 @@ import (
 	"io"
 	"os"
 
-	"github.com/fnctl/fnctl/platform"
 	"github.com/urfave/cli/v2"
 	"golang.org/x/term"
+
+	"github.com/fnctl/fnctl/platform"
 )
 
 func passphraseFlag() cli.Flag {

@@ -1,8 +1,9 @@
 package cli
 
 import (
-	"github.com/fnctl/fnctl/deploy"
 	"github.com/urfave/cli/v2"
+
+	"github.com/fnctl/fnctl/deploy"
 )
 
 func restartCommand() *cli.Command {

@@ -12,11 +12,12 @@ import (
 	"os"
 	"strings"
 
-	"github.com/fnctl/fnctl/platform"
 	"github.com/jedib0t/go-pretty/v6/table"
 	"github.com/jedib0t/go-pretty/v6/text"
 	"github.com/urfave/cli/v2"
 	"golang.org/x/term"
+
+	"github.com/fnctl/fnctl/platform"
 )
 
 func printError(w io.Writer, err error) { printProblem(w, "error", err) }

@@ -38,7 +38,7 @@ func (f *Function) Adopt(ctx context.Context, staged Staged) error {
 	}
 	return f.change(ctx, platform.Route{}, func(c *change) error {
 		anyRoute := func(route platform.Route) bool { return len(route.Traffic) > 0 }
-		c.onFailure(anyRoute, func(ctx context.Context) error { return remover{Engine: f.Engine, kill: true}.all(ctx, f.Name) })
+		c.onFailure(anyRoute, func(ctx context.Context) error { return teardown{Engine: f.Engine, kill: true}.all(ctx, f.Name) })
 		return adoption{Function: f, staged: staged}.run(ctx, route)
 	})
 }

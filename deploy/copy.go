@@ -1,16 +1,77 @@
 package deploy
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"os"
-	"path"
 	"path/filepath"
-	"strings"
 
 	"github.com/fnctl/fnctl/platform"
 	"github.com/fnctl/fnctl/snapshot"
 )
+
+// copyApp makes the revision's directory, with everything in it. It has a temporary name
+// until it is whole.
+func (d *deployment) copyApp(ctx context.Context) (string, error) {
+	id := d.revision.ID
+	final := d.Store.Paths.Revision(id)
+	if err := os.MkdirAll(d.Store.Paths.Revisions(id.Function), 0o755); err != nil {
+		return "", fmt.Errorf("make the revision's directory: %w", err)
+	}
+	temporary := d.temporary()
+	if err := os.RemoveAll(temporary); err != nil {
+		return "", err
+	}
+	if err := os.Mkdir(temporary, 0o755); err != nil {
+		return "", fmt.Errorf("make the revision's directory: %w", err)
+	}
+	copied, err := d.snapshot(ctx, filepath.Join(temporary, "app"))
+	if err != nil {
+		return "", err
+	}
+	// Only PID 1 reads the snapshot: one function may not read another's.
+	if err := os.Chmod(filepath.Join(temporary, "app"), 0o700); err != nil {
+		return "", err
+	}
+	if err := platform.SyncDir(filepath.Join(temporary, "app")); err != nil {
+		return "", err
+	}
+	if err := d.writeEnv(temporary); err != nil {
+		return "", err
+	}
+	if err := d.secrets.write(ctx, d.Store.Paths, temporary); err != nil {
+		return "", fmt.Errorf("write the secrets: %w", err)
+	}
+	if err := d.Store.PutRevision(temporary, d.revision); err != nil {
+		return "", err
+	}
+	if err := os.Rename(temporary, final); err != nil {
+		return "", err
+	}
+	if err := platform.SyncDir(filepath.Dir(final)); err != nil {
+		return "", err
+	}
+	return copiedText(copied), nil
+}
+
+// snapshot takes the app from its directory, or shares the files of an earlier revision.
+func (d *deployment) snapshot(ctx context.Context, to string) (snapshot.Result, error) {
+	if d.request.from.Number > 0 {
+		return snapshot.Share(ctx, d.Store.Paths.Snapshot(d.request.from), to)
+	}
+	copied, err := snapshot.Take(ctx, d.request.Dir, to, snapshot.Options{
+		Before: d.lastSnapshot(), Report: d.Progress.Copying(),
+	})
+	if err != nil {
+		return copied, explainSnapshot(err)
+	}
+	return copied, d.checkLeftOut(copied.LeftOut)
+}
+
+func (d *deployment) temporary() string {
+	return filepath.Join(d.Store.Paths.Revisions(d.revision.ID.Function), fmt.Sprintf(".%05d", d.revision.ID.Number))
+}
 
 // lastSnapshot is the snapshot of the newest revision that there is, or "".
 func (d *deployment) lastSnapshot() string {
@@ -48,54 +109,4 @@ func copiedText(copied snapshot.Result) string {
 		text += fmt.Sprintf("; %d ignored", ignored)
 	}
 	return text
-}
-
-// checkLeftOut refuses an app that is itself among what is left out, and says what is, if the user wants to know.
-func (d *deployment) checkLeftOut(leftOut []snapshot.LeftOut) error {
-	started := d.startedFiles()
-	for _, left := range leftOut {
-		for _, file := range started {
-			if file == left.Name || strings.HasPrefix(file, left.Name+"/") {
-				return explainLeftOut(file, left)
-			}
-		}
-		if d.request.Verbose && left.Rule != "" {
-			d.Progress.Note("ignored %s (%s)", left.Name, left.Rule)
-		}
-	}
-	return nil
-}
-
-func explainLeftOut(file string, left snapshot.LeftOut) error {
-	if left.Rule == "" {
-		return platform.WithHint(fmt.Errorf("%s is not deployed: %s stays behind, as do version control, caches and virtual environments", file, left.Name),
-			"have it elsewhere in the app's directory")
-	}
-	return platform.WithHint(fmt.Errorf("%s is not deployed: it is ignored by %s", file, left.Rule),
-		"\"!/%s\" in .fnctlignore, beside the app, takes it back", left.Name)
-}
-
-// startedFiles are the files of the app's directory that its command names: a module, a program, a script.
-func (d *deployment) startedFiles() (files []string) {
-	if module, _, is := platform.ParseApp(d.request.App.Text); is {
-		name := strings.ReplaceAll(module, ".", "/")
-		// As Python does, the package before the module.
-		for _, file := range []string{path.Join(name, "__init__.py"), name + ".py"} {
-			if isFile(filepath.Join(d.request.Dir, file)) {
-				return []string{file}
-			}
-		}
-		return nil
-	}
-	for _, arg := range d.revision.Command {
-		if filepath.IsLocal(arg) && isFile(filepath.Join(d.request.Dir, arg)) {
-			files = append(files, path.Clean(arg))
-		}
-	}
-	return files
-}
-
-func isFile(path string) bool {
-	info, err := os.Stat(path)
-	return err == nil && info.Mode().IsRegular()
 }

@@ -5,8 +5,9 @@ import (
 	"fmt"
 	"time"
 
-	"github.com/fnctl/fnctl/platform"
 	"golang.org/x/sync/errgroup"
+
+	"github.com/fnctl/fnctl/platform"
 )
 
 // starter starts instances and proves that they are healthy.
@@ -43,7 +44,7 @@ func (s starter) launchSome(ctx context.Context, rev platform.Revision, count in
 // unusedInstances names the first instances of a revision of which there is nothing. One of an earlier time may still
 // drain, or be about to: the activator removes its copy of the app at last.
 func (s starter) unusedInstances(ctx context.Context, id platform.RevisionID, count int) ([]platform.InstanceID, error) {
-	used, err := remover{Engine: s.Engine}.instances(ctx, id.Function)
+	used, err := teardown{Engine: s.Engine}.instances(ctx, id.Function)
 	if err != nil {
 		return nil, err
 	}

@@ -38,7 +38,7 @@ func (f *Function) Remove(ctx context.Context, purge bool) error {
 	if err != nil && ctx.Err() != nil {
 		return platform.WithHint(fmt.Errorf("remove %s: interrupted", f.Name), "it takes no requests any more; \"fnctl remove %s\" removes the rest", f.Name)
 	}
-	if err := (remover{Engine: f.Engine}).all(ctx, f.Name); err != nil {
+	if err := (teardown{Engine: f.Engine}).all(ctx, f.Name); err != nil {
 		return err
 	}
 	return f.disposeData(purge)
@@ -57,7 +57,7 @@ const drainPoll = 100 * time.Millisecond
 
 // drain takes all instances of the function out of use and waits until their requests are finished, at most for timeout.
 func (f *Function) drain(ctx context.Context, timeout time.Duration) error {
-	instances, err := remover{Engine: f.Engine}.instances(ctx, f.Name)
+	instances, err := teardown{Engine: f.Engine}.instances(ctx, f.Name)
 	if err != nil {
 		return err
 	}

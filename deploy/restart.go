@@ -73,7 +73,7 @@ func (f *Function) replaceInstance(ctx context.Context, route platform.Route, ol
 		return "", err
 	}
 	err = f.change(ctx, route, func(c *change) error {
-		c.onFailure(nil, func(ctx context.Context) error { return remover{Engine: f.Engine, kill: true}.stop(ctx, unused[0]) })
+		c.onFailure(nil, func(ctx context.Context) error { return teardown{Engine: f.Engine, kill: true}.stop(ctx, unused[0]) })
 		return s.startInstance(ctx, rev, unused[0])
 	})
 	if err != nil {

@@ -34,7 +34,7 @@ func (e *Engine) Sweep(ctx context.Context, keep int, dryRun bool) (Sweep, error
 	if err != nil {
 		return done, err
 	}
-	s := sweeper{remover: remover{Engine: e}, keep: keep}
+	s := sweeper{teardown: teardown{Engine: e}, keep: keep}
 	var errs []error
 	for _, name := range names {
 		if ctx.Err() != nil {
@@ -79,7 +79,7 @@ func (f *Function) prune(ctx context.Context) {
 }
 
 func (f *Function) sweep(ctx context.Context) error {
-	s := sweeper{remover: remover{Engine: f.Engine}, keep: KeptRevisions}
+	s := sweeper{teardown: teardown{Engine: f.Engine}, keep: KeptRevisions}
 	left, err := findLeftovers(f.Store)
 	if err != nil {
 		return err

@@ -258,7 +258,7 @@ func (t *trafficChange) took(c *change, ids []platform.InstanceID) {
 		c.onFailure(serves(id.Revision), func(ctx context.Context) error {
 			link, _ := units.BootLink(t.Store.Paths, id.Revision)
 			os.Remove(link)
-			if err := (remover{Engine: t.Engine, kill: true}).stop(ctx, id); err != nil {
+			if err := (teardown{Engine: t.Engine, kill: true}).stop(ctx, id); err != nil {
 				return fmt.Errorf("stop what was started: %w", err)
 			}
 			return nil

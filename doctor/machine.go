@@ -13,9 +13,10 @@ import (
 	"syscall"
 	"time"
 
+	"golang.org/x/sys/unix"
+
 	"github.com/fnctl/fnctl/build"
 	"github.com/fnctl/fnctl/platform"
-	"golang.org/x/sys/unix"
 )
 
 // A disk with less is full soon.

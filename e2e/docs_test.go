@@ -43,6 +43,23 @@ func TestDocs(t *testing.T) {
 	if run < 10 {
 		t.Errorf("only %d blocks were found", run)
 	}
+	t.Run("Caddyfile", func(t *testing.T) { testCaddyfile(t, m) })
+}
+
+// The Caddyfile of the README is one that Caddy takes.
+func testCaddyfile(t *testing.T, m *testMachine) {
+	data, err := os.ReadFile(filepath.Join(machine.Root(), "README.md"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	found := regexp.MustCompile("(?ms)^```caddyfile\n(.*?)^```$").FindSubmatch(data)
+	if found == nil {
+		t.Fatal("there is none")
+	}
+	m.WriteFile(t, "/root/Caddyfile", string(found[1]))
+	if got := m.MustRun(t, "caddy", "adapt", "--config", "/root/Caddyfile"); !strings.Contains(got, "127.0.0.1:8080") {
+		t.Errorf("got %s", got)
+	}
 }
 
 // docsDir is the directory of the function hello, and has the files that the documents take for granted.

@@ -9,8 +9,9 @@ import (
 	"sync"
 	"time"
 
-	"github.com/fnctl/fnctl/gateway/netio"
 	"golang.org/x/sys/unix"
+
+	"github.com/fnctl/fnctl/gateway/netio"
 )
 
 const (

@@ -30,7 +30,7 @@ func (in *Inspector) FailuresOf(ctx context.Context, function Function) *RecentF
 	ctx, cancel := context.WithTimeout(ctx, recentTimeout)
 	defer cancel()
 	since := time.Now().Add(-recent)
-	j := journal.Events{Function: function.Name, Stderr: io.Discard}
+	j := journal.History{Function: function.Name, Stderr: io.Discard}
 	list, _, err := j.Past(ctx, fmt.Sprintf("@%d", since.Unix()), recentEvents)
 	if err != nil {
 		if os.Geteuid() == 0 {

@@ -6,32 +6,32 @@ import (
 	"slices"
 )
 
-// Events finds the events of a function in the journal.
-type Events struct {
+// History finds the events of a function in the journal.
+type History struct {
 	Function string
 	Stderr   io.Writer // what journalctl has to say
 }
 
 // Past returns the last events since some time, oldest first; a limit of 0 means all. cursor is where the journal goes on.
-func (j Events) Past(ctx context.Context, since string, limit int) (list []Event, cursor string, err error) {
+func (h History) Past(ctx context.Context, since string, limit int) (list []Event, cursor string, err error) {
 	args := []string{"--reverse"}
 	if since != "" {
 		args = append(args, "--since="+since)
 	}
 	// Only of this function, so that those of a thousand others need not be read.
-	units, err := unitsOf(ctx, j.Function)
+	units, err := unitsOf(ctx, h.Function)
 	if err != nil {
 		return nil, "", err
 	}
-	args = append(args, activatorMatches(j.Function)...)
+	args = append(args, activatorMatches(h.Function)...)
 	if len(units) > 0 {
 		args = append(append(args, "+"), systemdMatches(units)...)
 	}
-	err = Read(ctx, j.Stderr, args, func(entry Entry) error {
+	err = Read(ctx, h.Stderr, args, func(entry Entry) error {
 		if cursor == "" {
 			cursor = entry.Cursor
 		}
-		if e, ok := entry.event(j.Function); ok {
+		if e, ok := entry.event(h.Function); ok {
 			list = append(list, e)
 		}
 		if limit > 0 && len(list) == limit {
@@ -44,15 +44,15 @@ func (j Events) Past(ctx context.Context, since string, limit int) (list []Event
 }
 
 // Follow hands on what comes after the cursor, until it is interrupted.
-func (j Events) Follow(ctx context.Context, cursor string, each func(Event) error) error {
+func (h History) Follow(ctx context.Context, cursor string, each func(Event) error) error {
 	args := []string{"--follow", "--lines=0"}
 	if cursor != "" {
 		args = []string{"--follow", "--no-tail", "--after-cursor=" + cursor}
 	}
-	args = append(append(args, activatorMatches(j.Function)...), "+")
+	args = append(append(args, activatorMatches(h.Function)...), "+")
 	args = append(args, systemdMatches(nil)...) // of all units: there may be new ones soon
-	err := Read(ctx, j.Stderr, args, func(entry Entry) error {
-		if e, ok := entry.event(j.Function); ok {
+	err := Read(ctx, h.Stderr, args, func(entry Entry) error {
+		if e, ok := entry.event(h.Function); ok {
 			return each(e)
 		}
 		return nil

@@ -10,15 +10,15 @@ import (
 	"github.com/fnctl/fnctl/units"
 )
 
-// remover takes away what deploys have made. What is not there is no error, so that it can finish what was cut short.
-type remover struct {
+// teardown takes away what deploys have made. What is not there is no error, so that it can finish what was cut short.
+type teardown struct {
 	*Engine
 	// kill gives processes no time to end, because nothing that they do is wanted.
 	kill bool
 }
 
 // instances lists the instances of a function that systemd knows, each with whether its service runs.
-func (r remover) instances(ctx context.Context, function string) (map[platform.InstanceID]bool, error) {
+func (r teardown) instances(ctx context.Context, function string) (map[platform.InstanceID]bool, error) {
 	list, err := r.Units.List(ctx, "fn-"+function+"-*")
 	if err != nil {
 		return nil, err
@@ -34,7 +34,7 @@ func (r remover) instances(ctx context.Context, function string) (map[platform.I
 }
 
 // revision stops all instances of a revision and removes its units and files.
-func (r remover) revision(ctx context.Context, id platform.RevisionID) error {
+func (r teardown) revision(ctx context.Context, id platform.RevisionID) error {
 	if err := r.halt(ctx, id); err != nil {
 		return err
 	}
@@ -47,7 +47,7 @@ func (r remover) revision(ctx context.Context, id platform.RevisionID) error {
 }
 
 // halt stops all instances of a revision, after a reboot too.
-func (r remover) halt(ctx context.Context, id platform.RevisionID) error {
+func (r teardown) halt(ctx context.Context, id platform.RevisionID) error {
 	link, _ := units.BootLink(r.Store.Paths, id)
 	if err := platform.Remove(link); err != nil {
 		return err
@@ -66,7 +66,7 @@ func (r remover) halt(ctx context.Context, id platform.RevisionID) error {
 }
 
 // stop stops one instance for good.
-func (r remover) stop(ctx context.Context, id platform.InstanceID) error {
+func (r teardown) stop(ctx context.Context, id platform.InstanceID) error {
 	if r.kill {
 		if err := r.Units.Kill(ctx, id.Service()); err != nil {
 			return err
@@ -85,7 +85,7 @@ func (r remover) stop(ctx context.Context, id platform.InstanceID) error {
 }
 
 // registry removes a function that has no revision any more from the registry.
-func (r remover) registry(ctx context.Context, function string) error {
+func (r teardown) registry(ctx context.Context, function string) error {
 	if err := r.Units.Stop(ctx, platform.SliceName(function)); err != nil {
 		return err
 	}
@@ -99,7 +99,7 @@ func (r remover) registry(ctx context.Context, function string) error {
 }
 
 // all stops and removes everything of a function but its data.
-func (r remover) all(ctx context.Context, name string) error {
+func (r teardown) all(ctx context.Context, name string) error {
 	ids, err := r.Store.Revisions(name)
 	if err != nil {
 		return err

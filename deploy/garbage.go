@@ -15,7 +15,7 @@ import (
 
 // sweeper finds and removes what is not needed any more.
 type sweeper struct {
-	remover
+	teardown
 	// keep is how many revisions without traffic stay.
 	keep int
 }
@@ -120,7 +120,7 @@ func (c sweeper) findRevisions(route platform.Route, instances map[platform.Inst
 	var found []Garbage
 	served, failed := 0, 0
 	for _, id := range slices.Backward(ids) {
-		what, r := "revision "+id.String(), c.remover
+		what, r := "revision "+id.String(), c.teardown
 		busy := hasInstance(instances, id) // it may have requests to finish
 		switch _, isFailed := c.Store.FailedDeploy(id); {
 		case isFailed:

@@ -39,7 +39,7 @@ func TestFindRevisions(t *testing.T) {
 		1: {"revision shop-00001", "revision shop-00002, which failed", "revision shop-00004, which never had traffic", "revision shop-00005",
 			"revision shop-00006, which failed", "revision shop-00007, which failed", "revision shop-00008", "revision shop-00012, which never had traffic"},
 	} {
-		found, err := sweeper{remover: remover{Engine: &Engine{Store: store}}, keep: keep}.findRevisions(route, busy)
+		found, err := sweeper{teardown: teardown{Engine: &Engine{Store: store}}, keep: keep}.findRevisions(route, busy)
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -1,0 +1,62 @@
+package deploy
+
+import (
+	"fmt"
+	"os"
+	"path"
+	"path/filepath"
+	"strings"
+
+	"github.com/fnctl/fnctl/platform"
+	"github.com/fnctl/fnctl/snapshot"
+)
+
+// checkLeftOut refuses an app that is itself among what is left out, and says what is, if the user wants to know.
+func (d *deployment) checkLeftOut(leftOut []snapshot.LeftOut) error {
+	started := d.startedFiles()
+	for _, left := range leftOut {
+		for _, file := range started {
+			if file == left.Name || strings.HasPrefix(file, left.Name+"/") {
+				return explainLeftOut(file, left)
+			}
+		}
+		if d.request.Verbose && left.Rule != "" {
+			d.Progress.Note("ignored %s (%s)", left.Name, left.Rule)
+		}
+	}
+	return nil
+}
+
+func explainLeftOut(file string, left snapshot.LeftOut) error {
+	if left.Rule == "" {
+		return platform.WithHint(fmt.Errorf("%s is not deployed: %s stays behind, as do version control, caches and virtual environments", file, left.Name),
+			"have it elsewhere in the app's directory")
+	}
+	return platform.WithHint(fmt.Errorf("%s is not deployed: it is ignored by %s", file, left.Rule),
+		"\"!/%s\" in .fnctlignore, beside the app, takes it back", left.Name)
+}
+
+// startedFiles are the files of the app's directory that its command names: a module, a program, a script.
+func (d *deployment) startedFiles() (files []string) {
+	if module, _, is := platform.ParseApp(d.request.App.Text); is {
+		name := strings.ReplaceAll(module, ".", "/")
+		// As Python does, the package before the module.
+		for _, file := range []string{path.Join(name, "__init__.py"), name + ".py"} {
+			if isFile(filepath.Join(d.request.Dir, file)) {
+				return []string{file}
+			}
+		}
+		return nil
+	}
+	for _, arg := range d.revision.Command {
+		if filepath.IsLocal(arg) && isFile(filepath.Join(d.request.Dir, arg)) {
+			files = append(files, path.Clean(arg))
+		}
+	}
+	return files
+}
+
+func isFile(path string) bool {
+	info, err := os.Stat(path)
+	return err == nil && info.Mode().IsRegular()
+}
