@@ -1,8 +1,3 @@
-// Package deploy is the engine: from a directory to a revision with traffic, and back. It knows nothing of a terminal: it
-// says what it does to a Progress, and returns what came of it.
-//
-// An Engine opens a function, which takes its lock; all that changes the function is a method of Function. Each such change
-// is a row of steps that can be taken back until the route is written (change).
 package deploy
 
 import (
