@@ -147,16 +147,16 @@ func showJournal(c *cli.Context, args []string) error {
 		format = "--output=json"
 	}
 	cmd := exec.CommandContext(c.Context, "journalctl", append([]string{"--no-pager", format}, args...)...)
-	var complaint strings.Builder
-	cmd.Stdout, cmd.Stderr = c.App.Writer, &complaint
+	var problems strings.Builder
+	cmd.Stdout, cmd.Stderr = c.App.Writer, &problems
 	cmd.Cancel = func() error { return cmd.Process.Signal(os.Interrupt) }
 	err := cmd.Run()
 	switch {
 	case c.Context.Err() != nil:
 		return nil // following ends with an interrupt
-	case strings.Contains(complaint.String(), "No data available"):
+	case strings.Contains(problems.String(), "No data available"):
 		return errNoUnit
 	}
-	fmt.Fprint(c.App.ErrWriter, complaint.String())
+	fmt.Fprint(c.App.ErrWriter, problems.String())
 	return journal.Explain(err, args)
 }

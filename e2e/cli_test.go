@@ -85,7 +85,7 @@ func (m *testMachine) events(t *testing.T, name string, args ...string) []event 
 	return parseLines[event](t, m.MustRun(t, "fnctl", append([]string{"events", name, "-o", "json"}, args...)...))
 }
 
-// hasEvents tells whether there are such events, written "event subject", in this order.
+// hasEvents reports whether there are such events, written "event subject", in this order.
 func hasEvents(list []event, want ...string) bool {
 	for _, e := range list {
 		if len(want) == 0 {

@@ -204,7 +204,7 @@ type damage struct {
 	// undoes puts the machine in order again.
 	undoes string
 	within time.Duration
-	// refuses tells that requests may be refused meanwhile: the instance was tried once more, and came to nothing.
+	// refuses reports that requests may be refused meanwhile: the instance was tried once more, and came to nothing.
 	refuses bool
 }
 

@@ -26,7 +26,7 @@ func TestDisk(t *testing.T) {
 	}
 }
 
-// takesSpace tells whether a change may fail for want of space.
+// takesSpace reports whether a change may fail for want of space.
 func takesSpace(change string) bool {
 	verb, _, _ := strings.Cut(change, " ")
 	return slices.Contains([]string{"create", "write", "resize", "mkdir", "rename", "link", "symlink", "fsync", "syncfs"}, verb)

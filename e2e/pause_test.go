@@ -38,7 +38,7 @@ func TestPause(t *testing.T) {
 	}
 }
 
-// paused tells whether an answer is that of a paused function.
+// paused reports whether an answer is that of a paused function.
 func (a answer) paused() bool {
 	return a.code == http.StatusServiceUnavailable && a.body == pausedText && a.header.Get("Retry-After") != ""
 }

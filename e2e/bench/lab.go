@@ -126,15 +126,15 @@ func (l *lab) drive(ctx context.Context, seen func(round map[string]float64), ar
 
 // until waits for a condition of the machine.
 func (l *lab) until(ctx context.Context, what string, condition func() (bool, error)) error {
-	const patience = 2 * time.Minute
-	deadline := time.Now().Add(patience)
+	const waitTimeout = 2 * time.Minute
+	deadline := time.Now().Add(waitTimeout)
 	for {
 		met, err := condition()
 		if met || err != nil {
 			return err
 		}
 		if time.Now().After(deadline) {
-			return fmt.Errorf("not within %v: %s", patience, what)
+			return fmt.Errorf("not within %v: %s", waitTimeout, what)
 		}
 		select {
 		case <-ctx.Done():

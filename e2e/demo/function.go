@@ -16,8 +16,8 @@ import (
 	"github.com/fnctl/fnctl/e2e/machine"
 )
 
-// patience bounds the wait for anything that should happen; it comes to an end much sooner.
-const patience = time.Minute
+// waitTimeout bounds the wait for anything that should happen; it comes to an end much sooner.
+const waitTimeout = time.Minute
 
 // deploy copies a sample function to the machine and deploys it as a user does.
 func (d *demo) deploy(ctx context.Context, name string) error {
@@ -67,19 +67,19 @@ func (d *demo) instances(ctx context.Context, name string) ([]instance, error) {
 	return all, nil
 }
 
-// only tells whether a function has one instance, in the given state.
+// only reports whether a function has one instance, in the given state.
 func (d *demo) only(ctx context.Context, name, state string) (bool, error) {
 	all, err := d.instances(ctx, name)
 	return len(all) == 1 && all[0].State == state, err
 }
 
-// until waits for a condition and returns how long that took; met tells whether it came true in time.
+// until waits for a condition and returns how long that took; met reports whether it came true in time.
 func until(ctx context.Context, condition func() (bool, error)) (took time.Duration, met bool, err error) {
 	ticker := time.NewTicker(100 * time.Millisecond)
 	defer ticker.Stop()
 	for began := time.Now(); ; {
 		met, err := condition()
-		if took := time.Since(began); met || err != nil || took > patience {
+		if took := time.Since(began); met || err != nil || took > waitTimeout {
 			return took, met, err
 		}
 		select {

@@ -118,7 +118,7 @@ func (c *cgroup) kill() error {
 	return os.WriteFile(filepath.Join(c.path, "cgroup.kill"), []byte("1"), 0)
 }
 
-// populated says whether a process is left in the cgroup or below it.
+// populated reports whether a process is left in the cgroup or below it.
 func (c *cgroup) populated() bool {
 	events, err := os.ReadFile(filepath.Join(c.path, "cgroup.events"))
 	if errors.Is(err, fs.ErrNotExist) || errors.Is(err, syscall.ENODEV) {

@@ -14,7 +14,7 @@ type answer struct {
 	body int
 }
 
-// take takes what has come, and says whether that was the rest.
+// take takes what has come, and reports whether that was the rest.
 func (a *answer) take(data []byte) (whole bool, err error) {
 	if a.body > 0 {
 		a.body -= len(data)

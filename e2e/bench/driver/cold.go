@@ -19,8 +19,8 @@ import (
 // pause after a stop of an instance.
 const rest = time.Second
 
-// patience is how long an answer may take.
-const patience = 30 * time.Second
+// answerTimeout is how long an answer may take.
+const answerTimeout = 30 * time.Second
 
 // function is what is started: the first revision of a function at zero, and where it answers.
 type function struct{ name, path string }
@@ -98,7 +98,7 @@ func (f function) throughFnctl(times map[string]float64) error {
 
 // ask asks over a connection of its own.
 func (f function) ask(dial func(ctx context.Context, network, address string) (net.Conn, error)) error {
-	client := &http.Client{Transport: &http.Transport{DisableKeepAlives: true, DialContext: dial}, Timeout: patience}
+	client := &http.Client{Transport: &http.Transport{DisableKeepAlives: true, DialContext: dial}, Timeout: answerTimeout}
 	req, err := http.NewRequest(http.MethodGet, "http://127.0.0.1:8080"+f.path, nil)
 	if err != nil {
 		return err
