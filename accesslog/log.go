@@ -10,6 +10,7 @@ import (
 
 	"github.com/fnctl/fnctl/gateway"
 	"github.com/fnctl/fnctl/journal"
+	"github.com/fnctl/fnctl/platform"
 )
 
 const (
@@ -99,20 +100,12 @@ func (l *Log) Run(ctx context.Context) {
 		select {
 		case <-ctx.Done():
 		case entry := <-l.full:
-			l.gather(ctx)
+			platform.Sleep(ctx, gatherTime)
 			l.write(entry, time.Now().Add(writeTimeout))
 			l.flush(time.Now().Add(writeTimeout))
 		}
 	}
 	l.flush(time.Now().Add(writeTimeout))
-}
-
-// gather waits for more to write.
-func (l *Log) gather(ctx context.Context) {
-	select {
-	case <-ctx.Done():
-	case <-time.After(gatherTime):
-	}
 }
 
 // flush writes all that is there.

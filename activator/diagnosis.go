@@ -119,7 +119,7 @@ func (d *diagnoser) ended(ctx context.Context, unit string) (service platform.Se
 		if err != nil || service.Load != "loaded" || service.Ended && !service.Running() {
 			break
 		}
-		pause(ctx, endingPause)
+		platform.Sleep(ctx, endingPause)
 	}
 	return service, err
 }

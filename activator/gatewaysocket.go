@@ -4,6 +4,8 @@ import (
 	"context"
 	"log/slog"
 	"time"
+
+	"github.com/fnctl/fnctl/platform"
 )
 
 const (
@@ -24,7 +26,7 @@ type gatewayRepairer struct {
 func (g *gatewayRepairer) run(ctx context.Context) error {
 	for ctx.Err() == nil {
 		g.repair(ctx)
-		pause(ctx, gatewayCheck)
+		platform.Sleep(ctx, gatewayCheck)
 	}
 	return nil
 }

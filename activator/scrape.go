@@ -52,7 +52,7 @@ func (s *scraper) run(ctx context.Context) error {
 
 // wait waits for the next tick, or for a poke. It returns false when the context ends.
 func (s *scraper) wait(ctx context.Context, tick <-chan time.Time) bool {
-	pause(ctx, pokePause)
+	platform.Sleep(ctx, pokePause)
 	select {
 	case <-ctx.Done():
 		return false

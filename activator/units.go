@@ -65,7 +65,7 @@ func (w *unitWatcher) run(ctx context.Context) error {
 		cancel()
 		if ctx.Err() == nil {
 			w.log.Warn("watch the units again", "err", err)
-			pause(ctx, time.Second)
+			platform.Sleep(ctx, time.Second)
 		}
 	}
 	return nil
@@ -78,10 +78,10 @@ func (w *unitWatcher) list(ctx context.Context) {
 			if !errors.Is(err, context.Canceled) {
 				w.log.Error("list the units", "err", err)
 			}
-			pause(ctx, time.Second)
+			platform.Sleep(ctx, time.Second)
 			continue
 		}
 		send(ctx, w.lists, list)
-		pause(ctx, resync)
+		platform.Sleep(ctx, resync)
 	}
 }

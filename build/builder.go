@@ -13,8 +13,6 @@ import (
 	"strings"
 	"time"
 
-	"golang.org/x/sys/unix"
-
 	"github.com/fnctl/fnctl/platform"
 	"github.com/fnctl/fnctl/units"
 )
@@ -206,12 +204,7 @@ func (b *Builder) finish() error {
 		return fmt.Errorf("finish the virtual environment: %w", err)
 	}
 	// All of it is on disk before the name is, whatever happens to the machine in between.
-	dir, err := os.Open(b.place())
-	if err != nil {
-		return err
-	}
-	defer dir.Close()
-	if err := unix.Syncfs(int(dir.Fd())); err != nil {
+	if err := platform.SyncFileSystem(b.place()); err != nil {
 		return fmt.Errorf("write the virtual environment to disk: %w", err)
 	}
 	if err := b.removeEmpty(); err != nil {

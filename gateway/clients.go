@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/fnctl/fnctl/gateway/netio"
+	"github.com/fnctl/fnctl/platform"
 )
 
 // acceptPause is the time to the next attempt when no connection can be accepted, mostly because there are no file descriptors
@@ -140,7 +141,7 @@ func (k *clients) stop(ctx context.Context) {
 	}
 	k.accepting.Wait()
 	for k.closeIdle() && ctx.Err() == nil {
-		sleep(ctx, 5*time.Millisecond)
+		platform.Sleep(ctx, 5*time.Millisecond)
 	}
 }
 
@@ -179,7 +180,7 @@ func (k *clients) wait(ctx context.Context) bool {
 		if ctx.Err() != nil {
 			return false
 		}
-		sleep(ctx, 5*time.Millisecond)
+		platform.Sleep(ctx, 5*time.Millisecond)
 	}
 	return true
 }

@@ -1,7 +1,6 @@
 package gateway
 
 import (
-	"context"
 	"net/http"
 	"sync/atomic"
 	"time"
@@ -9,16 +8,6 @@ import (
 
 // past is a deadline that ends every read and write at once.
 var past = time.Unix(1, 0)
-
-// sleep waits for d, or until the context ends.
-func sleep(ctx context.Context, d time.Duration) {
-	timer := time.NewTimer(d)
-	defer timer.Stop()
-	select {
-	case <-ctx.Done():
-	case <-timer.C:
-	}
-}
 
 // clock has the date as the value of a field, made once a second.
 type clock struct{ last atomic.Pointer[stamp] }

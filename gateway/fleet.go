@@ -197,7 +197,7 @@ func (f *fleet) recovered(id platform.RevisionID) {
 // checkReading looks for instances that have stopped reading, until the context ends.
 func (f *fleet) checkReading(ctx context.Context) error {
 	for ctx.Err() == nil {
-		sleep(ctx, livenessPause)
+		platform.Sleep(ctx, livenessPause)
 		for _, p := range f.env.recent.list() {
 			p.checkReading(time.Now())
 		}

@@ -203,7 +203,7 @@ func (p *pool) probeUnproven(now time.Time) {
 func (p *pool) spread(now time.Time, d time.Duration) {
 	p.spreadUntil = now.Add(d)
 	p.env.group.Go(func(ctx context.Context) {
-		sleep(ctx, d)
+		platform.Sleep(ctx, d)
 		p.mu.Lock()
 		defer p.mu.Unlock()
 		p.dispatch(time.Now())
@@ -275,7 +275,7 @@ func (p *pool) concludeStreamsOf(inst *instance) {
 	}
 	grace := p.limits.grace
 	p.env.group.Go(func(ctx context.Context) {
-		sleep(ctx, grace)
+		platform.Sleep(ctx, grace)
 		p.mu.Lock()
 		defer p.mu.Unlock()
 		for s := range inst.streams {

@@ -59,7 +59,7 @@ func (r *rig) ask(ctx context.Context, socket string, _ byte) (net.Conn, error) 
 	if err, failed := start.(error); failed {
 		return nil, err
 	}
-	sleep(ctx, time.Until(start.(time.Time)))
+	platform.Sleep(ctx, time.Until(start.(time.Time)))
 	if ctx.Err() != nil {
 		return nil, ctx.Err()
 	}

@@ -86,7 +86,7 @@ func (v prover) backOff(ctx context.Context, err error) {
 	inst.backoff, inst.pausing = pause, true
 	p.dispatch(time.Now()) // it may not be one of those that are about to be ready any more
 	p.mu.Unlock()
-	sleep(ctx, pause)
+	platform.Sleep(ctx, pause)
 	p.mu.Lock()
 	inst.pausing = false
 	p.mu.Unlock()

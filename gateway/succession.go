@@ -9,6 +9,8 @@ import (
 	"os"
 	"sync/atomic"
 	"time"
+
+	"github.com/fnctl/fnctl/platform"
 )
 
 // seekPause is the time between two tries to find another successor.
@@ -142,7 +144,7 @@ func (s *succession) closeIdle() {
 // left here.
 func (s *succession) seek(ctx context.Context) {
 	for ctx.Err() == nil {
-		sleep(ctx, seekPause)
+		platform.Sleep(ctx, seekPause)
 		asking, cancel := context.WithTimeout(ctx, handoverTimeout)
 		conn, err := dialGateway(asking, s.cfg.Paths.GatewaySocket(), pathPredecessor)
 		cancel()

@@ -142,7 +142,7 @@ func (l *successorLink) report(ctx context.Context) {
 		case <-ctx.Done():
 		case <-timer.C:
 		case <-l.notified:
-			sleep(ctx, notifyPause)
+			platform.Sleep(ctx, notifyPause)
 		}
 	}
 }

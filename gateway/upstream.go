@@ -12,6 +12,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/fnctl/fnctl/gateway/netio"
+	"github.com/fnctl/fnctl/platform"
 )
 
 const (
@@ -162,7 +163,7 @@ func dialSocket(ctx context.Context, socket string) (net.Conn, error) {
 		if !errors.Is(err, unix.EAGAIN) || ctx.Err() != nil {
 			return nil, fmt.Errorf("%w: %w", errDial, err)
 		}
-		sleep(ctx, backlogPause)
+		platform.Sleep(ctx, backlogPause)
 	}
 }
 
