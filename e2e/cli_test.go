@@ -24,8 +24,8 @@ func TestCLI(t *testing.T) {
 			m := bootInstalled(t, suite)
 			t.Run("dry run", func(t *testing.T) { testDryRun(t, m) })
 			t.Run("journal", func(t *testing.T) { testJournal(t, m) })
-			t.Run("events", func(t *testing.T) { testEventsCommand(t, m) })
-			t.Run("scale", func(t *testing.T) { testScaleCommand(t, m) })
+			only(t, machine.Trixie, suite, "events", func(t *testing.T) { testEventsCommand(t, m) })
+			only(t, machine.Bookworm, suite, "scale", func(t *testing.T) { testScaleCommand(t, m) })
 			t.Run("failures", func(t *testing.T) { testFailureEvents(t, m) })
 		})
 	}

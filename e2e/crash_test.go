@@ -27,7 +27,7 @@ func TestCrash(t *testing.T) {
 			for _, k := range []killing{killings[0], killings[1+chance.IntN(len(killings)-1)]} {
 				t.Run(k.name, func(t *testing.T) { testKilled(t, m, k, k.some(t, m, chance, isChange)) })
 			}
-			t.Run("several at once", func(t *testing.T) { testContention(t, m, chance, 3*time.Second) })
+			only(t, machine.Bookworm, suite, "several at once", func(t *testing.T) { testContention(t, m, chance, 3*time.Second) })
 		})
 	}
 }

@@ -64,7 +64,7 @@ func TestFailure(t *testing.T) {
 				t.Run(d.name, func(t *testing.T) { d.test(t, m) })
 			}
 			t.Run("deaf", func(t *testing.T) { testDeaf(t, m) })
-			t.Run("hot loop", func(t *testing.T) { testHotLoop(t, m) })
+			only(t, machine.Bookworm, suite, "hot loop", func(t *testing.T) { testHotLoop(t, m) })
 			t.Run("units gone", func(t *testing.T) { testUnitsGone(t, m) })
 			t.Run("port taken", func(t *testing.T) { testPortTaken(t, m) })
 		})

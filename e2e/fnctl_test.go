@@ -175,6 +175,7 @@ func (m *testMachine) startTrafficOf(t *testing.T, ask func(context.Context, *ht
 					errs = append(errs, err)
 				}
 				sent++
+				think(ctx)
 			}
 			client.CloseIdleConnections()
 			tr.count <- sent
@@ -183,6 +184,15 @@ func (m *testMachine) startTrafficOf(t *testing.T, ask func(context.Context, *ht
 	}
 	t.Cleanup(cancel)
 	return tr
+}
+
+// think is the pause of a client between an answer and its next request. Without it a few clients would take all of a
+// processor, from what the test is about.
+func think(ctx context.Context) {
+	select {
+	case <-time.After(20 * time.Millisecond):
+	case <-ctx.Done():
+	}
 }
 
 // stop ends the traffic; not one request may have failed.

@@ -139,6 +139,7 @@ func (m *testMachine) makeSmall(t *testing.T) {
 // testFullFileSystem fills one, and deploys. Files without content, such as locks and sockets, take no space.
 func testFullFileSystem(t *testing.T, m *testMachine, dir string) {
 	pulse := m.startPulse(t)
+	m.settle(t) // what an instance leaves that goes would be space again
 	m.MustRun(t, "sh", "-c", "cat /dev/zero 2>&- >"+dir+"/filler || true")
 	before := m.route(t)
 	out := m.command(t, "fnctl deploy --force")

@@ -28,8 +28,8 @@ func TestRuntime(t *testing.T) {
 			t.Run("samples", func(t *testing.T) { testSamples(t, m) })
 			t.Run("hypercorn", func(t *testing.T) { testHypercorn(t, m) })
 			t.Run("websocket through the shim", func(t *testing.T) { testShimWebSocket(t, m) })
-			t.Run("how a program on a port ends", func(t *testing.T) { testPortEnds(t, m) })
-			t.Run("wrong apps", func(t *testing.T) { testWrongApps(t, m) })
+			only(t, machine.Trixie, suite, "how a program on a port ends", func(t *testing.T) { testPortEnds(t, m) })
+			only(t, machine.Bookworm, suite, "wrong apps", func(t *testing.T) { testWrongApps(t, m) })
 		})
 	}
 }

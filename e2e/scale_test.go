@@ -101,8 +101,9 @@ func testRestartInPanic(t *testing.T, m *testMachine) {
 		m.MustRun(t, "systemctl", "kill", "--signal=KILL", "fnctl-activator.service")
 		m.waitActive(t, "fnctl-activator.service")
 	}
-	for deadline := time.Now().Add(4 * time.Second); time.Now().Before(deadline); {
-		if running := strings.Count(m.status(t, "echo").states(), "ready") + strings.Count(m.status(t, "echo").states(), "starting"); running < 4 {
+	for deadline := time.Now().Add(4 * time.Second); time.Now().Before(deadline); time.Sleep(100 * time.Millisecond) {
+		states := m.status(t, "echo").states()
+		if running := strings.Count(states, "ready") + strings.Count(states, "starting"); running < 4 {
 			t.Errorf("after a restart %d instances are left of 4", running)
 			break
 		}
@@ -119,7 +120,7 @@ func testZeroOnEveryMetric(t *testing.T, m *testMachine) {
 		m.deploy(t, "ping", config, "main:app", "--name", "by-"+metric)
 		names = append(names, "by-"+metric)
 	}
-	for range 3 {
+	for range 2 {
 		for _, name := range names {
 			m.waitZero(t, name, 40*time.Second)
 		}
