@@ -128,6 +128,7 @@ func testSnapshotRefused(t *testing.T, m *testMachine) {
 
 // The sums are those of du, which counts what is shared once, too.
 func testDiskUse(t *testing.T, m *testMachine) {
+	eventually(t, 30*time.Second, "only the last revision has instances", func() bool { return len(m.status(t, "snap").Revisions) == 1 })
 	m.MustRun(t, "sh", "-c", "head -c 3M /dev/urandom > /var/lib/private/fnctl-data/snap/file")
 	got := m.MustRun(t, "sh", "-c", `fnctl status snap -o json | tr -d ' \n' | grep -o '"disk":{[^}]*}'
 		du -s -B1 /var/lib/fnctl/functions/snap/revisions | sed 's/\t.*//'
