@@ -8,7 +8,7 @@ import (
 	"github.com/fnctl/fnctl/platform"
 )
 
-// actionTimeout bounds one action; it is longer than TimeoutStopSec= and ExecStopPost= of an instance together.
+// actionTimeout bounds one action, besides the time that an instance has to end.
 const actionTimeout = 60 * time.Second
 
 // The verbs of actions. The words are those of the log, the metrics and the events.
@@ -91,7 +91,7 @@ func (a *actor) start(ctx context.Context, id platform.InstanceID) {
 // probe waits until a started instance accepts. It changes nothing, so the instance may be drained meanwhile.
 func (a *actor) probe(ctx context.Context, id platform.InstanceID) {
 	a.probing[id] = true
-	a.run(ctx, actionProbe, id, func(ctx context.Context) error {
+	a.run(ctx, actionProbe, id, actionTimeout, func(ctx context.Context) error {
 		conn, err := platform.Probe(ctx, a.store.Paths.InstanceSocket(id), 'G')
 		if err != nil {
 			return err
@@ -124,9 +124,10 @@ func (a *actor) drain(ctx context.Context, id platform.InstanceID) {
 	})
 }
 
-// stop ends a drained instance and removes its copy of the app.
-func (a *actor) stop(ctx context.Context, id platform.InstanceID) {
-	a.change(ctx, actionStop, id, func(ctx context.Context) error {
+// stop ends a drained instance, which has patience for that, and removes its copy of the app.
+func (a *actor) stop(ctx context.Context, id platform.InstanceID, patience time.Duration) {
+	a.busy[id] = true
+	a.run(ctx, actionStop, id, actionTimeout+patience, func(ctx context.Context) error {
 		if err := a.units.Stop(ctx, id.Service()); err != nil {
 			return err
 		}
@@ -163,13 +164,13 @@ func (a *actor) repair(ctx context.Context, id platform.InstanceID) {
 
 func (a *actor) change(ctx context.Context, verb string, id platform.InstanceID, change func(context.Context) error) {
 	a.busy[id] = true
-	a.run(ctx, verb, id, change)
+	a.run(ctx, verb, id, actionTimeout, change)
 }
 
-func (a *actor) run(ctx context.Context, verb string, id platform.InstanceID, act func(context.Context) error) {
+func (a *actor) run(ctx context.Context, verb string, id platform.InstanceID, within time.Duration, act func(context.Context) error) {
 	started := time.Now()
 	a.running.Go(func() {
-		bounded, cancel := context.WithTimeout(ctx, actionTimeout)
+		bounded, cancel := context.WithTimeout(ctx, within)
 		defer cancel()
 		err := act(bounded)
 		send(ctx, a.ended, action{verb: verb, id: id, took: time.Since(started), err: err})

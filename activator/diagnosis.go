@@ -57,14 +57,17 @@ func newDiagnoser(units Units, store platform.Store, running *sync.WaitGroup) *d
 // diagnose asks about one instance. arming is that of its revision.
 func (d *diagnoser) diagnose(ctx context.Context, i *instance, arming arming) {
 	result := diagnosis{id: i.id, consecutive: i.consecutive, noSocket: !i.listens() && arming.failures > 0}
-	listens, problem := i.listens(), i.problem
+	listens, problem, late := i.listens(), i.problem, i.late
 	d.running.Go(func() {
 		bounded, cancel := context.WithTimeout(ctx, diagnoseTimeout)
 		defer cancel()
 		result.damaged = !result.noSocket && d.store.WorkdirDamaged(result.id)
-		if listens {
+		switch {
+		case late > 0: // systemd only knows how it was ended then
+			result.explanation = fmt.Sprintf("it has accepted nothing for %s (start_timeout)", late)
+		case listens:
 			result.explanation = cmp.Or(d.explainService(bounded, result.id), problem)
-		} else {
+		default:
 			result.explanation = d.explainSocket(bounded, result, problem)
 		}
 		send(ctx, d.found, result)

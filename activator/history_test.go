@@ -199,7 +199,7 @@ func TestFailedIndexIsPassedOver(t *testing.T) {
 }
 
 func TestReplaceReason(t *testing.T) {
-	config := platform.Config{Timeouts: platform.Timeouts{Timeout: platform.Seconds(60), LivenessTimeout: platform.Seconds(10)}}
+	config := platform.Config{StartTimeout: platform.Seconds(60), Timeouts: platform.Timeouts{LivenessTimeout: platform.Seconds(10)}}
 	now := epoch.Add(20 * time.Second)
 	deaf := armed(1).starts(epoch).accepts()
 	deaf.load = &InstanceLoad{Deaf: true, InFlight: 3}
@@ -231,7 +231,7 @@ func TestReplaceReason(t *testing.T) {
 	}{
 		"ready":               {armed(1).starts(epoch).accepts(), now, "", false},
 		"starting":            {armed(1).starts(epoch), now, "", false},
-		"starting for long":   {armed(1).starts(epoch), now.Add(time.Minute), "it has accepted nothing for 1m5s", true},
+		"starting for long":   {armed(1).starts(epoch), now.Add(time.Minute), "it has accepted nothing for 1m0s", true},
 		"deaf":                {deaf, now, "it has not read for 10s", true},
 		"lost":                {lost, now, "the file of its socket is gone", false},
 		"refusing":            {refusing, now, "it has closed its socket", false},
@@ -247,6 +247,34 @@ func TestReplaceReason(t *testing.T) {
 		if c.instance.replaceReason = got; got != "" && c.instance.findReplaceReason(config, c.now) != "" {
 			t.Errorf("%s: it is news again", name)
 		}
+	}
+}
+
+// A start that takes too long is a failure with its reason, and the next one has twice as long, up to a limit. It stays known
+// that the revision cannot start, until one can.
+func TestLateStarts(t *testing.T) {
+	config := platform.Config{StartTimeout: platform.Seconds(60)}
+	now, i := epoch, armed(1)
+	for n, limit := range []time.Duration{1, 2, 4, 8, 16, 32, 60, 60} {
+		limit *= time.Minute
+		i.starts(now)
+		if reason := i.findReplaceReason(config, now.Add(limit)); reason != "" {
+			t.Fatalf("try %d: got %q within %v", n+1, reason, limit)
+		}
+		now = now.Add(limit + time.Second)
+		if reason := i.findReplaceReason(config, now); reason != explainLate(limit) || i.late != limit {
+			t.Fatalf("try %d: got %q, want it after %v", n+1, reason, limit)
+		}
+		next := i.replacement(i.id.Index + 1)
+		next.update("socket", unit("active", "listening"), now)
+		if stuck := instancesOf(next).stuck(); stuck != next || next.consecutive != n+1 {
+			t.Fatalf("try %d: of the next one it is not known that %d starts came to nothing", n+1, n+1)
+		}
+		i = next
+	}
+	i.starts(now).accepts()
+	if instancesOf(i).stuck() != nil || i.acceptLimit(config) != time.Minute {
+		t.Error("one that has started is still late")
 	}
 }
 

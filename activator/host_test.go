@@ -56,7 +56,7 @@ func TestStartsAtOnce(t *testing.T) {
 	h := newHost(platform.Paths{Root: t.TempDir()})
 	_ = h.refresh()
 	h.cores = 1
-	for n := range startsPerCore {
+	for n := range platform.StartsPerCore {
 		if h.atStartLimit() {
 			t.Fatalf("busy with %d starts", n)
 		}

@@ -31,6 +31,7 @@ type instance struct {
 	load *InstanceLoad
 	startHistory
 	probeHistory
+	background background
 }
 
 // update takes over the state of one of the two units and reports whether it is another one.
@@ -64,7 +65,7 @@ func (i *instance) update(kind string, unit platform.UnitStatus, now time.Time) 
 	case after == platform.Draining:
 		i.drainingSince = now
 	case after == platform.Starting:
-		i.startingSince, i.probeHistory, i.started = now, probeHistory{}, true
+		i.startingSince, i.probeHistory, i.background, i.started = now, probeHistory{}, background{}, true
 	}
 	return true
 }
@@ -207,11 +208,13 @@ func withoutReplaced(list []*instance) []*instance {
 }
 
 // sortLeastBusyFirst sorts instances by the cost of stopping them: those with the fewest requests first, of these the ones
-// that are not proved, of these the youngest.
-func sortLeastBusyFirst(list []*instance) {
+// that do nothing else either, of these the ones that are not proved, of these the youngest.
+func sortLeastBusyFirst(list []*instance, config platform.Config, now time.Time) {
+	works := func(i *instance) bool { return i.background.works(time.Duration(config.BackgroundTimeout), now) }
 	slices.SortStableFunc(list, func(a, b *instance) int {
 		return cmp.Or(
 			cmp.Compare(a.inFlight(), b.inFlight()),
+			compareBool(works(a), works(b)),
 			compareBool(a.proved, b.proved),
 			cmp.Compare(b.id.Index, a.id.Index),
 		)

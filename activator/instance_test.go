@@ -98,7 +98,7 @@ func TestLeastBusyFirst(t *testing.T) {
 		return &instance{id: platform.InstanceID{Revision: ping1.Revision, Index: index}, proved: proved, load: &InstanceLoad{InFlight: inFlight}}
 	}
 	list := []*instance{make(1, 3, true), make(2, 0, true), make(3, 0, false), make(4, 1, true), make(5, 0, true)}
-	sortLeastBusyFirst(list)
+	sortLeastBusyFirst(list, platform.Config{}, epoch)
 	for n, want := range []int{3, 5, 2, 4, 1} {
 		if got := list[n].id.Index; got != want {
 			t.Errorf("place %d: got instance %d, want %d", n, got, want)

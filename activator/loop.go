@@ -73,6 +73,17 @@ func (a *Activator) actionEnded(ctx context.Context, done action) {
 		a.host.release(done.id)
 	}
 	a.notices.diagnose(ctx, done.id.Revision)
+	if rev := a.world.revisions[done.id.Revision]; rev != nil && done.verb == actionProbe {
+		a.showInstances(rev)
+	}
+}
+
+// showInstances shows the states of a revision's instances before the next tick: who has deployed it a moment ago looks.
+func (a *Activator) showInstances(rev *revision) {
+	if len(rev.status.Instances) > 0 {
+		rev.updateStatus()
+		a.statuses.put(rev.status)
+	}
 }
 
 // logAction logs how an action ended. It leaves out one that the activator's own end has cancelled, and a probe of an

@@ -21,7 +21,7 @@ type changer interface {
 	start(ctx context.Context, id platform.InstanceID)
 	probe(ctx context.Context, id platform.InstanceID)
 	drain(ctx context.Context, id platform.InstanceID)
-	stop(ctx context.Context, id platform.InstanceID)
+	stop(ctx context.Context, id platform.InstanceID, patience time.Duration)
 	kill(ctx context.Context, id platform.InstanceID)
 	repair(ctx context.Context, id platform.InstanceID)
 }
@@ -63,17 +63,20 @@ func (r *reconciler) maintain(ctx context.Context, rev *revision, now time.Time)
 	r.scale(ctx, rev, now)
 }
 
-// finishDrains stops the draining instances that have no request left, or no time left for it.
+// finishDrains stops the draining instances that have no request and no other work left, or no time left for it.
 func (r *reconciler) finishDrains(ctx context.Context, rev *revision, now time.Time) {
 	for _, i := range rev.instances.in(platform.Draining) {
 		if r.actor.isBusy(i.id) || now.Before(i.notBefore) {
 			continue
 		}
+		works := i.background.works(time.Duration(rev.config.BackgroundTimeout), now)
+		drained := rev.metricsKnown && i.drained(rev.metricsAsOf)
 		switch {
+		case works && i.background.locked:
 		case i.unread || i.isDeaf():
 			r.actor.kill(ctx, i.id)
-		case rev.metricsKnown && i.drained(rev.metricsAsOf) || r.overdue(ctx, rev, i, now):
-			r.actor.stop(ctx, i.id)
+		case !works && (drained || r.overdue(ctx, rev, i, now)):
+			r.actor.stop(ctx, i.id, time.Duration(rev.config.StopTimeout))
 		}
 	}
 }
@@ -179,7 +182,7 @@ func (r *reconciler) scale(ctx context.Context, rev *revision, now time.Time) {
 		// The next request must have a socket to wait at before the last instance goes.
 		r.armNext(ctx, rev, now)
 	case len(running) > desired:
-		sortLeastBusyFirst(running)
+		sortLeastBusyFirst(running, rev.config, now)
 		r.drainSome(ctx, running[:len(running)-desired])
 	case desired > 0:
 		// The next request would start an instance that is armed beside running ones, for nothing.

@@ -26,13 +26,15 @@ func (c *changes) note(verb string, id platform.InstanceID) {
 	c.busy[id] = verb != "probe"
 }
 
-func (c *changes) isBusy(id platform.InstanceID) bool               { return c.busy[id] }
-func (c *changes) isProbing(platform.InstanceID) bool               { return false }
-func (c *changes) arm(_ context.Context, id platform.InstanceID)    { c.note("arm", id) }
-func (c *changes) start(_ context.Context, id platform.InstanceID)  { c.note("start", id) }
-func (c *changes) probe(_ context.Context, id platform.InstanceID)  { c.note("probe", id) }
-func (c *changes) drain(_ context.Context, id platform.InstanceID)  { c.note("drain", id) }
-func (c *changes) stop(_ context.Context, id platform.InstanceID)   { c.note("stop", id) }
+func (c *changes) isBusy(id platform.InstanceID) bool              { return c.busy[id] }
+func (c *changes) isProbing(platform.InstanceID) bool              { return false }
+func (c *changes) arm(_ context.Context, id platform.InstanceID)   { c.note("arm", id) }
+func (c *changes) start(_ context.Context, id platform.InstanceID) { c.note("start", id) }
+func (c *changes) probe(_ context.Context, id platform.InstanceID) { c.note("probe", id) }
+func (c *changes) drain(_ context.Context, id platform.InstanceID) { c.note("drain", id) }
+func (c *changes) stop(_ context.Context, id platform.InstanceID, _ time.Duration) {
+	c.note("stop", id)
+}
 func (c *changes) kill(_ context.Context, id platform.InstanceID)   { c.note("kill", id) }
 func (c *changes) repair(_ context.Context, id platform.InstanceID) { c.note("repair", id) }
 
@@ -65,11 +67,21 @@ func TestReconcile(t *testing.T) {
 	now := epoch.Add(time.Minute)
 	ready := func(index int, inFlight float64) *instance {
 		i := armed(index).starts(epoch).accepts()
+		i.background.note(0, false, epoch)
 		i.load = &InstanceLoad{Ready: true, InFlight: inFlight}
 		return i
 	}
+	// Each was looked at in the last half minute.
+	watched := func(i *instance, use time.Duration, locked bool) *instance {
+		for at := now.Add(-30 * time.Second); !at.After(now); at = at.Add(backgroundInterval) {
+			i.background.note(i.background.cpu+use, locked, at)
+		}
+		return i
+	}
+	working := func(i *instance) *instance { return watched(i, backgroundInterval, false) }
+	locking := func(i *instance) *instance { return watched(i, 0, true) }
 	draining := func(load *InstanceLoad) *instance {
-		i := ready(1, 0)
+		i := watched(ready(1, 0), 0, false)
 		i.update("socket", unit("inactive", "dead"), epoch)
 		i.load = load
 		return i
@@ -108,6 +120,10 @@ func TestReconcile(t *testing.T) {
 		{name: "drained", existing: instancesOf(draining(nil), armed(2)), want: "stop 1"},
 		{name: "still in flight", existing: instancesOf(draining(&InstanceLoad{Draining: true, InFlight: 1}), armed(2)), want: ""},
 		{name: "deaf and draining", existing: instancesOf(draining(&InstanceLoad{Deaf: true, InFlight: 1}), armed(2)), want: "kill 1"},
+		{name: "drained, and works", existing: instancesOf(working(draining(nil)), armed(2)), want: ""},
+		{name: "deaf, draining, and holds its lock", existing: instancesOf(locking(draining(&InstanceLoad{Deaf: true, InFlight: 1})), armed(2)), want: ""},
+		{name: "deaf, draining, and computes", existing: instancesOf(working(draining(&InstanceLoad{Deaf: true, InFlight: 1})), armed(2)), want: "kill 1"},
+		{name: "one too many: the one that does nothing goes", existing: instancesOf(ready(1, 0), working(ready(2, 0))), desired: 1, want: "drain 1"},
 		{name: "no route", existing: instancesOf(ready(1, 1), armed(2)), unrouted: true, want: "drain 1, drain 2"},
 	} {
 		w := newTestWorld(t)
@@ -130,7 +146,7 @@ func TestReconcileRefuses(t *testing.T) {
 	w := newTestWorld(t)
 	done := &changes{busy: w.busy}
 	h := newHost(w.store.Paths)
-	h.free = unknownInstance
+	h.free = platform.UnknownInstance
 	r := &reconciler{paths: w.store.Paths, world: w, actor: done, host: h, metrics: newMetrics(), log: slog.New(slog.DiscardHandler)}
 	rev := newRevision(pingRevision(), instancesOf(armed(1)), epoch)
 	rev.routed, rev.metricsKnown, rev.load = true, true, &Load{}

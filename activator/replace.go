@@ -15,11 +15,11 @@ const (
 	maxAllowedFailures = 256
 )
 
-// drainGrace is how much longer than its timeout an instance may keep a request, or may take to start.
+// drainGrace is how much longer than its timeout an instance may keep a request.
 const drainGrace = 5 * time.Second
 
 // findReplaceReason returns why the instance will not become ready by itself, or "" if it may, or is marked already. It also
-// sets unread.
+// sets unread, and notes a start that took too long.
 func (i *instance) findReplaceReason(config platform.Config, now time.Time) (reason string) {
 	limit := i.acceptLimit(config)
 	switch {
@@ -29,7 +29,10 @@ func (i *instance) findReplaceReason(config platform.Config, now time.Time) (rea
 	case i.state() == platform.Deaf:
 		reason, i.unread = fmt.Sprintf("it has not read for %s", config.LivenessTimeout), true
 	case i.refusals == 0 && i.startingBefore(now.Add(-limit)):
-		reason, i.unread = fmt.Sprintf("it has accepted nothing for %s", limit), !i.wasReady
+		reason, i.unread = explainLate(limit), !i.wasReady
+		if !i.proofExpired {
+			i.failedLate(now, limit)
+		}
 	case i.refusals >= maxRefusals:
 		reason = "it has closed its socket"
 	case i.failedTooOften():
@@ -38,13 +41,22 @@ func (i *instance) findReplaceReason(config platform.Config, now time.Time) (rea
 	return reason
 }
 
-// acceptLimit is how long the instance may accept nothing: as long as its start may take or, if it was ready, as long as it
-// may leave a request unread.
+// explainLate says that an instance has accepted nothing for as long as it may.
+func explainLate(limit time.Duration) string {
+	return fmt.Sprintf("it has accepted nothing for %s", limit)
+}
+
+// acceptLimit is how long the instance may accept nothing: as long as its start may take, which is twice as long each time, or,
+// if it was ready, as long as it may leave a request unread.
 func (i *instance) acceptLimit(config platform.Config) time.Duration {
 	if i.proofExpired {
 		return time.Duration(config.LivenessTimeout)
 	}
-	return time.Duration(config.Timeout) + drainGrace
+	limit := config.StartTimeout
+	for range i.lateInARow {
+		limit = min(2*limit, platform.MaxStartTimeout)
+	}
+	return time.Duration(limit)
 }
 
 // startingBefore reports whether the instance has been starting since before some time.
@@ -63,11 +75,16 @@ func (i *instance) markForReplacement(reason string, log *slog.Logger) {
 	log.Warn("instance: replace", "event", "replace", "function", id.Function, "revision", id.String(), "instance", i.id.String(), "why", reason)
 }
 
-// replacement returns the instance, with another index, that takes the place of this one.
+// replacement returns the instance, with another index, that takes the place of this one. One that takes the place of a late one
+// is still the same try to those who ask whether the revision can start.
 func (i *instance) replacement(index int) *instance {
-	return &instance{
+	next := &instance{
 		id:              platform.InstanceID{Revision: i.id.Revision, Index: index},
 		allowedFailures: min(2*max(i.allowedFailures, minAllowedFailures), maxAllowedFailures),
-		startHistory:    startHistory{consecutive: i.consecutive},
+		startHistory:    startHistory{consecutive: i.consecutive, lateInARow: i.lateInARow},
 	}
+	if i.late > 0 {
+		next.failures, next.failedAt, next.late, next.started = 1, i.failedAt, i.late, true
+	}
+	return next
 }

@@ -52,7 +52,7 @@ func newRevision(described platform.Revision, existing instances, now time.Time)
 		usage:         newUsage(described.Config.Instance),
 		loggedDesired: running,
 	}
-	for _, target := range described.Config.Autoscale.Metrics {
+	for _, target := range described.Config.ScaledBy() {
 		rev.gauges = append(rev.gauges, newGauge(target, described.Config.Autoscale, running, now))
 	}
 	return rev
@@ -90,6 +90,7 @@ func (r *revision) measure(paths platform.Paths, report report) {
 			i.load = &known
 		}
 	}
+	r.lookAround(paths, report.at)
 	for _, g := range r.gauges {
 		if r.asleep {
 			g.wake(report.asOf, report.asOf.Sub(report.previous))
@@ -97,6 +98,23 @@ func (r *revision) measure(paths platform.Paths, report report) {
 		r.feed(g, paths, report)
 	}
 	r.asleep = false
+}
+
+// lookAround looks what the instances do that may be stopped soon.
+func (r *revision) lookAround(paths platform.Paths, now time.Time) {
+	if r.config.BackgroundTimeout == 0 {
+		return
+	}
+	for _, i := range r.instances.in(platform.Ready, platform.Deaf, platform.Draining) {
+		i.look(paths.InstanceCgroup(r.slice, i.id), paths.Busy(i.id), now)
+	}
+}
+
+// works reports whether an instance that takes requests works without one.
+func (r *revision) works(now time.Time) bool {
+	return slices.ContainsFunc(r.instances.in(platform.Ready, platform.Deaf), func(i *instance) bool {
+		return i.background.works(time.Duration(r.config.BackgroundTimeout), now)
+	})
 }
 
 // feed gives a gauge the newest reading of its metric.
@@ -126,7 +144,7 @@ func (r *revision) decide(now time.Time) {
 		Starting: r.instances.count(platform.Starting),
 		// Without the gateway activity is unknown, so that no metric may scale anything down.
 		Valid:  r.metricsKnown,
-		Active: r.active,
+		Active: r.active || r.works(now),
 	}
 	r.active = false
 	decisions := make([]autoscaler.Decision, len(r.gauges))

@@ -6,9 +6,6 @@ import (
 	"github.com/fnctl/fnctl/platform"
 )
 
-// unknownInstance is how many bytes an instance is expected to use when none of its revision has run yet.
-const unknownInstance = 64 << 20
-
 // usage reads from the control groups what the instances of a revision consume.
 type usage struct {
 	tier  platform.Tier
@@ -69,7 +66,7 @@ func (u *usage) expected(paths platform.Paths, slice string, ready []*instance) 
 		largest = max(largest, used)
 	}
 	if largest == 0 {
-		largest = unknownInstance
+		largest = platform.UnknownInstance
 	}
 	if limit := u.tier.MemoryBytes(); limit > 0 {
 		largest = min(largest, limit)

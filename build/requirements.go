@@ -54,7 +54,7 @@ func (r *Requirements) read(root *os.Root, file string, named bool) error {
 	if len(r.files) == maxFiles {
 		return fmt.Errorf("read %s: it includes more than %d files", RequirementsFile, maxFiles)
 	}
-	text, err := root.ReadFile(file)
+	text, err := platform.ReadBeneath(root, file, maxFileSize+1)
 	if err != nil {
 		return fmt.Errorf("read %s: %w", RequirementsFile, err)
 	}

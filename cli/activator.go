@@ -47,7 +47,7 @@ func runActivator(c *cli.Context) error {
 	if settings.Metrics.Source == platform.SourcePrometheus {
 		source = prometheus
 	}
-	log := journal.NewLogger(c.App.ErrWriter)
+	log := journal.NewLogger(raw(c.App.ErrWriter))
 	_, listeners, err := inheritedListeners()
 	if err != nil {
 		return err

@@ -52,7 +52,7 @@ func writeBackup(c *cli.Context) error {
 		writer := backup.Writer{Engine: engine, Data: c.Bool("data")}
 		file := c.Args().First()
 		if file == "-" {
-			return writer.Write(c.Context, c.App.Writer, names, passphrase)
+			return writer.Write(c.Context, raw(c.App.Writer), names, passphrase)
 		}
 		return platform.ReplaceFile(file, 0o600, func(to io.Writer) error { return writer.Write(c.Context, to, names, passphrase) })
 	})

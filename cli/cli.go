@@ -25,7 +25,7 @@ func Main(args []string, stdout, stderr io.Writer) int {
 	if err == nil {
 		return 0
 	}
-	printError(stderr, hintAtFullDisk(err))
+	printError(screen{stderr}, hintAtFullDisk(err))
 	if platform.IsUsageError(err) {
 		return 2
 	}
@@ -37,18 +37,18 @@ func newApp(stdout, stderr io.Writer) *cli.App {
 		Name:                 "fnctl",
 		Usage:                "a serverless function platform on one Linux machine, on systemd",
 		Version:              Version(),
-		Writer:               stdout,
-		ErrWriter:            stderr,
+		Writer:               screen{stdout},
+		ErrWriter:            screen{stderr},
 		EnableBashCompletion: true,
 		// Errors are printed in one place, Main.
 		ExitErrHandler: func(*cli.Context, error) {},
 		OnUsageError:   onUsageError,
 		CommandNotFound: func(c *cli.Context, name string) {
-			printError(stderr, unknownCommand(c, name))
+			printError(screen{stderr}, unknownCommand(c, name))
 			os.Exit(2)
 		},
 		Commands: []*cli.Command{
-			deployCommand(), listCommand(), statusCommand(), revisionsCommand(), rollbackCommand(), trafficCommand(), gcCommand(), pauseCommand(), resumeCommand(), restartCommand(), envCommand(), secretCommand(), logsCommand(), eventsCommand(), invokeCommand(), scaleCommand(),
+			deployCommand(), listCommand(), statusCommand(), revisionsCommand(), rollbackCommand(), trafficCommand(), gcCommand(), pauseCommand(), resumeCommand(), restartCommand(), upgradeCommand(), envCommand(), secretCommand(), logsCommand(), eventsCommand(), invokeCommand(), scaleCommand(),
 			removeCommand(), validateCommand(), simulateCommand(), doctorCommand(), backupCommand(), restoreCommand(), versionCommand(), completionCommand(), gatewayCommand(),
 			activatorCommand(), shimCommand(),
 		},

@@ -24,7 +24,7 @@ func completionCommand() *cli.Command {
 			if !known {
 				return platform.UsageError(fmt.Errorf("there is no completion for %q: use bash, zsh or fish", shell))
 			}
-			_, err = fmt.Fprint(c.App.Writer, script)
+			_, err = fmt.Fprint(raw(c.App.Writer), script)
 			return err
 		},
 	}

@@ -106,7 +106,7 @@ func (p eventPrinter) past(list []journal.Event) error {
 // next prints one more event, as a line: the width of a table is not known before its end.
 func (p eventPrinter) next(e journal.Event) error {
 	if p.json {
-		encoder := json.NewEncoder(p.w)
+		encoder := json.NewEncoder(raw(p.w))
 		encoder.SetEscapeHTML(false)
 		return encoder.Encode(e)
 	}

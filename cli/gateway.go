@@ -45,7 +45,7 @@ func runGateway(c *cli.Context) error {
 	if err != nil {
 		return err
 	}
-	log := journal.NewLogger(c.App.ErrWriter)
+	log := journal.NewLogger(raw(c.App.ErrWriter))
 	registry := prometheus.NewRegistry()
 	registry.MustRegister(collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
 	config := gateway.Config{

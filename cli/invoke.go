@@ -69,7 +69,7 @@ func invoke(c *cli.Context) error {
 		}
 		fmt.Fprintln(c.App.ErrWriter)
 	}
-	if _, err := io.Copy(c.App.Writer, resp.Body); err != nil {
+	if _, err := io.Copy(raw(c.App.Writer), resp.Body); err != nil {
 		return fmt.Errorf("read the answer: %w", err)
 	}
 	if c.Bool("fail") && resp.StatusCode >= 400 {

@@ -148,7 +148,7 @@ func showJournal(c *cli.Context, args []string) error {
 	}
 	cmd := exec.CommandContext(c.Context, "journalctl", append([]string{"--no-pager", format}, args...)...)
 	var problems strings.Builder
-	cmd.Stdout, cmd.Stderr = c.App.Writer, &problems
+	cmd.Stdout, cmd.Stderr = raw(c.App.Writer), &problems // journalctl escapes
 	cmd.Cancel = func() error { return cmd.Process.Signal(os.Interrupt) }
 	err := cmd.Run()
 	switch {

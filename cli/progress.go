@@ -6,6 +6,8 @@ import (
 	"time"
 
 	"github.com/briandowns/spinner"
+
+	"github.com/fnctl/fnctl/platform"
 )
 
 // progress shows the steps of long work on stderr: a spinner with the elapsed time on a terminal, and in either case one
@@ -21,7 +23,7 @@ type progress struct {
 func newProgress(w io.Writer) *progress {
 	p := &progress{w: w}
 	if isTerminal(w) {
-		p.spinner = spinner.New(spinner.CharSets[14], 100*time.Millisecond, spinner.WithWriter(w))
+		p.spinner = spinner.New(spinner.CharSets[14], 100*time.Millisecond, spinner.WithWriter(raw(w)))
 		p.spinner.PreUpdate = func(s *spinner.Spinner) {
 			s.Suffix = fmt.Sprintf(" %s (%.1fs)%s", p.step, time.Since(p.started).Seconds(), p.doing)
 		}
@@ -56,7 +58,7 @@ func (p *progress) Detail(text string) {
 	p.spinner.Lock()
 	defer p.spinner.Unlock()
 	const width = 60 // a line that wraps cannot be taken back
-	p.doing = ": " + fmt.Sprintf("%.*s", width, text)
+	p.doing = ": " + fmt.Sprintf("%.*s", width, platform.Printable(text))
 }
 
 // Note prints a line between the steps.

@@ -47,7 +47,7 @@ type requestPrinter struct {
 func (p *requestPrinter) next(r accesslog.Request) error {
 	p.count++
 	if p.json {
-		encoder := json.NewEncoder(p.w)
+		encoder := json.NewEncoder(raw(p.w))
 		encoder.SetEscapeHTML(false)
 		return encoder.Encode(r)
 	}

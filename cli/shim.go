@@ -2,6 +2,7 @@ package cli
 
 import (
 	"errors"
+	"fmt"
 	"os"
 	"time"
 
@@ -20,7 +21,7 @@ func shimCommand() *cli.Command {
 		UsageText:   "shim [--wait TIME] -- PROGRAM [ARG…]",
 		Description: "The units of functions with runtime: port start it.",
 		Flags: []cli.Flag{
-			&cli.DurationFlag{Name: "wait", Value: time.Minute, Usage: "`TIME` in which the port must be open"},
+			&cli.DurationFlag{Name: "wait", Usage: "`TIME` in which the port must be open; 0: no limit"},
 		},
 		Action: runShim,
 	}
@@ -30,7 +31,10 @@ func runShim(c *cli.Context) error {
 	if c.NArg() == 0 {
 		return platform.WithHint(platform.UsageError(errors.New("shim: PROGRAM is missing")), "usage: %s", c.Command.UsageText)
 	}
-	err := shim.Run(c.Context, c.Duration("wait"), c.Args().First(), c.Args().Tail()...)
+	patience := shim.Patience{Limit: c.Duration("wait"), Late: func(port int, waited time.Duration) {
+		fmt.Fprintf(c.App.ErrWriter, "fnctl: it does not listen on port %d ($PORT) yet, after %v\n", port, waited)
+	}}
+	err := shim.Run(c.Context, patience, c.Args().First(), c.Args().Tail()...)
 	var start *shim.StartError
 	var port *shim.PortError
 	switch {

@@ -90,11 +90,11 @@ func simulations(c *cli.Context, config platform.Config) ([]namedSimulation, err
 	auto := config.Autoscale
 	base := autoscaler.Simulation{ColdStart: c.Duration("cold-start"), ServiceTime: c.Duration("service-time"), Ready: auto.Min}
 	followed := slices.DeleteFunc(slices.Clone(auto.Metrics), func(m platform.MetricTarget) bool { return !countsRequests(m.Metric) })
-	if len(followed) > 0 {
+	if slices.ContainsFunc(config.ScaledBy(), func(m platform.MetricTarget) bool { return countsRequests(m.Metric) }) {
 		base.Slots = config.Concurrency
 	}
 	ours := base
-	for _, target := range auto.Metrics {
+	for _, target := range config.ScaledBy() {
 		ours.Others = append(ours.Others, activator.ScalerConfig(target, auto))
 	}
 	ours.Config, ours.Others = ours.Others[0], ours.Others[1:]

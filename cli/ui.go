@@ -50,7 +50,7 @@ func outputFlag() cli.Flag {
 func wantsJSON(c *cli.Context) bool { return c.String("output") == "json" }
 
 func printJSON(w io.Writer, v any) error {
-	encoder := json.NewEncoder(w)
+	encoder := json.NewEncoder(raw(w))
 	encoder.SetIndent("", "  ")
 	encoder.SetEscapeHTML(false)
 	return encoder.Encode(v)
@@ -66,6 +66,6 @@ func newTable(w io.Writer) table.Writer {
 
 // isTerminal reports whether a person is watching.
 func isTerminal(w io.Writer) bool {
-	file, ok := w.(*os.File)
+	file, ok := raw(w).(*os.File)
 	return ok && term.IsTerminal(int(file.Fd()))
 }

@@ -26,7 +26,7 @@ func validateCommand() *cli.Command {
 
 func validate(c *cli.Context) error {
 	if c.Bool("schema") {
-		_, err := c.App.Writer.Write(platform.ConfigSchema())
+		_, err := raw(c.App.Writer).Write(platform.ConfigSchema())
 		return err
 	}
 	if c.NArg() > 1 {

@@ -73,6 +73,22 @@ func (h healthcheck) pass(ctx context.Context) (status int, err error) {
 	}
 }
 
+// limitStart cancels if the instance does not read a connection within its limit, which is that of its later starts.
+func (h healthcheck) limitStart(ctx context.Context, limit platform.Duration, cancel context.CancelCauseFunc) {
+	within, done := context.WithTimeout(ctx, time.Duration(limit))
+	defer done()
+	for within.Err() == nil {
+		if conn, err := platform.Probe(within, h.socket, 'G'); err == nil {
+			conn.Close()
+			return
+		}
+		platform.Sleep(within, healthPoll)
+	}
+	if ctx.Err() == nil {
+		cancel(fmt.Errorf("it read no request within %s (start_timeout)", limit))
+	}
+}
+
 // ask sends one request. Without a path any answer is a good one: that it comes is the proof.
 func (h healthcheck) ask(ctx context.Context) (status int, err error) {
 	transport := &http.Transport{

@@ -23,7 +23,7 @@ const nameTheObject = "APP is module:attr: main:app is the object app in main.py
 
 // knownErrors are looked for in this order.
 var knownErrors = []knownError{
-	{pattern: regexp.MustCompile(`it never listened on port \d+ \(\$PORT\)`), reason: "$0",
+	{pattern: regexp.MustCompile(`it (?:never listened|does not listen) on port \d+ \(\$PORT\)`), reason: "$0",
 		hint: "the program must listen where the variable PORT says; one that takes a socket has runtime: socket in jcloud.yml"},
 	{pattern: regexp.MustCompile(`Attribute "([^"]+)" not found in module "([^"]+)"`), reason: "the module $2 has no attribute $1", hint: nameTheObject},
 	{pattern: regexp.MustCompile(`Failed to find attribute '([^']+)' in '([^']+)'`), reason: "the module $2 has no attribute $1", hint: nameTheObject},

@@ -3,6 +3,7 @@ package deploy
 import (
 	"context"
 	"fmt"
+	"runtime"
 	"time"
 
 	"golang.org/x/sync/errgroup"
@@ -34,11 +35,43 @@ func (s starter) launchSome(ctx context.Context, rev platform.Revision, count in
 	if err != nil {
 		return nil, err
 	}
+	if err := s.checkMemory(ctx, rev, count); err != nil {
+		return nil, err
+	}
 	group, ctx := errgroup.WithContext(ctx)
+	group.SetLimit(platform.StartsPerCore * runtime.NumCPU())
 	for _, id := range ids {
 		group.Go(func() error { return s.startInstance(ctx, rev, id) })
 	}
 	return ids, group.Wait()
+}
+
+// checkMemory refuses to start more than one instance if the machine has no memory for them beside what runs: they are expected to
+// use what the largest instance of their function does, and never more than their tier.
+func (s starter) checkMemory(ctx context.Context, rev platform.Revision, count int) error {
+	memory, err := s.Store.Paths.HostMemory()
+	if err != nil || count < 2 {
+		return nil // what is not known bounds nothing
+	}
+	running, err := teardown{Engine: s.Engine}.instances(ctx, rev.ID.Function)
+	if err != nil {
+		return err
+	}
+	var each int64
+	for id, runs := range running {
+		if used, err := s.Store.Paths.InstanceCgroup(platform.SliceName(id.Revision.Function), id).Memory(); runs && err == nil {
+			each = max(each, used)
+		}
+	}
+	if each == 0 {
+		each = platform.UnknownInstance
+	}
+	each = min(each, rev.Config.Instance.MemoryBytes())
+	if needed := int64(count) * each; needed > memory.Free {
+		return platform.WithHint(fmt.Errorf("the machine is short of memory: %d instances of some %s are to start beside what runs, and there is room for %s",
+			count, platform.ByteSize(each), platform.ByteSize(max(0, memory.Free))), "fewer at once: autoscale.min, or fnctl scale %s --min", rev.ID.Function)
+	}
+	return nil
 }
 
 // unusedInstances names the first instances of a revision of which there is nothing. One of an earlier time may still

@@ -6,7 +6,7 @@ import (
 	"fmt"
 	"net/http"
 	"slices"
-	"strings"
+	"sync"
 	"time"
 
 	"github.com/fnctl/fnctl/journal"
@@ -40,11 +40,11 @@ func (s starter) prove(ctx context.Context, rev platform.Revision, id platform.I
 	check := s.healthcheckOf(rev, id)
 	timer := time.AfterFunc(time.Duration(check.Timeout), func() { cancel(errLate) })
 	defer timer.Stop()
-	watched := make(chan struct{})
-	go func() {
-		defer close(watched)
-		s.watch(ctx, id, cancel)
-	}()
+	var watching sync.WaitGroup
+	watching.Go(func() { s.watch(ctx, id, cancel) })
+	if limit := rev.Config.StartTimeout; limit < check.Timeout {
+		watching.Go(func() { check.limitStart(ctx, limit, cancel) })
+	}
 	status, err := 0, wake(ctx)
 	if err == nil {
 		status, err = check.pass(ctx)
@@ -60,7 +60,7 @@ func (s starter) prove(ctx context.Context, rev platform.Revision, id platform.I
 		reason = cause
 	}
 	cancel(nil)
-	<-watched
+	watching.Wait()
 	if err == nil {
 		return nil
 	}
@@ -123,6 +123,6 @@ func (s starter) quote(title string, lines []string) {
 	}
 	s.Progress.Note("%s", title)
 	for _, line := range lines {
-		s.Progress.Note("  %s", strings.ToValidUTF8(line, "�"))
+		s.Progress.Note("  %s", line)
 	}
 }

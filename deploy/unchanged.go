@@ -33,7 +33,7 @@ func (d *deployment) unchanged(ctx context.Context) (current platform.Revision, 
 	if _, err := d.Store.Failure(current.ID); err == nil || platform.Exists(link) == route.Paused {
 		return current, false // perhaps it can start when it is made anew
 	}
-	same = reflect.DeepEqual(route, expected) && sameJSON(desired, current) && d.sameUnits(desired) && d.sameEnv(current.ID) &&
+	same = reflect.DeepEqual(route, expected) && sameJSON(desired, current) && sameUnits(d.Store.Paths, desired) && d.sameEnv(current.ID) &&
 		d.secrets.same(ctx, d.Store.Paths, current)
 	return current, same && d.sameFiles(ctx, current.ID)
 }
@@ -42,20 +42,6 @@ func sameJSON(a, b any) bool {
 	one, errA := json.Marshal(a)
 	other, errB := json.Marshal(b)
 	return errA == nil && errB == nil && bytes.Equal(one, other)
-}
-
-// sameUnits reports whether the units would be those that there are: another version of fnctl may write others.
-func (d *deployment) sameUnits(rev platform.Revision) bool {
-	files, err := units.Files(d.Store.Paths, rev)
-	if err != nil {
-		return false
-	}
-	for _, file := range files {
-		if !hasContent(filepath.Join(d.Store.Paths.Units(), file.Name), []byte(file.Text)) {
-			return false
-		}
-	}
-	return true
 }
 
 func (d *deployment) sameEnv(id platform.RevisionID) bool {

@@ -40,6 +40,8 @@ func (e *examination) run(ctx context.Context) {
 		{"clock", (*examination).checkClock},
 		{"Python", (*examination).checkPython},
 		{"functions", (*examination).checkFunctions},
+		{"units", (*examination).checkUnits},
+		{"memory", (*examination).checkMemory},
 		{"leftovers", (*examination).checkLeftovers},
 	} {
 		e.check = check.name

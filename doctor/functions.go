@@ -64,6 +64,69 @@ func phasesText(phases map[inspect.Phase]int) string {
 	return strings.Join(parts, ", ")
 }
 
+// checkUnits counts the functions whose units another version of fnctl has written.
+func (e *examination) checkUnits(context.Context) error {
+	names, err := e.store.Functions()
+	if err != nil {
+		return err
+	}
+	var outdated []string
+	for _, name := range names {
+		revisions, err := deploy.Outdated(e.store, name)
+		if err == nil && len(revisions) > 0 { // what cannot be read is another finding
+			outdated = append(outdated, name)
+		}
+	}
+	if len(outdated) > 0 {
+		e.warn("fnctl upgrade --all; --dry-run lists them", "%s: another version of fnctl has written them, so that they have its sandbox and limits",
+			platform.Plural(len(outdated), "function"))
+		return nil
+	}
+	e.ok("they are as this version writes them")
+	return nil
+}
+
+// checkMemory compares what the instances that always run may use with what the machine has.
+func (e *examination) checkMemory(context.Context) error {
+	memory, err := e.store.Paths.HostMemory()
+	if err != nil {
+		return err
+	}
+	names, err := e.store.Functions()
+	if err != nil {
+		return err
+	}
+	var most int64
+	for _, name := range names {
+		most += e.leastMemory(name)
+	}
+	if most > memory.Total {
+		e.warn("a smaller autoscale.min or instance", "the instances that always run may use %s, and the machine has %s", platform.ByteSize(most), platform.ByteSize(memory.Total))
+		return nil
+	}
+	e.ok("the instances that always run may use %s of %s", platform.ByteSize(most), platform.ByteSize(memory.Total))
+	return nil
+}
+
+// leastMemory is how much the instances of a function may use that always run. What cannot be read is another finding.
+func (e *examination) leastMemory(function string) (most int64) {
+	route, err := e.store.Route(function)
+	if err != nil || route.Paused {
+		return 0
+	}
+	scale, err := e.store.Scale(function)
+	if err != nil {
+		return 0
+	}
+	for _, share := range route.Traffic {
+		rev, err := e.store.Revision(share.Revision)
+		if err == nil && share.Percent > 0 {
+			most += int64(scale.Apply(rev.Config.Autoscale).Min) * rev.Config.Instance.MemoryBytes()
+		}
+	}
+	return most
+}
+
 // checkLeftovers counts what fnctl gc would remove.
 func (e *examination) checkLeftovers(ctx context.Context) error {
 	if os.Geteuid() != 0 {

@@ -169,7 +169,7 @@ func testWrongApps(t *testing.T, m *testMachine) {
 		"wsgi as asgi":       {"app: main:app\nruntime: uvicorn", wsgi, "it is a WSGI application", "runtime: gunicorn"},
 		"asgi as wsgi":       {"app: main:app\nruntime: gunicorn", asgi, "it is an ASGI application", "runtime: uvicorn"},
 		"granian":            {"app: main:app\nruntime: granian", asgi, "granian not found", "write granian into the app's requirements.txt"},
-		"port":               {"command: [sleep, '30']\nruntime: port\ntimeout: 4s", "", "it never listened on port ", "PORT"},
+		"port":               {"command: [sleep, '30']\nruntime: port\nhealthcheck: {timeout: 4s}", "", "it does not listen on port ", "PORT"},
 		"no such program":    {"command: [nodejs-of-tomorrow, x]", "", "not found", "a program of the machine must be installed"},
 	} {
 		dir := "/srv/wrong"

@@ -121,7 +121,9 @@ func (in *Inspector) revisionsOf(name string, traffic map[platform.RevisionID]in
 
 func (in *Inspector) stateOf(id platform.InstanceID) platform.InstanceState {
 	both := in.units[id]
-	proved := id.Revision == in.Proved || in.desired[id.Revision].Instances[id.Index] == platform.Ready || in.gatewayReady(id)
+	known, met := in.desired[id.Revision]
+	proved := id.Revision == in.Proved || known.Instances[id.Index] == platform.Ready || in.gatewayReady(id) ||
+		!met && in.desired != nil && in.Store.Served(id.Revision) // a moment ago, when a command had proved it
 	load := in.loads[id.Revision]
 	return platform.StateOf(both.socket, both.service, proved, load != nil && load.Instances[id.Index].Deaf)
 }

@@ -21,23 +21,31 @@ func (p Paths) InstanceCgroup(slice string, id InstanceID) Cgroup {
 
 // CPUTime returns the processor time that the group has used since it exists. It counts without the cpu controller, too.
 func (c Cgroup) CPUTime() (time.Duration, error) {
-	data, err := os.ReadFile(filepath.Join(c.dir, "cpu.stat"))
+	file := filepath.Join(c.dir, "cpu.stat")
+	data, err := os.ReadFile(file)
 	if err != nil {
 		return 0, err
 	}
-	return parseCPUStat(data)
+	used, err := parseCPUStat(data)
+	if err != nil {
+		return 0, fmt.Errorf("read %s: %w", file, err)
+	}
+	return used, nil
 }
 
 func parseCPUStat(data []byte) (time.Duration, error) {
+	usec, err := readStat(data, "usage_usec")
+	return time.Duration(usec) * time.Microsecond, err
+}
+
+// readStat returns the number that a line of a file such as cpu.stat has behind its name.
+func readStat(data []byte, name string) (int64, error) {
 	for line := range bytes.Lines(data) {
-		value, found := bytes.CutPrefix(line, []byte("usage_usec "))
-		if !found {
-			continue
+		if value, found := bytes.CutPrefix(line, []byte(name+" ")); found {
+			return strconv.ParseInt(string(bytes.TrimSpace(value)), 10, 64)
 		}
-		usec, err := strconv.ParseInt(string(bytes.TrimSpace(value)), 10, 64)
-		return time.Duration(usec) * time.Microsecond, err
 	}
-	return 0, fmt.Errorf("cpu.stat has no usage_usec")
+	return 0, fmt.Errorf("there is no %s", name)
 }
 
 // PIDs lists the processes of the group and of the groups below it.
@@ -64,12 +72,13 @@ func (c Cgroup) PIDs() ([]int, error) {
 	return pids, err
 }
 
-// Memory returns the memory that the group uses, in bytes: its memory.current, or, where the memory controller is not in this hierarchy,
-// the resident set of its processes, which counts shared pages once for each.
+// Memory returns the working set of the group in bytes: its memory.current less the file pages that nobody has used lately
+// (inactive_file), which the kernel drops when it needs them, as the metrics of Kubernetes count it. Where the memory
+// controller is not in this hierarchy, it is the resident set of its processes, which counts shared pages once for each.
 func (c Cgroup) Memory() (int64, error) {
 	data, err := os.ReadFile(filepath.Join(c.dir, "memory.current"))
 	if err == nil {
-		return strconv.ParseInt(strings.TrimSpace(string(data)), 10, 64)
+		return c.workingSet(data)
 	}
 	pids, err := c.PIDs()
 	if err != nil {
@@ -80,6 +89,19 @@ func (c Cgroup) Memory() (int64, error) {
 		total += residentSet(pid)
 	}
 	return total, nil
+}
+
+func (c Cgroup) workingSet(current []byte) (int64, error) {
+	used, err := strconv.ParseInt(strings.TrimSpace(string(current)), 10, 64)
+	if err != nil {
+		return 0, err
+	}
+	stat, err := os.ReadFile(filepath.Join(c.dir, "memory.stat"))
+	if err != nil {
+		return 0, err
+	}
+	inactive, err := readStat(stat, "inactive_file")
+	return max(0, used-inactive), err
 }
 
 // residentSet is 0 for a process that has ended meanwhile.

@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"encoding/json"
 	"fmt"
+	"slices"
 	"time"
 )
 
@@ -23,6 +24,13 @@ type Config struct {
 	Instance Tier `json:"instance"`
 	// Healthcheck is the condition for the revision to get traffic.
 	Healthcheck Healthcheck `json:"healthcheck"`
+	// StartTimeout is how long an instance may take from its start until it accepts and reads requests, before it is replaced;
+	// 1 s to 1 h, and not more than Healthcheck.Timeout. It is never 0 in what was read.
+	StartTimeout Duration `json:"start_timeout,omitempty"`
+	// StopTimeout is how long an instance may take to end, from SIGTERM on, before it is killed. It is never 0 in what was read.
+	StopTimeout Duration `json:"stop_timeout,omitempty"`
+	// BackgroundTimeout bounds how long an instance that has no request is left alone because it works; 0: not at all.
+	BackgroundTimeout Duration `json:"background_timeout"`
 	// DiskSize is the size of the function's persistent directory in bytes, 0 for none.
 	DiskSize int64 `json:"disk_size"`
 	// Isolation is how far instances are confined.
@@ -59,6 +67,18 @@ func (c Config) BaseCreditsPerHour() float64 {
 	return float64(c.Autoscale.Min)*c.Instance.CreditsPerHour + float64(c.DiskSize)/gigabyte*diskCreditsPerGB
 }
 
+// ScaledBy is what the number of instances follows: the metrics of autoscale and, where an instance works on a limited number
+// of requests, the requests in flight against that limit. The others wait for an instance, and what waits is load, whatever
+// the metric.
+func (c Config) ScaledBy() []MetricTarget {
+	metrics, limit := c.Autoscale.Metrics, float64(c.Concurrency)
+	follows := func(m MetricTarget) bool { return m.Metric == MetricConcurrency && m.Target <= limit }
+	if limit == 0 || slices.ContainsFunc(metrics, follows) {
+		return metrics
+	}
+	return append(slices.Clone(metrics), MetricTarget{Metric: MetricConcurrency, Target: limit})
+}
+
 // ServingCredits is the price of serving requests for some time, on top of the base credits whatever the minimum is.
 func (c Config) ServingCredits(serving time.Duration) float64 {
 	return c.Instance.CreditsPerHour * serving.Hours()
@@ -68,7 +88,7 @@ func (c Config) ServingCredits(serving time.Duration) float64 {
 func (c *Config) UnmarshalJSON(data []byte) error {
 	type plain Config // without this method
 	decoded := plain(*c)
-	decoded.SystemPackages = true
+	decoded.SystemPackages, decoded.BackgroundTimeout = true, defaultBackgroundTimeout
 	if err := json.Unmarshal(data, &decoded); err != nil {
 		return fmt.Errorf("decode configuration: %w", err)
 	}
@@ -77,6 +97,9 @@ func (c *Config) UnmarshalJSON(data []byte) error {
 	c.setIsolationDefaults()
 	c.Protocol = cmp.Or(c.Protocol, HTTP1)
 	c.Healthcheck.Timeout = cmp.Or(c.Healthcheck.Timeout, healthTimeout(c.Timeout))
+	c.StopTimeout = cmp.Or(c.StopTimeout, defaultStopTimeout)
+	// Healthcheck.Timeout of an older version had no least default.
+	c.StartTimeout = cmp.Or(c.StartTimeout, max(c.Healthcheck.Timeout, minStartDefault))
 	return nil
 }
 

@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"errors"
 	"flag"
+	"fmt"
 	"math"
 	"os"
 	"path/filepath"
@@ -160,15 +161,78 @@ func TestDefaultConfig(t *testing.T) {
 		SystemPackages: true,
 		Isolation:      platform.IsolationDefault, Network: platform.NetworkHost, ExecutableMemory: true,
 		Protocol:    platform.HTTP1,
-		Healthcheck: platform.Healthcheck{Timeout: platform.Seconds(120)},
+		Healthcheck: platform.Healthcheck{Timeout: platform.Seconds(120)}, StartTimeout: platform.Seconds(120),
+		StopTimeout: platform.Seconds(20), BackgroundTimeout: platform.Seconds(900),
 		Autoscale: platform.Autoscale{
 			Min: 1, Max: 10, Metric: platform.MetricCPU, Target: 70,
 			Metrics:      []platform.MetricTarget{{Metric: platform.MetricCPU, Target: 70}},
-			StableWindow: platform.Seconds(120), ScaleDownDelay: platform.Seconds(30), ScaleToZeroAfter: platform.Seconds(120),
+			StableWindow: platform.Seconds(120), ScaleDownDelay: platform.Seconds(30), ScaleToZeroAfter: platform.Seconds(360),
 		},
 	}
 	if got := platform.DefaultConfig(); !reflect.DeepEqual(got, want) {
 		t.Errorf("got %+v, want %+v", got, want)
+	}
+}
+
+// The limits of a start are each other's default, and no short timeout makes them short.
+func TestStartTimeouts(t *testing.T) {
+	for text, want := range map[string]struct {
+		start, health float64
+		err           string
+	}{
+		"":                           {start: 120, health: 120},
+		"timeout: 3":                 {start: 30, health: 30},
+		"timeout: 2h":                {start: 3600, health: 3600},
+		"start_timeout: 5m":          {start: 300, health: 300},
+		"start_timeout: 10":          {start: 10, health: 120},
+		"healthcheck: {timeout: 3m}": {start: 180, health: 180},
+		"start_timeout: 1m\nhealthcheck: {timeout: 3m}": {start: 60, health: 180},
+		"start_timeout: 3m\nhealthcheck: {timeout: 1m}": {err: "f:1:1: start_timeout: must be at most healthcheck.timeout, which is 60s, got 180s: raise healthcheck.timeout, or lower this"},
+		"start_timeout: 0": {err: "f:1:1: start_timeout: must be"},
+	} {
+		config, err := platform.ParseConfig("f", []byte(text))
+		if got := errorText(err); !strings.HasPrefix(got, want.err) || (want.err == "") != (got == "") {
+			t.Errorf("%q: got error %q, want %q", text, got, want.err)
+		}
+		if err == nil && (config.StartTimeout != platform.Seconds(want.start) || config.Healthcheck.Timeout != platform.Seconds(want.health)) {
+			t.Errorf("%q: a start may take %v, until it is healthy %v", text, config.StartTimeout, config.Healthcheck.Timeout)
+		}
+	}
+}
+
+// Who asks every five minutes finds an instance, unless the configuration says how long a window is.
+func TestScaleToZeroAfter(t *testing.T) {
+	for text, want := range map[string]float64{
+		"": 360, "timeout: 3": 360, "timeout: 20m": 1200, "autoscale: {stable_window: 6}": 6,
+		"timeout: 3\nautoscale: {scale_to_zero_after: 10}": 10,
+	} {
+		config, err := platform.ParseConfig("", []byte(text))
+		if err != nil || config.Autoscale.ScaleToZeroAfter != platform.Seconds(want) {
+			t.Errorf("%q: got %v, %v, want %v s", text, config.Autoscale.ScaleToZeroAfter, err, want)
+		}
+	}
+}
+
+// With a limit of requests for each instance, those that wait ask for instances, unless a metric does it already.
+func TestScaledBy(t *testing.T) {
+	for text, want := range map[string]string{
+		"":               "cpu 70",
+		"concurrency: 4": "cpu 70, concurrency 4",
+		"concurrency: 1\nautoscale: {metric: rps, target: 10}":        "rps 10, concurrency 1",
+		"concurrency: 4\nautoscale: {metric: concurrency}":            "concurrency 100, concurrency 4",
+		"concurrency: 4\nautoscale: {metric: concurrency, target: 3}": "concurrency 3",
+	} {
+		config, err := platform.ParseConfig("", []byte(text))
+		if err != nil {
+			t.Fatal(err)
+		}
+		var got []string
+		for _, m := range config.ScaledBy() {
+			got = append(got, fmt.Sprintf("%s %v", m.Metric, m.Target))
+		}
+		if got := strings.Join(got, ", "); got != want {
+			t.Errorf("%q: got %s, want %s", text, got, want)
+		}
 	}
 }
 

@@ -6,6 +6,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"strings"
 
 	"github.com/fnctl/fnctl/platform/keys"
 )
@@ -23,12 +24,25 @@ func LoadConfig(dir, explicit string) (Config, string, error) {
 	if path == "" {
 		return DefaultConfig(), "", nil
 	}
-	data, err := keys.ReadFile(path)
+	data, err := readConfig(path)
 	if err != nil {
 		return Config{}, "", fmt.Errorf("read configuration: %w", err)
 	}
 	config, err := ParseConfig(path, data)
 	return config, path, err
+}
+
+// readConfig reads a file of a project. What the user names below /dev is no project's: a shell writes <(…) like that.
+func readConfig(path string) ([]byte, error) {
+	if strings.HasPrefix(filepath.Clean(path), "/dev/") {
+		return keys.ReadFile(path)
+	}
+	root, err := os.OpenRoot(filepath.Dir(path))
+	if err != nil {
+		return nil, err
+	}
+	defer root.Close()
+	return ReadBeneath(root, filepath.Base(path), keys.MaxFileSize+1)
 }
 
 func findConfig(dir, explicit string) (string, error) {

@@ -41,6 +41,10 @@ func (r configRecord) check() {
 	r.setIsolation()
 }
 
+// minIdleDefault is the least that the default of autoscale.scale_to_zero_after is if nothing but timeout says how long a window
+// is: who asks every five minutes is not to find a cold start each time.
+const minIdleDefault = Duration(6 * time.Minute)
+
 func (r configRecord) checkTimeout() {
 	c, old := &r.Values.Config, "autoscale.revision_timeout"
 	if r.Has(old) && r.Valid("timeout") {
@@ -49,24 +53,37 @@ func (r configRecord) checkTimeout() {
 		}
 		c.Timeout = r.Values.revisionTimeout
 	}
-	r.checkWithinTimeout("response_start_timeout", c.ResponseStartTimeout)
-	r.checkWithinTimeout("idle_timeout", c.IdleTimeout)
-	if !r.Has("healthcheck.timeout") {
-		c.Healthcheck.Timeout = healthTimeout(c.Timeout)
-	}
+	r.checkWithin("response_start_timeout", c.ResponseStartTimeout, "timeout", c.Timeout)
+	r.checkWithin("idle_timeout", c.IdleTimeout, "timeout", c.Timeout)
+	r.checkStart()
 	if !r.Has("autoscale.stable_window") {
 		c.Autoscale.StableWindow = min(max(c.Timeout, windows.Min), windows.Max)
 	}
 	if !r.Has("autoscale.scale_to_zero_after") {
 		c.Autoscale.ScaleToZeroAfter = c.Autoscale.StableWindow
+		if !r.Has("autoscale.stable_window") {
+			c.Autoscale.ScaleToZeroAfter = max(c.Autoscale.StableWindow, minIdleDefault)
+		}
 	}
 }
 
-// checkWithinTimeout reports a limit that is longer than the timeout, which would always come first.
-func (r configRecord) checkWithinTimeout(path string, limit Duration) {
-	if timeout := r.Values.Timeout; r.Has(path) && r.Valid("timeout", path) && limit > timeout {
-		r.Report(path, "must be at most timeout, which is %s, got %s: raise timeout, or lower this",
-			keys.FormatDuration(time.Duration(timeout)), keys.FormatDuration(time.Duration(limit)))
+// checkStart sets the limits of a start. Each is the default of the other.
+func (r configRecord) checkStart() {
+	c := &r.Values.Config
+	if !r.Has("healthcheck.timeout") {
+		c.Healthcheck.Timeout = max(healthTimeout(c.Timeout), c.StartTimeout)
+	}
+	if !r.Has("start_timeout") {
+		c.StartTimeout = c.Healthcheck.Timeout
+	}
+	r.checkWithin("start_timeout", c.StartTimeout, "healthcheck.timeout", c.Healthcheck.Timeout)
+}
+
+// checkWithin reports a limit that is longer than another one, which would always come first.
+func (r configRecord) checkWithin(path string, limit Duration, other string, otherLimit Duration) {
+	if r.Has(path) && r.Valid(other, path) && limit > otherLimit {
+		r.Report(path, "must be at most %s, which is %s, got %s: raise %s, or lower this", other,
+			keys.FormatDuration(time.Duration(otherLimit)), keys.FormatDuration(time.Duration(limit)), other)
 	}
 }
 

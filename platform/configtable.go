@@ -121,8 +121,25 @@ var configTable = &keys.Table[draft]{Keys: []keys.Key[draft]{
 	},
 	{
 		Path: "healthcheck.timeout", Doc: "How long an instance may take until it is healthy, from its start on.",
-		DefaultText: "`timeout`, at most 1 h", Example: "5m",
-		Bind: func(d *draft) keys.Value { return keys.Bind(&d.Healthcheck.Timeout, healthTimeouts) },
+		DefaultText: "`timeout`, within 30 s and 1 h", Example: "5m",
+		Bind: func(d *draft) keys.Value { return keys.Bind(&d.Healthcheck.Timeout, startTimeouts) },
+	},
+	{
+		Path: "start_timeout", Doc: "How long an instance may take from its start until it reads requests, whenever it is started, before another one takes its " +
+			"place. Each further try has twice as long. Not more than `healthcheck.timeout`.",
+		DefaultText: "`healthcheck.timeout`", Example: "3m",
+		Bind: func(d *draft) keys.Value { return keys.Bind(&d.StartTimeout, startTimeouts) },
+	},
+	{
+		Path: "background_timeout", Doc: "How long an instance that has no request any more may go on working, and is neither stopped nor counts as idle " +
+			"([background.md](background.md)). `0`: not at all.",
+		Default: "15m", Example: "2h",
+		Bind: func(d *draft) keys.Value { return keys.Bind(&d.BackgroundTimeout, idleTimes) },
+	},
+	{
+		Path: "stop_timeout", Doc: "How long an instance may take to end, from SIGTERM on, before it is killed.",
+		Default: "20", Example: "2m",
+		Bind: func(d *draft) keys.Value { return keys.Bind(&d.StopTimeout, startTimeouts) },
 	},
 	{
 		Path: "disk_size", Doc: "Size of the persistent directory `JCLOUD_WORKSPACE`, enforced where the file system has project quotas " +
@@ -198,7 +215,7 @@ var configTable = &keys.Table[draft]{Keys: []keys.Key[draft]{
 	},
 	{
 		Path: "autoscale.scale_to_zero_after", Doc: "How long there must be no request before the last instance is stopped, with `min: 0`.",
-		DefaultText: "`stable_window`", Example: "10m",
+		DefaultText: "`stable_window` if that is given, else `timeout`, at least 6 min", Example: "10m",
 		Bind: func(d *draft) keys.Value { return keys.Bind(&d.Autoscale.ScaleToZeroAfter, idleTimes) },
 	},
 	{

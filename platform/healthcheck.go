@@ -14,8 +14,17 @@ type Healthcheck struct {
 	Timeout Duration `json:"timeout"`
 }
 
-// healthTimeouts is the kind of healthcheck.timeout.
-var healthTimeouts = keys.Seconds[Duration]{Min: Duration(time.Second), Max: Duration(time.Hour)}
+// startTimeouts is the kind of start_timeout and healthcheck.timeout.
+var startTimeouts = keys.Seconds[Duration]{Min: Duration(time.Second), Max: MaxStartTimeout}
 
-// healthTimeout is the default of healthcheck.timeout: the timeout, but not longer than a deploy may take.
-func healthTimeout(timeout Duration) Duration { return min(timeout, healthTimeouts.Max) }
+const (
+	// MaxStartTimeout is the longest that a start may take.
+	MaxStartTimeout = Duration(time.Hour)
+	// minStartDefault is the least that a default allows a start: requests may be short where starts are not.
+	minStartDefault = Duration(30 * time.Second)
+)
+
+// healthTimeout is the default of healthcheck.timeout: the timeout, within what a start needs at least and may take at most.
+func healthTimeout(timeout Duration) Duration {
+	return min(max(timeout, minStartDefault), MaxStartTimeout)
+}

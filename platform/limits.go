@@ -29,6 +29,12 @@ const (
 	DefaultDrainGrace      = Duration(30 * time.Second)
 )
 
+// The defaults of what a revision.json of an older version doesn't have; jcloud.yml has the same.
+const (
+	defaultStopTimeout       = Duration(20 * time.Second)
+	defaultBackgroundTimeout = Duration(15 * time.Minute)
+)
+
 // setDefaults sets what a file of an older version doesn't have.
 func (t *Timeouts) setDefaults() {
 	t.LivenessTimeout = cmp.Or(t.LivenessTimeout, DefaultLivenessTimeout)

@@ -107,6 +107,12 @@ func (p Paths) EnvFiles(id RevisionID) []string {
 // WorkdirName is the working directory of an instance, relative to systemd's cache directory.
 func WorkdirName(instance string) string { return "fnctl/" + instance }
 
+// BusyFile is the file in an instance's working directory on which the app holds a lock while it works without a request.
+const BusyFile = ".fnctl-busy"
+
+// Busy is the BusyFile of an instance. The app owns it.
+func (p Paths) Busy(id InstanceID) string { return filepath.Join(p.Workdir(id), BusyFile) }
+
 // Workdir is the working directory of an instance as the administrator sees it. It lies in systemd's private area, which
 // no other dynamic user can enter.
 func (p Paths) Workdir(id InstanceID) string {

@@ -2,7 +2,10 @@ package platform
 
 import (
 	"fmt"
+	"strconv"
 	"strings"
+	"unicode"
+	"unicode/utf8"
 )
 
 // Plural counts things: "1 file", "2 files".
@@ -38,4 +41,27 @@ func CompareNatural(a, b string) int {
 		return len(a) - len(b)
 	}
 	return strings.Compare(a, b)
+}
+
+// Printable makes a text fit for a terminal, whoever has written it: what is not a graphic character, such as the escape that
+// begins a command to the terminal, or what turns the direction of writing, is written as in a Go string: \x1b. Line feeds
+// and tabs stay.
+func Printable(text string) string {
+	var b strings.Builder
+	from := 0 // what was not copied yet begins here
+	for i := 0; i < len(text); {
+		r, size := utf8.DecodeRuneInString(text[i:])
+		invalid := r == utf8.RuneError && size == 1
+		if invalid || !unicode.IsGraphic(r) && r != '\n' && r != '\t' {
+			b.WriteString(text[from:i])
+			escaped := strconv.QuoteToASCII(text[i : i+size])
+			b.WriteString(escaped[1 : len(escaped)-1])
+			from = i + size
+		}
+		i += size
+	}
+	if from == 0 {
+		return text
+	}
+	return b.String() + text[from:]
 }

@@ -19,6 +19,19 @@ func TestByteSize(t *testing.T) {
 	}
 }
 
+// What others have written commands no terminal.
+func TestPrintable(t *testing.T) {
+	for text, want := range map[string]string{
+		"": "", "plain, ünïcödé → 世界  ": "plain, ünïcödé → 世界  ", "two\nlines\tand a tab\n": "two\nlines\tand a tab\n",
+		"\x1b[31mred\x1b[0m": `\x1b[31mred\x1b[0m`, "\x1b]0;title\a": `\x1b]0;title\a`, "a\rb": `a\rb`, "\x7f\u009b2J": `\x7f\u009b2J`,
+		"\u202etxt.exe": `\u202etxt.exe`, "half \xc3": `half \xc3`, "\x9b2J": `\x9b2J`,
+	} {
+		if got := platform.Printable(text); got != want {
+			t.Errorf("%q: got %q, want %q", text, got, want)
+		}
+	}
+}
+
 func TestPlural(t *testing.T) {
 	if got, want := platform.Plural(1, "file")+platform.Plural(0, "unit")+platform.Plural(2, "unit"), "1 file0 units2 units"; got != want {
 		t.Errorf("got %s, want %s", got, want)

@@ -29,10 +29,20 @@ func freePort() (int, error) {
 // portPoll is how often it is looked whether a port is open: it adds that much to a cold start, and each look costs some 50 µs.
 const portPoll = 2 * time.Millisecond
 
+// firstLate is after how long it is said that a program does not listen yet.
+const firstLate = 3 * time.Second
+
 // awaitPort waits until the program listens on its port, and returns the addresses to reach it at.
-func (p *program) awaitPort(port int, within time.Duration) ([]string, error) {
-	deadline := time.NewTimer(within)
-	defer deadline.Stop()
+func (p *program) awaitPort(port int, patience Patience) ([]string, error) {
+	var deadline <-chan time.Time
+	if patience.Limit > 0 {
+		timer := time.NewTimer(patience.Limit)
+		defer timer.Stop()
+		deadline = timer.C
+	}
+	waited := firstLate
+	late := time.NewTimer(waited)
+	defer late.Stop()
 	ticker := time.NewTicker(portPoll)
 	defer ticker.Stop()
 	for {
@@ -42,8 +52,12 @@ func (p *program) awaitPort(port int, within time.Duration) ([]string, error) {
 		}
 		select {
 		case <-ticker.C:
-		case <-deadline.C:
-			return nil, &PortError{Port: port, Within: within}
+		case <-late.C:
+			patience.Late(port, waited)
+			late.Reset(waited) // as long again
+			waited *= 2
+		case <-deadline:
+			return nil, &PortError{Port: port, Within: patience.Limit}
 		case s := <-p.signals:
 			_ = p.cmd.Process.Signal(s) // it may have ended
 		case <-p.ended:

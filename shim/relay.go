@@ -1,9 +1,11 @@
 package shim
 
 import (
+	"cmp"
 	"errors"
 	"io"
 	"net"
+	"slices"
 	"sync"
 	"time"
 )
@@ -12,12 +14,13 @@ import (
 // connection before it has one with the program, so that a probe tells the truth about whether the instance is ready.
 type relay struct {
 	listener  *net.UnixListener
+	port      int
 	addresses []string
 	answers   sync.WaitGroup // of accept, and of each connection on which the program may still send
 }
 
-func newRelay(listener *net.UnixListener, addresses []string) *relay {
-	r := &relay{listener: listener, addresses: addresses}
+func newRelay(listener *net.UnixListener, port int, addresses []string) *relay {
+	r := &relay{listener: listener, port: port, addresses: addresses}
 	r.answers.Add(1)
 	return r
 }
@@ -92,13 +95,25 @@ func copyHalf(to, from halfCloser) {
 	_ = to.CloseWrite()
 }
 
+// errForeign is a port that is not the program's any more.
+var errForeign = errors.New("another user listens on the port")
+
 // dial connects to the program. A TCP connection of Go's has no delay for small packets.
+//
+// A program may have closed its port since it was waited for, and another user may have opened it: whose port it is must be looked
+// at when there is a connection, because only then it is known to whom that leads.
 func (r *relay) dial() (conn *net.TCPConn, err error) {
 	for _, address := range r.addresses {
 		var c net.Conn
-		if c, err = net.Dial("tcp", address); err == nil {
+		if c, err = net.Dial("tcp", address); err != nil {
+			continue
+		}
+		var own []string
+		if own, err = listeningAt(r.port); err == nil && slices.Contains(own, address) {
 			return c.(*net.TCPConn), nil
 		}
+		c.Close()
+		err = cmp.Or(err, errForeign)
 	}
 	return nil, err
 }

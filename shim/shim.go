@@ -41,11 +41,20 @@ func (e *StartError) Unwrap() error { return e.Err }
 // ExitExec is the exit status with which systemd says that it could not execute a program.
 const ExitExec = 203
 
+// Patience is how long a program is waited for that does not listen yet.
+type Patience struct {
+	// Limit is how long at most; 0 means until somebody ends the process. Units that fnctl wrote before it limited starts by
+	// itself have one.
+	Limit time.Duration
+	// Late is told of the port, and for how long it was waited for: first after firstLate, and then after twice as long each time.
+	Late func(port int, waited time.Duration)
+}
+
 // Run starts a program with a free port in $PORT, waits until it listens there, and passes the connections of the inherited
 // socket on to it. Signals are passed on as well. When the program ends, Run ends this process in the same way; it returns
-// only with an error: ErrNoSocket, a *StartError, or a *PortError if the port was not open within wait. If the context has
-// ended before, the process ends as by SIGTERM.
-func Run(ctx context.Context, wait time.Duration, name string, args ...string) error {
+// only with an error: ErrNoSocket, a *StartError, or a *PortError if the port was not open within the limit. If the context
+// has ended before, the process ends as by SIGTERM.
+func Run(ctx context.Context, patience Patience, name string, args ...string) error {
 	signals := catchSignals()
 	if ctx.Err() != nil {
 		dieBy(unix.SIGTERM) // it came before there is a program that could get it
@@ -62,12 +71,12 @@ func Run(ctx context.Context, wait time.Duration, name string, args ...string) e
 	if err != nil {
 		return &StartError{err}
 	}
-	addresses, err := p.awaitPort(port, wait)
+	addresses, err := p.awaitPort(port, patience)
 	if err != nil {
 		p.kill()
 		return err
 	}
-	relay := newRelay(listener, addresses)
+	relay := newRelay(listener, port, addresses)
 	go p.forwardSignals(relay.stopAccepting)
 	go relay.accept()
 	<-p.ended

@@ -9,7 +9,9 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"runtime"
 	"strings"
+	"sync"
 	"syscall"
 	"testing"
 	"time"
@@ -36,8 +38,26 @@ const shimTimeout = 20 * time.Second
 type shimmed struct {
 	*exec.Cmd
 	socket         string
-	stdout, stderr bytes.Buffer
+	stdout, stderr output
 	ended          chan struct{}
+}
+
+// output is what a process writes. It may be read meanwhile.
+type output struct {
+	mu   sync.Mutex
+	text bytes.Buffer
+}
+
+func (o *output) Write(p []byte) (int, error) {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	return o.text.Write(p)
+}
+
+func (o *output) String() string {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	return o.text.String()
 }
 
 // startShim starts a shim as systemd does: with a socket as file descriptor 3, and its own process number in LISTEN_PID.
@@ -283,6 +303,56 @@ func TestShimPortNeverOpened(t *testing.T) {
 	if got := s.stderr.String(); !strings.Contains(got, "fnctl: error: it never listened on port ") || !strings.Contains(got, "($PORT)") {
 		t.Errorf("got %q", got)
 	}
+}
+
+// A program that is late is not ended, unless a unit of an earlier version says so: it is said that it is awaited.
+func TestShimWaits(t *testing.T) {
+	t.Parallel()
+	s := startShim(t, "sleeps", "0")
+	for deadline := time.Now().Add(shimTimeout); !strings.Contains(s.stderr.String(), "it does not listen on port "); time.Sleep(50 * time.Millisecond) {
+		if time.Now().After(deadline) {
+			t.Fatal("it says nothing")
+		}
+	}
+	select {
+	case <-s.ended:
+		t.Error("it has ended")
+	default:
+	}
+}
+
+// A port that another user has opened meanwhile gets nothing.
+func TestShimForeignPort(t *testing.T) {
+	if os.Getuid() != 0 {
+		t.Skip("only root can open a port for others")
+	}
+	const nobody = 65534
+	for uid, want := range map[int]error{0: nil, nobody: shim.ErrForeign} {
+		port := listenAs(t, uid)
+		conn, err := shim.Dial(port)
+		if !errors.Is(err, want) {
+			t.Errorf("a port of user %d: got %v, want %v", uid, err, want)
+		}
+		if err == nil {
+			conn.Close()
+		}
+	}
+}
+
+// listenAs opens a port for a user.
+func listenAs(t *testing.T, uid int) (port int) {
+	t.Helper()
+	runtime.LockOSThread() // the user is that of the thread
+	defer runtime.UnlockOSThread()
+	if _, err := unix.SetfsuidRetUid(uid); err != nil {
+		t.Fatal(err)
+	}
+	listener, err := net.Listen("tcp4", "127.0.0.1:0")
+	if _, back := unix.SetfsuidRetUid(0); err != nil || back != nil {
+		t.Fatal(err, back)
+	}
+	t.Cleanup(func() { listener.Close() })
+	return listener.Addr().(*net.TCPAddr).Port
 }
 
 func TestShimWithoutSocket(t *testing.T) {

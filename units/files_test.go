@@ -41,6 +41,10 @@ func golden(t *testing.T) map[string]platform.Revision {
 			r.App, r.Runtime = "./serve", platform.RuntimePort
 			r.Command = []string{"serve $100%", "--port", "$PORT", "--", "%n"}
 		}),
+		"venv": revision("data", 3, func(r *platform.Revision) {
+			r.App, r.Runtime = "main:app", platform.RuntimeGunicorn
+			r.Command = []string{"/var/lib/fnctl/functions/data/venvs/0123456789abcdef/bin/python", "-m", "gunicorn", "main:app"}
+		}),
 		"strict": revision("vault", 7, func(r *platform.Revision) {
 			r.App, r.Runtime = "./server", platform.RuntimeSocket
 			r.Command = []string{"server"}

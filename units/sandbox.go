@@ -1,6 +1,7 @@
 package units
 
 import (
+	"fmt"
 	"strings"
 
 	"github.com/fnctl/fnctl/platform"
@@ -13,13 +14,15 @@ import (
 var userSandbox = []string{
 	"DynamicUser=yes",
 	"ProtectSystem=strict",
-	"ProtectHome=tmpfs",
+	// ProtectHome=tmpfs, but not to be written to, which that is up to systemd 255.
+	"TemporaryFileSystem=/home:ro /root:ro /run/user:ro",
 	"PrivateTmp=yes",
 	"PrivateMounts=yes",
 	"PrivateUsers=yes",
 	"NoNewPrivileges=yes",
 	"RestrictSUIDSGID=yes",
 	"RemoveIPC=yes",
+	"PrivateIPC=yes",
 	"CapabilityBoundingSet=",
 	"UMask=0077",
 }
@@ -40,7 +43,6 @@ const defaultFilter = "~@clock @cpu-emulation @debug @keyring @module @mount @ob
 // strictSandbox takes away what a user without capabilities can do little with, and costs more.
 var strictSandbox = []string{
 	"ProcSubset=pid",
-	"PrivateIPC=yes",
 	"ProtectControlGroups=yes",
 	"ProtectHostname=yes",
 	"ProtectKernelLogs=yes",
@@ -48,7 +50,7 @@ var strictSandbox = []string{
 	"ProtectKernelTunables=yes",
 }
 
-func writeSandbox(w *writer, rev platform.Revision) {
+func writeSandbox(w *writer, paths platform.Paths, rev platform.Revision) {
 	strict := rev.Config.Isolation == platform.IsolationStrict
 	w.comment("One user per function, which exists only while an instance runs. With an explicit name all instances share it,\n" +
 		"so that the workspace keeps its owner. In a user namespace of its own it cannot leave its disk quota.")
@@ -61,8 +63,14 @@ func writeSandbox(w *writer, rev platform.Revision) {
 	} else {
 		w.set("SystemCallFilter", defaultFilter)
 	}
-	w.comment("The processes of others are not to be seen, and systemd tells about them over D-Bus.")
-	w.all("ProtectProc=invisible", "InaccessiblePaths=-/run/dbus/system_bus_socket")
+	w.comment("The processes of others are not to be seen.")
+	w.set("ProtectProc", "invisible")
+	w.comment("Of what is deployed it sees nothing but its own.")
+	w.set("TemporaryFileSystem", paths.Functions()+":ro")
+	if venv := venvOf(paths, rev); venv != "" {
+		w.set("BindReadOnlyPaths", venv)
+	}
+	writeShared(w, rev.Config, strict)
 	w.set("ProtectClock", "yes")
 	if strict {
 		w.comment("isolation: strict")
@@ -75,6 +83,39 @@ func writeSandbox(w *writer, rev platform.Revision) {
 		w.set("MemoryDenyWriteExecute", "yes")
 	}
 }
+
+// venvOf is the virtual environment that a revision runs in, or "".
+func venvOf(paths platform.Paths, rev platform.Revision) string {
+	key, is := strings.CutPrefix(rev.Command[0], paths.Venvs(rev.ID.Function)+"/")
+	key, _, _ = strings.Cut(key, "/")
+	if !is || key == "" || key == ".." {
+		return ""
+	}
+	return paths.Venv(rev.ID.Function, key)
+}
+
+// writeShared takes away what everybody on the machine shares: memory with a name, and what there is in /run.
+func writeShared(w *writer, config platform.Config, strict bool) {
+	w.comment("Shared memory is the instance's own, and counts as its memory.")
+	w.set("TemporaryFileSystem", fmt.Sprintf("/dev/shm:mode=1777,nodev,nosuid,size=%d", config.Instance.MemoryBytes()/2))
+	if strict || config.Network == platform.NetworkNone {
+		w.comment("Databases, the journal and others take connections in /run.")
+		w.set("TemporaryFileSystem", "/run:ro")
+		if config.Network != platform.NetworkNone {
+			w.set("BindReadOnlyPaths", strings.Join(resolvers, " "))
+		}
+		return
+	}
+	w.comment("systemd tells about processes over D-Bus, and believes what it is notified of; journald believes fields. Locks are shared.")
+	w.set("InaccessiblePaths", strings.Join(dangerous, " "))
+}
+
+var (
+	// resolvers are where /etc/resolv.conf leads to.
+	resolvers = []string{"-/run/systemd/resolve", "-/run/NetworkManager/resolv.conf", "-/run/resolvconf/resolv.conf", "-/run/connman/resolv.conf"}
+	// dangerous is what is not hidden of /run otherwise, because databases of the machine are there.
+	dangerous = []string{"-/run/dbus/system_bus_socket", "-/run/systemd/notify", "-/run/systemd/journal/socket", "-/run/lock"}
+)
 
 // writeDevices leaves an instance the devices that are none, such as /dev/null, and those that it asks for.
 func writeDevices(w *writer, rev platform.Revision, strict bool) {

@@ -5,10 +5,12 @@ import (
 	"fmt"
 	"math"
 	"path/filepath"
+	"slices"
 	"strings"
 	"time"
 
 	"github.com/fnctl/fnctl/platform"
+	"github.com/fnctl/fnctl/platform/keys"
 )
 
 func service(paths platform.Paths, rev platform.Revision) (string, error) {
@@ -33,9 +35,9 @@ func service(paths platform.Paths, rev platform.Revision) (string, error) {
 	w.set("Slice", platform.SliceName(rev.ID.Function))
 	w.set("ExecStart", withSecrets(rev, command))
 	writeEnvironment(&w, paths, rev)
-	writeStop(&w)
+	writeStop(&w, rev.Config.StopTimeout)
 	writeLimits(&w, rev.Config.Instance)
-	writeSandbox(&w, rev)
+	writeSandbox(&w, paths, rev)
 	return w.String(), nil
 }
 
@@ -59,16 +61,14 @@ func commandLine(rev platform.Revision) (string, error) {
 		words[0] = `"` + workDirectory(rev.ID) + strings.TrimPrefix(program, `"`)
 	}
 	if rev.Runtime.TakesPort() {
-		words = append(shim(time.Duration(rev.Config.Timeout)), words...)
+		words = append(slices.Clone(shim), words...)
 	}
 	return strings.Join(words, " "), nil
 }
 
-// shim is what passes the connections of an instance on to its port. It gives up before those who wait for the instance do,
-// so that its reason is the one that they see.
-func shim(timeout time.Duration) []string {
-	return []string{"/usr/bin/fnctl", "shim", "--wait", (timeout * 3 / 4).String(), "--"}
-}
+// shim is what passes the connections of an instance on to its port. Whoever has started the instance limits how long it waits
+// for that.
+var shim = []string{"/usr/bin/fnctl", "shim", "--"}
 
 func workDirectory(id platform.RevisionID) string {
 	return "%C/" + platform.WorkdirName(id.String()+"@%i")
@@ -87,6 +87,7 @@ func writeEnvironment(w *writer, paths platform.Paths, rev platform.Revision) {
 		"Environment=K_SERVICE="+rev.ID.Function,
 		"Environment=K_REVISION="+rev.ID.String(),
 		"Environment=HOSTNAME="+rev.ID.String()+"-%i",
+		"Environment=FNCTL_BUSY="+work+"/"+platform.BusyFile,
 	)
 	if rev.Config.DiskSize > 0 {
 		w.comment("Persistent, and shared by all instances and revisions of the function.")
@@ -101,10 +102,10 @@ func writeEnvironment(w *writer, paths platform.Paths, rev platform.Revision) {
 	writeCredentials(w, paths, rev)
 }
 
-func writeStop(w *writer) {
+func writeStop(w *writer, timeout platform.Duration) {
 	w.comment("The server is asked to stop, and its workers are left to it.")
 	w.set("KillMode", "mixed")
-	w.set("TimeoutStopSec", "20s")
+	w.set("TimeoutStopSec", keys.FormatDuration(time.Duration(timeout)))
 	w.comment("An app that ends at once is started again for as long as a request waits. systemd doesn't look at the socket\n" +
 		"during this pause, so that happens once a second instead of hundreds of times.")
 	w.set("ExecStopPost", "+/bin/sleep 1")
@@ -117,6 +118,8 @@ func writeLimits(w *writer, tier platform.Tier) {
 	w.set("MemorySwapMax", "0")
 	w.comment("A part of an app without the rest may never answer: all of it is killed, and starts anew.")
 	w.set("OOMPolicy", "kill")
+	w.comment("If the machine runs out of memory, a function goes before what it runs on.")
+	w.set("OOMScoreAdjust", "500")
 	w.set("TasksMax", fmt.Sprint(tasksMax(tier)))
 }
 

@@ -47,6 +47,7 @@ type Autoscaler struct {
 	grown       time.Time // when the decision was last larger than the one before
 	active      time.Time // the last activity; zero if there never was any
 	initialized bool
+	measured    bool // there was a value already
 }
 
 // New makes an autoscaler for a function that has so many instances now, ready or starting.
@@ -89,8 +90,9 @@ func (a *Autoscaler) Decide(now time.Time, s Sample) Decision {
 		d.ExcessBurstCapacity = a.excessBurstCapacity(s)
 		a.size(now, s, &d)
 		a.hold(now, &d)
+		a.measured = true
 	} else {
-		d.Unbounded, d.Reason = a.last, ReasonNoData
+		d.Unbounded, d.Reason, d.First = a.last, ReasonNoData, !a.measured
 	}
 	a.zero(now, &d)
 	a.bound(&d)

@@ -35,6 +35,7 @@ type Decision struct {
 	// the metric; negative if it is short.
 	ExcessBurstCapacity int
 	Valid               bool // false: there was no data and Desired is the last decision
+	First               bool // there was no data yet
 	Panicking           bool
 	PanicUntil          time.Time // the earliest end of panic; zero if not panicking
 	Reason              Reason
@@ -93,6 +94,8 @@ func (d Decision) Explanation() string {
 // basis describes the value that the decision follows from.
 func (d Decision) basis() string {
 	switch {
+	case d.First:
+		return "nothing is measured yet, keeping what there is"
 	case !d.Valid:
 		return "no data, keeping the last decision"
 	case d.Reason == ReasonNoData:

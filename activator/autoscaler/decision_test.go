@@ -43,6 +43,8 @@ func TestExplanation(t *testing.T) {
 		{with(func(d *autoscaler.Decision) { d.Reason, d.Desired = autoscaler.ReasonIdle, 0 }), "0 instances: no request yet"},
 		{with(func(d *autoscaler.Decision) { d.Valid, d.Reason = false, autoscaler.ReasonNoData }),
 			"3 instances: no data, keeping the last decision"},
+		{with(func(d *autoscaler.Decision) { d.Valid, d.First, d.Reason = false, true, autoscaler.ReasonNoData }),
+			"3 instances: nothing is measured yet, keeping what there is"},
 	} {
 		if got := c.decision.Explanation(); got != c.want {
 			t.Errorf("got  %s\nwant %s", got, c.want)

@@ -7,8 +7,8 @@ import (
 	"unicode/utf8"
 )
 
-// maxFileSize bounds a file, in bytes.
-const maxFileSize = 1 << 20
+// MaxFileSize bounds a file, in bytes.
+const MaxFileSize = 1 << 20
 
 // ReadFile reads a file, or just enough of it to see that it is too large, which CheckText then reports.
 func ReadFile(path string) ([]byte, error) {
@@ -17,13 +17,13 @@ func ReadFile(path string) ([]byte, error) {
 		return nil, err
 	}
 	defer file.Close()
-	return io.ReadAll(io.LimitReader(file, maxFileSize+1))
+	return io.ReadAll(io.LimitReader(file, MaxFileSize+1))
 }
 
 // CheckText returns where and why a file is no text that can be read: it is larger than 1 MiB, or not UTF-8. The problem is
 // "" if it is one.
 func CheckText(data []byte) (line, column int, problem string) {
-	if len(data) > maxFileSize {
+	if len(data) > MaxFileSize {
 		return 1, 1, "the file is larger than 1 MiB"
 	}
 	if line, column, invalid := invalidUTF8(data); invalid {

@@ -12,7 +12,7 @@ const (
 	maxYAMLDepth = 20
 	// maxYAMLSize bounds the document that aliases can make of a file. A file of the largest size without aliases stays
 	// below it.
-	maxYAMLSize = 4 * maxFileSize
+	maxYAMLSize = 4 * MaxFileSize
 )
 
 // parseYAML reads the single document of a file and returns its root, with every alias replaced by what it stands for.

@@ -88,6 +88,42 @@ def make_setuid():
         raise OSError(errno.EPERM, "")
 
 
+def find_writable():
+    """Looks for a place to write to that is not its own."""
+    own = [os.getcwd(), os.environ.get("JCLOUD_WORKSPACE", "/nowhere"), "/tmp", "/var/tmp", "/dev/shm", "/dev/mqueue", "/proc", "/sys"]
+    own = [os.path.realpath(path) for path in own] + own
+    for place, places, files in os.walk("/"):
+        places[:] = [name for name in places if os.path.join(place, name) not in own]
+        for path in [place] + [os.path.join(place, name) for name in files]:
+            # Devices such as /dev/null are for everybody, and sockets are tried below.
+            if stat.S_IFMT(os.lstat(path).st_mode) in (stat.S_IFREG, stat.S_IFDIR) and os.access(path, os.W_OK):
+                print("can write to", path, file=sys.stderr)
+                return
+    raise OSError(errno.EACCES, "")
+
+
+def reach_sockets():
+    """Looks for a socket in /run that takes a connection."""
+    for place, _, files in os.walk("/run"):
+        for name in files:
+            path = os.path.join(place, name)
+            if not stat.S_ISSOCK(os.lstat(path).st_mode):
+                continue
+            for kind in (socket.SOCK_STREAM, socket.SOCK_DGRAM, socket.SOCK_SEQPACKET):
+                with socket.socket(socket.AF_UNIX, kind) as s:
+                    try:
+                        s.connect(path)
+                        return
+                    except OSError:
+                        pass
+    raise OSError(errno.ENOENT, "")
+
+
+def send(path, text):
+    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as s:
+        s.sendto(text, path)
+
+
 def perf():
     call(PERF_EVENT_OPEN, ctypes.create_string_buffer(112), 0, -1, -1, 0)
 
@@ -116,6 +152,8 @@ def attempts(victim, pid):
         "connect to its socket": lambda: connect(f"/run/fnctl/instances/{instance}.sock"),
         "join its control group": lambda: write(f"{group}/cgroup.procs", str(os.getpid())),
         "kill its control group": lambda: write(f"{group}/cgroup.kill", "1"),
+        "see its name": lambda: os.stat(f"/var/lib/fnctl/functions/{victim}"),
+        "read its description": lambda: read(f"{revision}/revision.json"),
         # what is the platform's
         "connect to the gateway": lambda: connect("/run/fnctl/gateway.sock"),
         "connect to the activator": lambda: connect("/run/fnctl/activator.sock"),
@@ -133,6 +171,15 @@ def attempts(victim, pid):
         "write to /var/tmp of all": lambda: os.stat("/var/tmp/marker"),
         "read the shadow": lambda: read("/etc/shadow"),
         "read a home": lambda: os.stat("/root/marker"),
+        # what all functions share
+        "write elsewhere": find_writable,
+        "lock for all": lambda: write("/run/lock/evil"),
+        "read shared memory": lambda: read("/dev/shm/marker"),
+        "read the queue of another": lambda: call("mq_open", b"/marker", os.O_RDONLY),
+        "read a shared segment": lambda: call("shmget", 0x666E, 0, 0),
+        "notify PID 1": lambda: send("/run/systemd/notify", b"STATUS=evil"),
+        "forge fields of the journal": lambda: send("/run/systemd/journal/socket", b"MESSAGE=evil\nUNIT=fn-ping-00001@1.service\n"),
+        "reach a socket in /run": reach_sockets,
         # privileges
         "become root": lambda: os.setuid(0),
         "become another": become_another,
