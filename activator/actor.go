@@ -8,7 +8,7 @@ import (
 	"github.com/fnctl/fnctl/platform"
 )
 
-// actionTimeout bounds one action, besides the time that an instance has to end.
+// actionTimeout bounds one action, besides the time that an instance has to end, and that the copy of its app takes.
 const actionTimeout = 60 * time.Second
 
 // The verbs of actions. The words are those of the log, the metrics and the events.
@@ -73,14 +73,14 @@ func (a *actor) clear(done action) {
 
 // arm makes the instance's socket listen: from then on a connection starts it.
 func (a *actor) arm(ctx context.Context, id platform.InstanceID) {
-	a.change(ctx, actionArm, id, func(ctx context.Context) error {
+	a.changeWithin(ctx, actionArm, id, platform.CopyTimeout+actionTimeout, func(ctx context.Context) error {
 		return a.units.Start(ctx, id.Socket())
 	})
 }
 
 // start makes an instance run ahead of need.
 func (a *actor) start(ctx context.Context, id platform.InstanceID) {
-	a.change(ctx, actionStart, id, func(ctx context.Context) error {
+	a.changeWithin(ctx, actionStart, id, platform.CopyTimeout+actionTimeout, func(ctx context.Context) error {
 		if err := a.units.Start(ctx, id.Socket()); err != nil {
 			return err
 		}
@@ -126,8 +126,7 @@ func (a *actor) drain(ctx context.Context, id platform.InstanceID) {
 
 // stop ends a drained instance, which has patience for that, and removes its copy of the app.
 func (a *actor) stop(ctx context.Context, id platform.InstanceID, patience time.Duration) {
-	a.busy[id] = true
-	a.run(ctx, actionStop, id, actionTimeout+patience, func(ctx context.Context) error {
+	a.changeWithin(ctx, actionStop, id, actionTimeout+patience, func(ctx context.Context) error {
 		if err := a.units.Stop(ctx, id.Service()); err != nil {
 			return err
 		}
@@ -154,7 +153,7 @@ func (a *actor) kill(ctx context.Context, id platform.InstanceID) {
 
 // repair makes a socket that has failed listen again.
 func (a *actor) repair(ctx context.Context, id platform.InstanceID) {
-	a.change(ctx, actionRepair, id, func(ctx context.Context) error {
+	a.changeWithin(ctx, actionRepair, id, platform.CopyTimeout+actionTimeout, func(ctx context.Context) error {
 		if err := a.units.ResetFailed(ctx, id.Socket()); err != nil {
 			return err
 		}
@@ -163,8 +162,12 @@ func (a *actor) repair(ctx context.Context, id platform.InstanceID) {
 }
 
 func (a *actor) change(ctx context.Context, verb string, id platform.InstanceID, change func(context.Context) error) {
+	a.changeWithin(ctx, verb, id, actionTimeout, change)
+}
+
+func (a *actor) changeWithin(ctx context.Context, verb string, id platform.InstanceID, within time.Duration, change func(context.Context) error) {
 	a.busy[id] = true
-	a.run(ctx, verb, id, actionTimeout, change)
+	a.run(ctx, verb, id, within, change)
 }
 
 func (a *actor) run(ctx context.Context, verb string, id platform.InstanceID, within time.Duration, act func(context.Context) error) {

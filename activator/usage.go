@@ -1,6 +1,7 @@
 package activator
 
 import (
+	"runtime"
 	"time"
 
 	"github.com/fnctl/fnctl/platform"
@@ -16,11 +17,13 @@ type usage struct {
 }
 
 func newUsage(tier platform.Tier) usage {
-	return usage{tier: tier, cores: max(tier.Cores, 0.01), cpu: map[int]time.Duration{}}
+	// A tier may be larger than the machine.
+	cores := min(max(tier.Cores, 0.01), float64(runtime.NumCPU()))
+	return usage{tier: tier, cores: cores, cpu: map[int]time.Duration{}}
 }
 
 // cpuPercentSeconds is a counter: the processor time of ready instances since the activator started, as percent of the
-// tier's cores times seconds. Its rate is their CPU in percent, summed. The time that an
+// tier's cores, or of the machine's if it has fewer, times seconds. Its rate is their CPU in percent, summed. The time that an
 // instance used before it was ready is the cost of its start and no load.
 func (u *usage) cpuPercentSeconds(paths platform.Paths, slice string, ready []*instance) float64 {
 	read := make(map[int]time.Duration, len(ready))

@@ -7,8 +7,8 @@ import (
 	"fmt"
 	"io/fs"
 	"os"
-	"os/exec"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -33,7 +33,7 @@ type Builder struct {
 	Report  func(line string)
 	Verbose bool
 
-	output bytes.Buffer
+	output tail
 }
 
 // stopTimeout bounds the end of a build that was interrupted.
@@ -63,11 +63,12 @@ func (b *Builder) place() string { return filepath.Join(b.temporary(), "venv") }
 
 func (b *Builder) variables() string { return filepath.Join(b.temporary(), "env") }
 
-// installed is where an environment keeps what it was made of.
+// installed is where a build finds what it is to install.
 const installed = "requirements"
 
 // Build makes the environment. It has its name only when it is whole, and nobody but root can write to it then.
 func (b *Builder) Build(ctx context.Context) error {
+	b.output.limit = maxOutput
 	if err := b.prepare(ctx); err != nil {
 		return fmt.Errorf("make a virtual environment: %w", err)
 	}
@@ -141,13 +142,9 @@ func pipVariables(environ []string) map[string]string {
 	return env
 }
 
-// buildSandbox is what holds the build. DynamicUser= implies a file system that is read-only, a /tmp of its own, and that no
-// privilege can be got.
+// buildSandbox is what holds the build, besides what holds all of them. Packages may be compiled, which takes memory.
 var buildSandbox = []string{
-	"DynamicUser=yes", "ProtectHome=yes", "PrivateDevices=yes", "ProtectProc=invisible", "ProtectKernelTunables=yes",
-	"ProtectKernelModules=yes", "ProtectKernelLogs=yes", "ProtectControlGroups=yes", "ProtectClock=yes", "ProtectHostname=yes",
-	"CapabilityBoundingSet=", "RestrictNamespaces=yes", "RestrictRealtime=yes", "LockPersonality=yes", "SystemCallArchitectures=native",
-	"RestrictAddressFamilies=AF_UNIX AF_INET AF_INET6", "KeyringMode=private", "UMask=0022", "TasksMax=1024", "RuntimeMaxSec=1h",
+	"DynamicUser=yes", "RestrictAddressFamilies=AF_UNIX AF_INET AF_INET6", "UMask=0022", "MemoryMax=50%", "LimitFSIZE=4G", "TasksMax=1024", "RuntimeMaxSec=1h",
 }
 
 // buildScript makes an environment at $0 and lets pip install into it.
@@ -156,22 +153,18 @@ exec "$0/bin/python3" -m pip install -r "$0/` + installed + "/" + RequirementsFi
 
 // install runs the build.
 func (b *Builder) install(ctx context.Context) error {
-	args := []string{"--quiet", "--pipe", "--wait", "--collect", "--unit=" + buildUnit(b.function, strconv.Itoa(os.Getpid())),
-		"--description=fnctl: packages of the function " + b.function}
-	for _, property := range buildSandbox {
-		args = append(args, "--property="+property)
+	c := confined{
+		unit: buildUnit(b.function, strconv.Itoa(os.Getpid())), description: "fnctl: packages of the function " + b.function,
+		properties: append(slices.Clone(buildSandbox), "TemporaryFileSystem="+b.Paths.Functions()+":ro",
+			"BindPaths="+b.place()+":"+b.dir, "EnvironmentFile="+b.variables()),
 	}
-	args = append(args, "--property=BindPaths="+b.place()+":"+b.dir, "--property=EnvironmentFile="+b.variables())
 	site := ""
 	if b.systemPackages {
 		site = "--system-site-packages"
 	}
-	cmd := exec.CommandContext(ctx, "systemd-run", append(args, "/bin/sh", "-ec", buildScript, b.dir, site)...)
-	cmd.Dir = "/"
+	cmd := c.command(ctx, "/bin/sh", "-ec", buildScript, b.dir, site)
 	lines := &lineWriter{line: b.say}
 	cmd.Stdout, cmd.Stderr = lines, lines
-	// A process that the build has left behind may hold the pipe open.
-	cmd.WaitDelay = stopTimeout
 	err := cmd.Run()
 	out := strings.TrimSpace(b.output.String())
 	switch {
@@ -200,6 +193,10 @@ func (b *Builder) say(line string) {
 
 // finish gives the environment to root, and then its name.
 func (b *Builder) finish() error {
+	// An index may have been named with a password.
+	if err := os.RemoveAll(filepath.Join(b.place(), installed)); err != nil {
+		return err
+	}
 	if err := seal(b.place()); err != nil {
 		return fmt.Errorf("finish the virtual environment: %w", err)
 	}

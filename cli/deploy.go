@@ -3,6 +3,7 @@ package cli
 import (
 	"fmt"
 	"path/filepath"
+	"runtime"
 
 	"github.com/urfave/cli/v2"
 
@@ -50,6 +51,7 @@ func deployApp(c *cli.Context) error {
 	if err := requireRoot("deploy"); err != nil {
 		return err
 	}
+	warnConfig(c.App.ErrWriter, request.Config, runtime.NumCPU())
 	return withFunction(c, request.Name, func(function *deploy.Function) error {
 		deployed, err := function.Deploy(c.Context, request)
 		if err != nil {

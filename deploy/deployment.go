@@ -48,6 +48,7 @@ func (d *deployment) run(ctx context.Context) (Deployed, error) {
 		d.prune(ctx)
 		return Deployed{Revision: current, Unchanged: true}, nil
 	}
+	d.warnExposed()
 	number, err := d.nextNumber(ctx)
 	if err != nil {
 		return Deployed{}, err

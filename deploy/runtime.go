@@ -38,8 +38,8 @@ func (d *deployment) prepareRuntime(ctx context.Context) (string, error) {
 		return "", err
 	}
 	// A module that does not compile is no error here: the app may never import it.
-	if out, err := build.RunTool(ctx, build.Python, "-I", "-m", "compileall", "-q", d.Store.Paths.Snapshot(d.revision.ID)); err != nil && d.request.Verbose {
-		d.Progress.Note("%s", out)
+	if err := build.Compile(ctx, d.Store.Paths, d.revision.ID); err != nil && d.request.Verbose {
+		d.Progress.Note("%v", err)
 	}
 	// What the tools have written is not on the disk yet.
 	return d.describeRuntime(packages), platform.SyncFileSystem(d.Store.Paths.Revision(d.revision.ID))

@@ -56,6 +56,7 @@ func TestLifecycle(t *testing.T) {
 	m.MustRun(t, "mkdir", "/srv/life")
 	m.WriteFile(t, "/srv/life/main.py", lifeApp)
 	t.Run("slow start", func(t *testing.T) { testSlowStarter(t, m) })
+	t.Run("slow copy", func(t *testing.T) { testSlowCopy(t, m) })
 	var tests []func()
 	for _, w := range background {
 		m.deployLife(t, w.name, w.config)
@@ -99,6 +100,24 @@ func testSlowStarter(t *testing.T, m *testMachine) {
 		t.Errorf("its phase is %s", status.Phase)
 	}
 	m.MustRun(t, "fnctl", "remove", name)
+}
+
+// An app whose copy takes longer than systemd gives a start by default is copied all the same, for each instance once.
+func testSlowCopy(t *testing.T, m *testMachine) {
+	const short = "/etc/systemd/system.conf.d/short.conf"
+	m.WriteFile(t, short, "[Manager]\nDefaultTimeoutStartSec=1s\n")
+	m.MustRun(t, "systemctl", "daemon-reexec")
+	m.MustRun(t, "sh", "-c", "mkdir /srv/large && cp /srv/life/main.py /srv/large && cd /srv/large && for d in $(seq 60); do mkdir $d; (cd $d; seq 500 | xargs touch); done")
+	m.WriteFile(t, "/srv/large/jcloud.yml", "autoscale: {min: 3, max: 3, metric: concurrency}\n")
+	m.MustRunIn(t, "/srv/large", "fnctl", "deploy", "main:app", "--name", "large")
+	m.MustRun(t, "systemctl", "stop", "fn-large-00001@3.socket", "fn-large-00001@3.service")
+	eventually(t, 60*time.Second, "three are ready", func() bool { return m.status(t, "large").states() == "ready ready ready" })
+	if log := m.MustRun(t, "sh", "-c", "journalctl --no-pager -u 'fn-large-*.socket' | grep -c 'timed out' || true"); strings.TrimSpace(log) != "0" {
+		t.Errorf("%s starts of sockets timed out", strings.TrimSpace(log))
+	}
+	m.MustRun(t, "fnctl", "remove", "large")
+	m.MustRun(t, "rm", short)
+	m.MustRun(t, "systemctl", "daemon-reexec")
 }
 
 // backgroundWork is a function that works without a request, what is done to it meanwhile, and whether the work gets to its end.

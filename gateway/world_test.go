@@ -22,7 +22,7 @@ import (
 )
 
 // requestTimeout is how long a request may take, and how long a test waits for what must come: a slow machine is no failure.
-const requestTimeout = 20 * time.Second
+const requestTimeout = 60 * time.Second
 
 // world is a gateway with its files in a temporary directory.
 type world struct {

@@ -19,12 +19,15 @@ func (h History) Past(ctx context.Context, since string, limit int) (list []Even
 		args = append(args, "--since="+since)
 	}
 	// Only of this function, so that those of a thousand others need not be read.
-	units, err := unitsOf(ctx, h.Function)
+	units, tooMany, err := unitsOf(ctx, h.Function)
 	if err != nil {
 		return nil, "", err
 	}
 	args = append(args, activatorMatches(h.Function)...)
-	if len(units) > 0 {
+	switch {
+	case tooMany:
+		args = append(append(args, "+"), systemdMatches(nil)...) // of all units
+	case len(units) > 0:
 		args = append(append(args, "+"), systemdMatches(units)...)
 	}
 	err = Read(ctx, h.Stderr, args, func(entry Entry) error {

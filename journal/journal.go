@@ -138,20 +138,23 @@ func Explain(err error, args []string) error {
 	return platform.WithHint(err, "root and the group systemd-journal may read the journal")
 }
 
-// unitsOf lists the units of a function's instances that systemd has said something of.
-func unitsOf(ctx context.Context, function string) ([]string, error) {
+// maxUnits bounds how many units a question names: a command line does not take any number. Who can write to the journal can also
+// make up names of units.
+const maxUnits = 500
+
+// unitsOf lists the units of a function's instances that systemd has said something of, and whether they are too many to be named.
+func unitsOf(ctx context.Context, function string) (units []string, tooMany bool, err error) {
 	out, err := exec.CommandContext(ctx, "journalctl", "--quiet", "--field=UNIT").Output()
 	if err != nil {
-		return nil, Explain(err, nil)
+		return nil, false, Explain(err, nil)
 	}
-	var units []string
 	for unit := range strings.Lines(string(out)) {
 		unit = strings.TrimSuffix(unit, "\n")
 		if id, kind, ok := platform.ParseUnit(unit); ok && kind == "service" && id.Revision.Function == function {
 			units = append(units, unit)
 		}
 	}
-	return units, nil
+	return units, len(units) > maxUnits, nil
 }
 
 // Time is the time of an entry, which the journal has as microseconds.

@@ -10,7 +10,7 @@ type Metric string
 
 // The metrics. A target is an average per instance.
 const (
-	// MetricCPU is the processor time in use, in percent of the tier's cores.
+	// MetricCPU is the processor time in use, in percent of the tier's cores, or of the machine's if it has fewer.
 	MetricCPU Metric = "cpu"
 	// MetricMemory is the memory in use, in MiB.
 	MetricMemory Metric = "memory"

@@ -7,7 +7,11 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
+	"time"
 )
+
+// CopyTimeout bounds the copy of an app for an instance, which is made when its socket is started.
+const CopyTimeout = time.Hour
 
 // Workdirs lists the instances that have a working directory, which is a copy of their app.
 func (s Store) Workdirs() ([]InstanceID, error) {

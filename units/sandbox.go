@@ -74,6 +74,7 @@ func writeSandbox(w *writer, paths platform.Paths, rev platform.Revision) {
 	w.set("ProtectClock", "yes")
 	if strict {
 		w.comment("isolation: strict")
+		w.set("TemporaryFileSystem", "/srv:ro")
 		w.all(strictSandbox...)
 	}
 	writeDevices(w, rev, strict)

@@ -5,6 +5,7 @@ import (
 	"path/filepath"
 
 	"github.com/fnctl/fnctl/platform"
+	"github.com/fnctl/fnctl/platform/keys"
 )
 
 func socket(paths platform.Paths, id platform.RevisionID) string {
@@ -29,6 +30,8 @@ func socket(paths platform.Paths, id platform.RevisionID) string {
 	w.set("FileDescriptorName", "http")
 	w.comment("The app may write to its directory, so each instance gets its own copy: made here, when it is armed,\nbecause then no request is waiting. One process does it: each one more would cost PID 1 milliseconds.")
 	work := filepath.Join(paths.Root, "var/cache/private", platform.WorkdirName(id.String()+"@%i"))
+	w.comment("A large app takes longer than systemd gives a start by default.")
+	w.set("TimeoutSec", keys.FormatDuration(platform.CopyTimeout))
 	w.set("ExecStartPre", fmt.Sprintf(`/bin/sh -c 'rm -rf "$$0" && exec cp -a --reflink=auto "$$1" "$$0"' %s %s`, work, paths.Snapshot(id)))
 	return w.String()
 }

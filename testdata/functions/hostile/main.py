@@ -154,6 +154,7 @@ def attempts(victim, pid):
         "kill its control group": lambda: write(f"{group}/cgroup.kill", "1"),
         "see its name": lambda: os.stat(f"/var/lib/fnctl/functions/{victim}"),
         "read its description": lambda: read(f"{revision}/revision.json"),
+        "read its project": lambda: read(f"/srv/{victim}/.env"),
         # what is the platform's
         "connect to the gateway": lambda: connect("/run/fnctl/gateway.sock"),
         "connect to the activator": lambda: connect("/run/fnctl/activator.sock"),

@@ -1,0 +1,83 @@
+package build
+
+import (
+	"bytes"
+	"context"
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strconv"
+	"strings"
+
+	"github.com/fnctl/fnctl/platform"
+)
+
+// confined is a transient unit for what is done with files that strangers have written: it has limits, sees what it needs, and
+// keeps no process when it ends. All of them are in one slice.
+type confined struct {
+	unit, description string
+	properties        []string
+}
+
+// confinement is what all of them have. Functions come before builds, for processor time and disk, and go after them when memory
+// runs out.
+var confinement = []string{
+	"Slice=fnctl-build.slice", "CPUWeight=20", "IOWeight=20", "MemorySwapMax=0", "OOMScoreAdjust=800", "OOMPolicy=kill",
+	"ProtectSystem=strict", "ProtectHome=yes", "PrivateTmp=yes", "PrivateDevices=yes", "PrivateIPC=yes", "ProtectProc=invisible",
+	"ProtectKernelTunables=yes", "ProtectKernelModules=yes", "ProtectKernelLogs=yes", "ProtectControlGroups=yes", "ProtectClock=yes",
+	"ProtectHostname=yes", "CapabilityBoundingSet=", "NoNewPrivileges=yes", "RestrictSUIDSGID=yes", "RestrictNamespaces=yes",
+	"RestrictRealtime=yes", "LockPersonality=yes", "SystemCallArchitectures=native", "KeyringMode=private",
+	"TemporaryFileSystem=/dev/shm:mode=1777,nodev,nosuid", "InaccessiblePaths=-/run/dbus -/run/fnctl -/run/systemd/notify -/run/systemd/journal -/run/lock",
+}
+
+// command runs a program in the unit, and returns when that has ended.
+func (c confined) command(ctx context.Context, program ...string) *exec.Cmd {
+	args := []string{"--quiet", "--pipe", "--wait", "--collect", "--unit=" + c.unit, "--description=" + c.description}
+	for _, property := range append(append([]string{}, confinement...), c.properties...) {
+		args = append(args, "--property="+property)
+	}
+	cmd := exec.CommandContext(ctx, "systemd-run", append(args, program...)...)
+	cmd.Dir = "/"
+	// A process that was left behind may hold the pipe open.
+	cmd.WaitDelay = stopTimeout
+	return cmd
+}
+
+// Compile compiles the modules of a function's snapshot. A module that does not compile is no error to the app, which may never
+// import it: the error is for who wants to know, and has what Python says.
+func Compile(ctx context.Context, paths platform.Paths, id platform.RevisionID) error {
+	dir := paths.Snapshot(id)
+	c := confined{
+		unit: buildUnit(id.Function, "compile-"+strconv.Itoa(os.Getpid())), description: "fnctl: modules of " + id.String(),
+		properties: []string{
+			"PrivateNetwork=yes", "RestrictAddressFamilies=AF_UNIX", "MemoryMax=512M", "TasksMax=16", "RuntimeMaxSec=5min",
+			"TemporaryFileSystem=" + paths.Functions() + ":ro", "BindPaths=" + dir,
+		},
+	}
+	cmd := c.command(ctx, Python, "-I", "-m", "compileall", "-q", dir)
+	out := &tail{limit: maxOutput}
+	cmd.Stdout, cmd.Stderr = out, out
+	if err := cmd.Run(); err != nil {
+		return fmt.Errorf("compile the modules in %s: %w: %s", filepath.Base(dir), err, strings.TrimSpace(out.String()))
+	}
+	return nil
+}
+
+// maxOutput bounds what is kept of what a build prints, in bytes.
+const maxOutput = 1 << 20
+
+// tail keeps the end of what is written to it.
+type tail struct {
+	limit int
+	bytes.Buffer
+}
+
+// Write implements io.Writer. It drops the first half when it has twice as much as is kept.
+func (t *tail) Write(p []byte) (int, error) {
+	t.Buffer.Write(p[max(0, len(p)-t.limit):])
+	if extra := t.Len() - t.limit; t.Len() > 2*t.limit {
+		t.Next(extra)
+	}
+	return len(p), nil
+}
