@@ -82,7 +82,7 @@ var settingsTable = &keys.Table[Settings]{Keys: []keys.Key[Settings]{
 	},
 	{
 		Path: "gateway.trusted_proxies", Doc: "The proxies before the gateway, by address or prefix: their `X-Forwarded-*` headers are believed.",
-		Example: "[127.0.0.1, 10.0.0.0/8]",
+		Example: "[192.0.2.10, 10.0.0.0/8]",
 		Bind:    func(s *Settings) keys.Value { return keys.Bind(&s.Gateway.TrustedProxies, proxies) },
 	},
 	{

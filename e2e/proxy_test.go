@@ -1,0 +1,43 @@
+//go:build e2e
+
+package e2e
+
+import (
+	"encoding/json"
+	"testing"
+
+	"github.com/fnctl/fnctl/e2e/machine"
+)
+
+// A proxy on the same machine is believed because it may open a socket, and nobody else is.
+func TestProxySocket(t *testing.T) {
+	t.Parallel()
+	m := bootInstalled(t, machine.Trixie)
+	m.deploy(t, "echo", "autoscale: {min: 1, max: 1}\n", "main:app")
+	m.MustRun(t, "usermod", "-aG", "fnctl-proxy", "caddy")
+	m.MustRun(t, "systemctl", "enable", "fnctl-gateway-proxy.socket")
+	m.MustRun(t, "systemctl", "restart", "fnctl-gateway")
+	const far = "203.0.113.9"
+	client := func(as, group string, how ...string) string {
+		t.Helper()
+		args := append([]string{"--reuid=" + as, "--regid=" + group, "--clear-groups", "curl", "-sf", "-H", "X-Forwarded-For: " + far}, how...)
+		var seen struct {
+			Client string `json:"client"`
+		}
+		if err := json.Unmarshal([]byte(m.MustRun(t, "setpriv", args...)), &seen); err != nil {
+			t.Fatal(err)
+		}
+		return seen.Client
+	}
+	const socket = "/run/fnctl/proxy.sock"
+	for _, gateway := range []string{"restarted", "reloaded"} {
+		if got := client("caddy", "fnctl-proxy", "--unix-socket", socket, echoURL+"/headers"); got != far {
+			t.Errorf("%s: behind a proxy the client is %s, want %s", gateway, got, far)
+		}
+		if got := client("nobody", "nogroup", echoURL+"/headers"); got != "127.0.0.1" {
+			t.Errorf("%s: whoever says it comes from elsewhere is %s", gateway, got)
+		}
+		m.MustFail(t, 7, "setpriv", "--reuid=nobody", "--regid=nogroup", "--clear-groups", "curl", "-s", "--unix-socket", socket, echoURL+"/headers")
+		m.reloadGateway(t)
+	}
+}
