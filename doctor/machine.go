@@ -67,6 +67,30 @@ func (e *examination) checkDisk(dir string) error {
 	return nil
 }
 
+// checkExecution looks whether the programs of apps may be executed: copies of apps lie in the first directory, virtual environments
+// in the second.
+func (e *examination) checkExecution(context.Context) error {
+	bad := false
+	for _, dir := range []string{filepath.Join(e.store.Paths.Root, "var/cache"), e.store.Paths.Functions()} {
+		var stat unix.Statfs_t
+		if err := unix.Statfs(dir, &stat); err == nil && stat.Flags&unix.ST_NOEXEC != 0 {
+			bad = true
+			e.fail("mount it without noexec, in /etc/fstab too, or give the directory a file system of its own",
+				"%s is mounted noexec: no program of an app can run from there", dir)
+		}
+	}
+	enforcing, err := os.ReadFile(filepath.Join(e.store.Paths.Root, "sys/fs/selinux/enforce"))
+	if err == nil && strings.TrimSpace(string(enforcing)) == "1" {
+		bad = true
+		e.warn("ausearch -m AVC -ts recent shows what it refuses; semanage fcontext -a -t bin_t '/var/cache/private/fnctl(/.*)?' && restorecon -R /var/cache/private",
+			"SELinux is enforcing, and fnctl brings no policy: systemd may not be allowed to run programs of apps where they lie")
+	}
+	if !bad {
+		e.ok("programs of apps may be executed")
+	}
+	return nil
+}
+
 // checkPermissions looks at the directories that the package makes, and checks that only root can read secrets.
 func (e *examination) checkPermissions(context.Context) error {
 	const remake = "systemd-sysusers && systemd-tmpfiles --create"

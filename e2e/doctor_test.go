@@ -72,6 +72,14 @@ func TestDoctor(t *testing.T) {
 			"functions", "error", "route.json", "fnctl deploy",
 		},
 		{
+			"a cache without programs", "mount --bind /var/cache /var/cache && mount -o remount,bind,noexec /var/cache", "umount -l /var/cache",
+			"execution", "error", "/var/cache is mounted noexec", "without noexec",
+		},
+		{
+			"units of another version", "echo '# another' >>/etc/systemd/system/fn-echo-00001@.service", "sed -i '/^# another$/d' /etc/systemd/system/fn-echo-00001@.service",
+			"units", "warning", "1 function", "fnctl upgrade --all",
+		},
+		{
 			"leftovers", "mkdir -p /var/cache/private/fnctl/gone-00001@1", "fnctl gc",
 			"leftovers", "warning", "1 item", "fnctl gc",
 		},
