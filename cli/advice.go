@@ -47,7 +47,7 @@ func warnCPU(stderr io.Writer, config platform.Config, target float64) {
 		return
 	}
 	printWarning(stderr, platform.WithHint(
-		fmt.Errorf("cpu: %s of Python use at most %.0f %% of the %v cores of %s, so the target of %v may never be reached",
+		fmt.Errorf("cpu: %s of Python can use at most %.0f %% of the %v cores of %s, so the target of %v may never be reached",
 			platform.Plural(config.Workers, "worker"), most, config.Instance.Cores, config.Instance.Name, target),
 		"more workers, a smaller instance, or a lower target"))
 }
