@@ -36,7 +36,7 @@ type background struct {
 // lies unread at a deaf one is no request that it works on.
 func (i *instance) look(group platform.Cgroup, busyFile string, now time.Time) {
 	b := &i.background
-	if i.inFlight() > 0 && !i.isDeaf() {
+	if i.inFlight() > 0 && !i.isDeaf() && !i.unread {
 		*b = background{}
 		return
 	}
@@ -45,10 +45,16 @@ func (i *instance) look(group platform.Cgroup, busyFile string, now time.Time) {
 	}
 	cpu, err := group.CPUTime()
 	if err != nil {
-		return // it has ended meanwhile
+		cpu = b.cpu // it has ended meanwhile, or nobody can tell
 	}
 	b.note(cpu, isLocked(busyFile), now)
 }
+
+// request notes that there was a request lately, though it may be over.
+func (b *background) request(now time.Time) { b.since = now }
+
+// watchAgain has the instance be seen quiet from now on: its last request may have begun something since the last reading.
+func (b *background) watchAgain(now time.Time) { b.quietSince = now }
 
 // note takes over a reading.
 func (b *background) note(cpu time.Duration, locked bool, now time.Time) {

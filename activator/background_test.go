@@ -59,6 +59,12 @@ func TestBackgroundBeginsAnew(t *testing.T) {
 	if i.background.works(time.Hour, now) {
 		t.Fatal("an idle instance works: that proves nothing")
 	}
+	i.background.note(0, true, now)
+	if later := now.Add(time.Hour); i.background.works(time.Hour, later) {
+		t.Error("it works for longer than it may")
+	} else if i.background.request(later); !i.background.works(time.Hour, now.Add(backgroundInterval)) {
+		t.Error("a request that was not seen to be in flight does not begin the account anew")
+	}
 	i.load = &InstanceLoad{InFlight: 1}
 	i.look(platform.Cgroup{}, "/nowhere", now)
 	if !i.background.works(time.Hour, now) {

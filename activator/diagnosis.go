@@ -19,6 +19,9 @@ const (
 	endingPause = 5 * time.Millisecond
 )
 
+// lateMark is in the explanation of a start that took too long.
+const lateMark = "(start_timeout)"
+
 // diagnosis is why an instance came to nothing.
 type diagnosis struct {
 	id platform.InstanceID
@@ -64,7 +67,7 @@ func (d *diagnoser) diagnose(ctx context.Context, i *instance, arming arming) {
 		result.damaged = !result.noSocket && d.store.WorkdirDamaged(result.id)
 		switch {
 		case late > 0: // systemd only knows how it was ended then
-			result.explanation = fmt.Sprintf("it has accepted nothing for %s (start_timeout)", late)
+			result.explanation = fmt.Sprintf("it has accepted nothing for %s "+lateMark, late)
 		case listens:
 			result.explanation = cmp.Or(d.explainService(bounded, result.id), problem)
 		default:

@@ -3,6 +3,7 @@ package activator
 import (
 	"context"
 	"log/slog"
+	"strings"
 	"time"
 
 	"github.com/fnctl/fnctl/platform"
@@ -85,6 +86,14 @@ func (n *failureNotices) clear(rev *revision) {
 		"why", "after "+time.Since(rev.failure.Since).Round(time.Second).String())
 	rev.failure, rev.noSocket = nil, false
 	n.remove(rev.id)
+}
+
+// settled takes back the notice that a revision takes too long to start, when nobody asks for it any more: the next request finds
+// an instance that has all of its time before it.
+func (n *failureNotices) settled(rev *revision) {
+	if rev.failure != nil && strings.Contains(rev.failure.Explanation, lateMark) {
+		n.clear(rev)
+	}
 }
 
 func (n *failureNotices) remove(id platform.RevisionID) {

@@ -26,11 +26,8 @@ type startHistory struct {
 	// instances that this one has replaced. failedAt is when the last of them failed.
 	failures, consecutive int
 	failedAt              time.Time
-	// late is the limit that the last start has missed, 0 if it came to nothing for another reason. lateInARow counts the starts
-	// in a row that missed theirs, also those of the instances that this one has replaced: each has twice as long as the one
-	// before.
-	late       time.Duration
-	lateInARow int
+	// late is the limit that the last start has missed, 0 if it came to nothing for another reason.
+	late time.Duration
 	// started is true if a service was started, so that not all failures are for want of a socket.
 	started bool
 	// problem is the error of the last action, if it failed.
@@ -54,7 +51,6 @@ func (h *startHistory) failed(now time.Time) {
 func (h *startHistory) failedLate(now time.Time, limit time.Duration) {
 	h.failed(now)
 	h.late = limit
-	h.lateInARow++
 }
 
 // armed takes note that the socket listens. An instance that only failed for want of it still has its first start ahead.

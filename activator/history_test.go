@@ -127,7 +127,7 @@ func TestProofOfAnEndedInstance(t *testing.T) {
 // An instance that ran before the activator may have been ready. Only its next start can fail.
 func TestInheritedInstance(t *testing.T) {
 	i := armed(1).starts(epoch)
-	i.inherit()
+	i.inherit(epoch)
 	if i.ends(epoch.Add(time.Second)); instancesOf(i).stuck() != nil {
 		t.Error("it may have been ready")
 	}
@@ -199,7 +199,7 @@ func TestFailedIndexIsPassedOver(t *testing.T) {
 }
 
 func TestReplaceReason(t *testing.T) {
-	config := platform.Config{StartTimeout: platform.Seconds(60), Timeouts: platform.Timeouts{LivenessTimeout: platform.Seconds(10)}}
+	config := platform.Config{Timeouts: platform.Timeouts{LivenessTimeout: platform.Seconds(10)}}
 	now := epoch.Add(20 * time.Second)
 	deaf := armed(1).starts(epoch).accepts()
 	deaf.load = &InstanceLoad{Deaf: true, InFlight: 3}
@@ -240,31 +240,33 @@ func TestReplaceReason(t *testing.T) {
 		"broken":              {broken, now, "it came to nothing 2 times in a row", false},
 		"what took its place": {broken.replacement(2), now, "", false},
 	} {
-		got := c.instance.findReplaceReason(config, c.now)
+		got := c.instance.findReplaceReason(config, time.Minute, c.now)
 		if got != c.want || c.instance.unread != c.unread {
 			t.Errorf("%s: got %q, unread %v, want %q, %v", name, got, c.instance.unread, c.want, c.unread)
 		}
-		if c.instance.replaceReason = got; got != "" && c.instance.findReplaceReason(config, c.now) != "" {
+		if c.instance.replaceReason = got; got != "" && c.instance.findReplaceReason(config, time.Minute, c.now) != "" {
 			t.Errorf("%s: it is news again", name)
 		}
 	}
 }
 
-// A start that takes too long is a failure with its reason, and the next one has twice as long, up to a limit. It stays known
-// that the revision cannot start, until one can.
+// A start that takes too long is a failure with its reason, and the next one has twice as long, up to a limit, whichever instance
+// it is. It stays known that the revision cannot start, until one can.
 func TestLateStarts(t *testing.T) {
-	config := platform.Config{StartTimeout: platform.Seconds(60)}
+	rev := newRevision(pingRevision(), instancesOf(), epoch)
+	rev.config.StartTimeout = platform.Seconds(60)
 	now, i := epoch, armed(1)
 	for n, limit := range []time.Duration{1, 2, 4, 8, 16, 32, 60, 60} {
 		limit *= time.Minute
 		i.starts(now)
-		if reason := i.findReplaceReason(config, now.Add(limit)); reason != "" {
+		if reason := i.findReplaceReason(rev.config, rev.startLimit(), now.Add(limit)); reason != "" {
 			t.Fatalf("try %d: got %q within %v", n+1, reason, limit)
 		}
 		now = now.Add(limit + time.Second)
-		if reason := i.findReplaceReason(config, now); reason != explainLate(limit) || i.late != limit {
+		if reason := i.findReplaceReason(rev.config, rev.startLimit(), now); reason != explainLate(limit) || i.late != limit {
 			t.Fatalf("try %d: got %q, want it after %v", n+1, reason, limit)
 		}
+		rev.late++
 		next := i.replacement(i.id.Index + 1)
 		next.update("socket", unit("active", "listening"), now)
 		if stuck := instancesOf(next).stuck(); stuck != next || next.consecutive != n+1 {
@@ -273,8 +275,27 @@ func TestLateStarts(t *testing.T) {
 		i = next
 	}
 	i.starts(now).accepts()
-	if instancesOf(i).stuck() != nil || i.acceptLimit(config) != time.Minute {
+	if instancesOf(i).stuck() != nil {
 		t.Error("one that has started is still late")
+	}
+	if rev.started(2 * time.Minute); rev.startLimit() == time.Minute {
+		t.Error("a start that needed more than the first limit makes the next one begin with that")
+	}
+	if rev.started(time.Second); rev.startLimit() != time.Minute {
+		t.Error("a start in time does not make the next one usual")
+	}
+}
+
+// An instance that ran before the activator is not late: it may have been ready, and work on a request.
+func TestInheritedInstanceIsNotLate(t *testing.T) {
+	config := platform.Config{StartTimeout: platform.Seconds(30), Timeouts: platform.Timeouts{Timeout: platform.Seconds(600)}}
+	i := armed(1).starts(epoch.Add(-time.Hour))
+	i.inherit(epoch)
+	if reason := i.findReplaceReason(config, 30*time.Second, epoch.Add(10*time.Minute)); reason != "" {
+		t.Errorf("got %q", reason)
+	}
+	if reason := i.findReplaceReason(config, 30*time.Second, epoch.Add(11*time.Minute)); reason == "" || i.failures > 0 {
+		t.Errorf("got %q, %d failures", reason, i.failures)
 	}
 }
 

@@ -64,6 +64,7 @@ func (i *instance) update(kind string, unit platform.UnitStatus, now time.Time) 
 		i.started = i.started || kind == "service"
 	case after == platform.Draining:
 		i.drainingSince = now
+		i.background.watchAgain(now)
 	case after == platform.Starting:
 		i.startingSince, i.probeHistory, i.background, i.started = now, probeHistory{}, background{}, true
 	}
@@ -72,9 +73,14 @@ func (i *instance) update(kind string, unit platform.UnitStatus, now time.Time) 
 
 // inherit takes over an instance that the activator has not started. If it runs, it may have been ready already; its earlier
 // failures are unknown.
-func (i *instance) inherit() {
+func (i *instance) inherit(now time.Time) {
 	i.wasReady = i.service.Running()
-	i.startHistory = startHistory{}
+	i.startHistory, i.startingSince = startHistory{}, now
+}
+
+// works reports whether the instance, which was ready, works without a request, or may, and is allowed to.
+func (i *instance) works(config platform.Config, now time.Time) bool {
+	return i.wasReady && i.background.works(time.Duration(config.BackgroundTimeout), now)
 }
 
 // repairable reports whether the socket has failed and can be made to listen again.
@@ -210,11 +216,10 @@ func withoutReplaced(list []*instance) []*instance {
 // sortLeastBusyFirst sorts instances by the cost of stopping them: those with the fewest requests first, of these the ones
 // that do nothing else either, of these the ones that are not proved, of these the youngest.
 func sortLeastBusyFirst(list []*instance, config platform.Config, now time.Time) {
-	works := func(i *instance) bool { return i.background.works(time.Duration(config.BackgroundTimeout), now) }
 	slices.SortStableFunc(list, func(a, b *instance) int {
 		return cmp.Or(
 			cmp.Compare(a.inFlight(), b.inFlight()),
-			compareBool(works(a), works(b)),
+			compareBool(a.works(config, now), b.works(config, now)),
 			compareBool(a.proved, b.proved),
 			cmp.Compare(b.id.Index, a.id.Index),
 		)

@@ -145,6 +145,7 @@ func (a *Activator) update(ctx context.Context, rev *revision, report report) {
 	rev.updateStatus()
 	a.statuses.put(rev.status)
 	if a.canSleep(rev) {
+		a.notices.settled(rev)
 		rev.sleep()
 		delete(a.world.awake, rev.id)
 	}

@@ -69,13 +69,13 @@ func (r *reconciler) finishDrains(ctx context.Context, rev *revision, now time.T
 		if r.actor.isBusy(i.id) || now.Before(i.notBefore) {
 			continue
 		}
-		works := i.background.works(time.Duration(rev.config.BackgroundTimeout), now)
+		works := i.works(rev.config, now)
 		drained := rev.metricsKnown && i.drained(rev.metricsAsOf)
 		switch {
 		case works && i.background.locked:
 		case i.unread || i.isDeaf():
 			r.actor.kill(ctx, i.id)
-		case !works && (drained || r.overdue(ctx, rev, i, now)):
+		case drained && !works, (!works || i.inFlight() > 0) && r.overdue(ctx, rev, i, now):
 			r.actor.stop(ctx, i.id, time.Duration(rev.config.StopTimeout))
 		}
 	}
@@ -130,16 +130,21 @@ func (r *reconciler) repairSockets(ctx context.Context, rev *revision, now time.
 // replaceFailing replaces the instances that will not become ready by themselves, each by one with a new socket and a new
 // copy of the app. The new one is armed first.
 func (r *reconciler) replaceFailing(ctx context.Context, rev *revision, now time.Time) {
+	limit, late := rev.startLimit(), false
 	for _, i := range rev.instances.in(undrained...) {
 		if r.actor.isBusy(i.id) {
 			continue
 		}
-		if reason := i.findReplaceReason(rev.config, now); reason != "" {
+		if reason := i.findReplaceReason(rev.config, limit, now); reason != "" {
 			i.markForReplacement(reason, r.log)
+			late = late || i.late == limit
 		}
 		if i.replaceReason != "" {
 			r.replace(ctx, rev, i, now)
 		}
+	}
+	if late {
+		rev.late++
 	}
 }
 

@@ -86,6 +86,16 @@ func TestReconcile(t *testing.T) {
 		i.load = load
 		return i
 	}
+	unread := func(i *instance) *instance {
+		i.unread, i.load = true, &InstanceLoad{Draining: true, InFlight: 1}
+		i.look(platform.Cgroup{}, "/nowhere", now)
+		return i
+	}
+	unproved := func(index int) *instance {
+		i := armed(index).starts(epoch)
+		i.update("socket", unit("inactive", "dead"), epoch)
+		return i
+	}
 	notListening := func() *instance {
 		i := armed(1)
 		i.update("socket", unit("failed", "failed"), epoch)
@@ -124,6 +134,9 @@ func TestReconcile(t *testing.T) {
 		{name: "deaf, draining, and holds its lock", existing: instancesOf(locking(draining(&InstanceLoad{Deaf: true, InFlight: 1})), armed(2)), want: ""},
 		{name: "deaf, draining, and computes", existing: instancesOf(working(draining(&InstanceLoad{Deaf: true, InFlight: 1})), armed(2)), want: "kill 1"},
 		{name: "one too many: the one that does nothing goes", existing: instancesOf(ready(1, 0), working(ready(2, 0))), desired: 1, want: "drain 1"},
+		{name: "one too many: the one that starts goes", existing: instancesOf(ready(1, 0), armed(2).starts(now)), desired: 1, want: "drain 2, probe 2"},
+		{name: "drained, and was never ready", existing: instancesOf(unproved(1), armed(2)), want: "stop 1"},
+		{name: "deaf, as the gateway says of one that drains, and holds its lock", existing: instancesOf(unread(locking(draining(nil))), armed(2)), want: ""},
 		{name: "no route", existing: instancesOf(ready(1, 1), armed(2)), unrouted: true, want: "drain 1, drain 2"},
 	} {
 		w := newTestWorld(t)

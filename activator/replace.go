@@ -19,9 +19,9 @@ const (
 const drainGrace = 5 * time.Second
 
 // findReplaceReason returns why the instance will not become ready by itself, or "" if it may, or is marked already. It also
-// sets unread, and notes a start that took too long.
-func (i *instance) findReplaceReason(config platform.Config, now time.Time) (reason string) {
-	limit := i.acceptLimit(config)
+// sets unread, and notes a start that took longer than startLimit.
+func (i *instance) findReplaceReason(config platform.Config, startLimit time.Duration, now time.Time) (reason string) {
+	limit := i.acceptLimit(config, startLimit)
 	switch {
 	case i.replaceReason != "":
 	case i.socketLost:
@@ -30,7 +30,7 @@ func (i *instance) findReplaceReason(config platform.Config, now time.Time) (rea
 		reason, i.unread = fmt.Sprintf("it has not read for %s", config.LivenessTimeout), true
 	case i.refusals == 0 && i.startingBefore(now.Add(-limit)):
 		reason, i.unread = explainLate(limit), !i.wasReady
-		if !i.proofExpired {
+		if !i.wasReady {
 			i.failedLate(now, limit)
 		}
 	case i.refusals >= maxRefusals:
@@ -46,17 +46,16 @@ func explainLate(limit time.Duration) string {
 	return fmt.Sprintf("it has accepted nothing for %s", limit)
 }
 
-// acceptLimit is how long the instance may accept nothing: as long as its start may take, which is twice as long each time, or,
-// if it was ready, as long as it may leave a request unread.
-func (i *instance) acceptLimit(config platform.Config) time.Duration {
-	if i.proofExpired {
+// acceptLimit is how long the instance may accept nothing: as long as its start may take; if it was ready, as long as it may leave
+// a request unread; and if it may have been ready before the activator was, at least as long as it may work on a request.
+func (i *instance) acceptLimit(config platform.Config, startLimit time.Duration) time.Duration {
+	switch {
+	case i.proofExpired:
 		return time.Duration(config.LivenessTimeout)
+	case i.wasReady:
+		return max(startLimit, time.Duration(config.Timeout)+drainGrace)
 	}
-	limit := config.StartTimeout
-	for range i.lateInARow {
-		limit = min(2*limit, platform.MaxStartTimeout)
-	}
-	return time.Duration(limit)
+	return startLimit
 }
 
 // startingBefore reports whether the instance has been starting since before some time.
@@ -81,7 +80,7 @@ func (i *instance) replacement(index int) *instance {
 	next := &instance{
 		id:              platform.InstanceID{Revision: i.id.Revision, Index: index},
 		allowedFailures: min(2*max(i.allowedFailures, minAllowedFailures), maxAllowedFailures),
-		startHistory:    startHistory{consecutive: i.consecutive, lateInARow: i.lateInARow},
+		startHistory:    startHistory{consecutive: i.consecutive},
 	}
 	if i.late > 0 {
 		next.failures, next.failedAt, next.late, next.started = 1, i.failedAt, i.late, true

@@ -28,6 +28,7 @@ type revision struct {
 	asleep       bool      // the gauges have no history
 
 	arming      arming
+	late        int               // starts in a row that took too long; each further one has twice as long
 	failure     *platform.Failure // the notice that the revision cannot start, nil if it can
 	noSocket    bool              // there is a notice because no socket could be made
 	diagnosedAt time.Time         // the time of the failure that was diagnosed last
@@ -106,6 +107,9 @@ func (r *revision) lookAround(paths platform.Paths, now time.Time) {
 		return
 	}
 	for _, i := range r.instances.in(platform.Ready, platform.Deaf, platform.Draining) {
+		if r.active && i.state() != platform.Draining {
+			i.background.request(now)
+		}
 		i.look(paths.InstanceCgroup(r.slice, i.id), paths.Busy(i.id), now)
 	}
 }
@@ -113,7 +117,7 @@ func (r *revision) lookAround(paths platform.Paths, now time.Time) {
 // works reports whether an instance that takes requests works without one.
 func (r *revision) works(now time.Time) bool {
 	return slices.ContainsFunc(r.instances.in(platform.Ready, platform.Deaf), func(i *instance) bool {
-		return i.background.works(time.Duration(r.config.BackgroundTimeout), now)
+		return i.works(r.config, now)
 	})
 }
 
@@ -182,6 +186,22 @@ func (r *revision) settled() bool {
 		return standby == 0 && !slices.ContainsFunc(r.gauges, func(g *gauge) bool { return !g.isCounter() })
 	}
 	return standby == 1
+}
+
+// startLimit is how long an instance may take to start.
+func (r *revision) startLimit() time.Duration {
+	limit := r.config.StartTimeout
+	for range r.late {
+		limit = min(2*limit, platform.MaxStartTimeout)
+	}
+	return time.Duration(limit)
+}
+
+// started takes note of a start that has led to a ready instance.
+func (r *revision) started(took time.Duration) {
+	if took <= time.Duration(r.config.StartTimeout) {
+		r.late = 0
+	}
 }
 
 // sleep drops the history before a time without change.

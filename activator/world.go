@@ -226,7 +226,7 @@ func (w *world) adopt(id platform.RevisionID, now time.Time) *revision {
 		w.instances[id] = instances{}
 	}
 	for _, i := range w.instances[id] {
-		i.inherit()
+		i.inherit(now)
 	}
 	rev := newRevision(described, w.instances[id], now)
 	rev.load = w.loads[id]
@@ -259,7 +259,7 @@ func (w *world) noteAction(done action, now time.Time) {
 	w.awake[done.id.Revision] = true
 	switch {
 	case done.err == nil:
-		w.noteSuccess(done)
+		w.noteSuccess(done, now)
 	case errors.Is(done.err, context.Canceled):
 	default:
 		w.noteFailure(done, now)
@@ -270,10 +270,13 @@ func (w *world) noteAction(done action, now time.Time) {
 	}
 }
 
-func (w *world) noteSuccess(done action) {
+func (w *world) noteSuccess(done action, now time.Time) {
 	i, rev := w.instance(done.id), w.revisions[done.id.Revision]
 	switch {
 	case done.verb == actionProbe && i != nil:
+		if rev != nil && !i.wasReady {
+			rev.started(now.Sub(i.startingSince))
+		}
 		i.accepted()
 	case done.touchesSocket() && rev != nil:
 		rev.arming.succeeded()

@@ -182,7 +182,7 @@ func (b *Builder) install(ctx context.Context) error {
 
 // say keeps a line of pip's, and shows it if it tells how far it has come.
 func (b *Builder) say(line string) {
-	b.output.WriteString(line + "\n")
+	_, _ = b.output.Write([]byte(line + "\n")) // which never fails
 	for _, step := range []string{"Collecting ", "Processing ", "Building ", "Installing "} {
 		if b.Verbose || strings.HasPrefix(line, step) {
 			b.Report(line)
@@ -241,6 +241,9 @@ func seal(dir string) error {
 	})
 }
 
+// maxLine bounds what is kept of a line, in bytes.
+const maxLine = 64 << 10
+
 // lineWriter calls line for each line that is written to it.
 type lineWriter struct {
 	line func(string)
@@ -252,6 +255,7 @@ func (w *lineWriter) Write(p []byte) (int, error) {
 	for {
 		before, after, found := bytes.Cut(w.rest, []byte("\n"))
 		if !found {
+			w.rest = w.rest[:min(len(w.rest), maxLine)]
 			return len(p), nil
 		}
 		w.line(strings.TrimRight(string(before), "\r"))

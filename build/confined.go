@@ -1,12 +1,13 @@
 package build
 
 import (
-	"bytes"
 	"context"
+	"errors"
 	"fmt"
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 
@@ -45,8 +46,8 @@ func (c confined) command(ctx context.Context, program ...string) *exec.Cmd {
 }
 
 // Compile compiles the modules of a function's snapshot. A module that does not compile is no error to the app, which may never
-// import it: the error is for who wants to know, and has what Python says.
-func Compile(ctx context.Context, paths platform.Paths, id platform.RevisionID) error {
+// import it: the error is for who wants to know, and has what Python says. The lock of the function is held.
+func Compile(ctx context.Context, manager Units, paths platform.Paths, id platform.RevisionID) error {
 	dir := paths.Snapshot(id)
 	c := confined{
 		unit: buildUnit(id.Function, "compile-"+strconv.Itoa(os.Getpid())), description: "fnctl: modules of " + id.String(),
@@ -58,7 +59,13 @@ func Compile(ctx context.Context, paths platform.Paths, id platform.RevisionID) 
 	cmd := c.command(ctx, Python, "-I", "-m", "compileall", "-q", dir)
 	out := &tail{limit: maxOutput}
 	cmd.Stdout, cmd.Stderr = out, out
-	if err := cmd.Run(); err != nil {
+	err := cmd.Run()
+	if ctx.Err() != nil { // the unit goes on without who has started it
+		stop, cancel := context.WithTimeout(context.WithoutCancel(ctx), stopTimeout)
+		defer cancel()
+		err = errors.Join(err, Stop(stop, manager, id.Function))
+	}
+	if err != nil {
 		return fmt.Errorf("compile the modules in %s: %w: %s", filepath.Base(dir), err, strings.TrimSpace(out.String()))
 	}
 	return nil
@@ -70,14 +77,16 @@ const maxOutput = 1 << 20
 // tail keeps the end of what is written to it.
 type tail struct {
 	limit int
-	bytes.Buffer
+	kept  []byte
 }
 
 // Write implements io.Writer. It drops the first half when it has twice as much as is kept.
 func (t *tail) Write(p []byte) (int, error) {
-	t.Buffer.Write(p[max(0, len(p)-t.limit):])
-	if extra := t.Len() - t.limit; t.Len() > 2*t.limit {
-		t.Next(extra)
+	t.kept = append(t.kept, p[max(0, len(p)-t.limit):]...)
+	if len(t.kept) > 2*t.limit {
+		t.kept = slices.Clone(t.kept[len(t.kept)-t.limit:])
 	}
 	return len(p), nil
 }
+
+func (t *tail) String() string { return string(t.kept) }

@@ -3,6 +3,7 @@ package build
 import (
 	"crypto/sha256"
 	"fmt"
+	"os"
 	"path/filepath"
 	"regexp"
 
@@ -71,6 +72,10 @@ var venvPython = regexp.MustCompile(`/functions/[^/]+/(venvs/[0-9a-f]+|revisions
 // IsVenvPython reports whether a program is the interpreter of a virtual environment; earlier versions of fnctl had one in each
 // revision.
 func IsVenvPython(program string) bool { return venvPython.MatchString(program) }
+
+// RemoveSources removes what earlier versions kept in an environment of what it was made of: an index may be named there with a
+// password, and everybody can read it.
+func (v Venv) RemoveSources() error { return os.RemoveAll(filepath.Join(v.dir, installed)) }
 
 // IsEmpty reports whether it is none, but the machine's Python.
 func (v Venv) IsEmpty() bool { return v.dir == "" }

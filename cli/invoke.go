@@ -64,9 +64,11 @@ func invoke(c *cli.Context) error {
 	defer resp.Body.Close()
 	if c.Bool("verbose") {
 		fmt.Fprintf(c.App.ErrWriter, "%s %s (%d ms)\n", resp.Proto, resp.Status, time.Since(started).Milliseconds())
-		if err := resp.Header.Write(c.App.ErrWriter); err != nil {
+		var header strings.Builder
+		if err := resp.Header.Write(&header); err != nil {
 			return err
 		}
+		fmt.Fprint(c.App.ErrWriter, strings.ReplaceAll(header.String(), "\r\n", "\n"))
 		fmt.Fprintln(c.App.ErrWriter)
 	}
 	if _, err := io.Copy(raw(c.App.Writer), resp.Body); err != nil {

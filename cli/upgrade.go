@@ -45,19 +45,19 @@ func upgrade(c *cli.Context) error {
 	if err != nil {
 		return err
 	}
+	var failed error
 	outdated := []upgraded{}
 	for _, name := range names {
 		from, err := deploy.Outdated(store(), name)
 		if err != nil {
-			return fmt.Errorf("%s: %w", name, err)
+			failed = errors.Join(failed, fmt.Errorf("%s: %w", name, err))
 		}
 		if len(from) > 0 {
 			outdated = append(outdated, upgraded{Name: name, From: from})
 		}
 	}
-	var failed error
 	if !c.Bool("dry-run") {
-		failed = upgradeAll(c, outdated)
+		failed = errors.Join(failed, upgradeAll(c, outdated))
 	}
 	if wantsJSON(c) {
 		return errors.Join(printJSON(c.App.Writer, outdated), failed)

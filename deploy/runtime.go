@@ -26,6 +26,9 @@ func (d *deployment) prepareRuntime(ctx context.Context) (string, error) {
 	switch {
 	case v.IsEmpty():
 	case v.IsBuilt():
+		if err := v.RemoveSources(); err != nil {
+			return "", err
+		}
 		packages = build.RequirementsFile + " is installed already"
 	default:
 		b := build.Builder{Venv: v, Paths: d.Store.Paths, Units: d.Units, Report: d.Progress.Detail, Verbose: d.request.Verbose}
@@ -38,7 +41,7 @@ func (d *deployment) prepareRuntime(ctx context.Context) (string, error) {
 		return "", err
 	}
 	// A module that does not compile is no error here: the app may never import it.
-	if err := build.Compile(ctx, d.Store.Paths, d.revision.ID); err != nil && d.request.Verbose {
+	if err := build.Compile(ctx, d.Units, d.Store.Paths, d.revision.ID); err != nil && d.request.Verbose {
 		d.Progress.Note("%v", err)
 	}
 	// What the tools have written is not on the disk yet.

@@ -32,9 +32,9 @@ func LoadConfig(dir, explicit string) (Config, string, error) {
 	return config, path, err
 }
 
-// readConfig reads a file of a project. What the user names below /dev is no project's: a shell writes <(…) like that.
+// readConfig reads a file of a project. What is a file descriptor is no project's: shells write <(…) like that.
 func readConfig(path string) ([]byte, error) {
-	if strings.HasPrefix(filepath.Clean(path), "/dev/") {
+	if clean := filepath.Clean(path); strings.HasPrefix(clean, "/dev/") || strings.HasPrefix(clean, "/proc/self/fd/") {
 		return keys.ReadFile(path)
 	}
 	root, err := os.OpenRoot(filepath.Dir(path))

@@ -112,8 +112,8 @@ func writeShared(w *writer, config platform.Config, strict bool) {
 }
 
 var (
-	// resolvers are where /etc/resolv.conf leads to.
-	resolvers = []string{"-/run/systemd/resolve", "-/run/NetworkManager/resolv.conf", "-/run/resolvconf/resolv.conf", "-/run/connman/resolv.conf"}
+	// resolvers are where /etc/resolv.conf leads to: directories, since the files are replaced.
+	resolvers = []string{"-/run/systemd/resolve", "-/run/NetworkManager", "-/run/resolvconf", "-/run/connman", "-/run/netconfig"}
 	// dangerous is what is not hidden of /run otherwise, because databases of the machine are there.
 	dangerous = []string{"-/run/dbus/system_bus_socket", "-/run/systemd/notify", "-/run/systemd/journal/socket", "-/run/lock"}
 )

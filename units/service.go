@@ -32,6 +32,8 @@ func service(paths platform.Paths, rev platform.Revision) (string, error) {
 
 	w.section("Service")
 	w.set("Type", "exec")
+	w.comment("systemd gives each file of the app to the user of the function before. Whoever starts it limits the rest.")
+	w.set("TimeoutStartSec", keys.FormatDuration(platform.CopyTimeout))
 	w.set("Slice", platform.SliceName(rev.ID.Function))
 	w.set("ExecStart", withSecrets(rev, command))
 	writeEnvironment(&w, paths, rev)

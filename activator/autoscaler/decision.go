@@ -94,7 +94,7 @@ func (d Decision) Explanation() string {
 // basis describes the value that the decision follows from.
 func (d Decision) basis() string {
 	switch {
-	case d.First:
+	case d.First && d.Reason == ReasonNoData:
 		return "nothing is measured yet, keeping what there is"
 	case !d.Valid:
 		return "no data, keeping the last decision"
