@@ -78,9 +78,11 @@ func (i *instance) inherit(now time.Time) {
 	i.startHistory, i.startingSince = startHistory{}, now
 }
 
-// works reports whether the instance, which was ready, works without a request, or may, and is allowed to.
+// works reports whether the instance, which was ready, works without a request, or may, and is allowed to. The processor time of one
+// that has closed its socket is no sign of work: it may wait for that in a loop.
 func (i *instance) works(config platform.Config, now time.Time) bool {
-	return i.wasReady && i.background.works(time.Duration(config.BackgroundTimeout), now)
+	works := i.background.works(time.Duration(config.BackgroundTimeout), now)
+	return i.wasReady && works && (i.refusals < maxRefusals || i.background.locked)
 }
 
 // repairable reports whether the socket has failed and can be made to listen again.

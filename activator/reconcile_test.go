@@ -91,6 +91,10 @@ func TestReconcile(t *testing.T) {
 		i.look(platform.Cgroup{}, "/nowhere", now)
 		return i
 	}
+	closed := func(i *instance) *instance {
+		i.refusals = maxRefusals
+		return i
+	}
 	unproved := func(index int) *instance {
 		i := armed(index).starts(epoch)
 		i.update("socket", unit("inactive", "dead"), epoch)
@@ -135,6 +139,7 @@ func TestReconcile(t *testing.T) {
 		{name: "deaf, draining, and computes", existing: instancesOf(working(draining(&InstanceLoad{Deaf: true, InFlight: 1})), armed(2)), want: "kill 1"},
 		{name: "one too many: the one that does nothing goes", existing: instancesOf(ready(1, 0), working(ready(2, 0))), desired: 1, want: "drain 1"},
 		{name: "one too many: the one that starts goes", existing: instancesOf(ready(1, 0), armed(2).starts(now)), desired: 1, want: "drain 2, probe 2"},
+		{name: "drained, and computes with its socket closed", existing: instancesOf(closed(working(draining(nil))), armed(2)), want: "stop 1"},
 		{name: "drained, and was never ready", existing: instancesOf(unproved(1), armed(2)), want: "stop 1"},
 		{name: "deaf, as the gateway says of one that drains, and holds its lock", existing: instancesOf(unread(locking(draining(nil))), armed(2)), want: ""},
 		{name: "no route", existing: instancesOf(ready(1, 1), armed(2)), unrouted: true, want: "drain 1, drain 2"},
