@@ -102,6 +102,7 @@ func testPackageUpgrade(t *testing.T, m *testMachine) {
 	m.mustGet(t, pingURL)
 	traffic := m.startTraffic(t, pingURL, 1) // or it is idle for longer than its window
 	defer traffic.stop(t)
+	eventually(t, 30*time.Second, "one instance is there", func() bool { return m.status(t, "ping").states() == "ready" })
 	instance := m.status(t, "ping").Revisions[0].Instances[0]
 	socket := m.property(t, "fnctl-gateway.socket", "InvocationID")
 	gateway := m.property(t, "fnctl-gateway.service", "MainPID") // a reload is no new invocation
