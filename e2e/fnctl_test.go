@@ -98,6 +98,20 @@ func fetch(ctx context.Context, client *http.Client, url string) (answer, error)
 	return fetchWith(ctx, client, url, nil)
 }
 
+// oneInstance waits until there is one instance of a function, and none that drains, and returns it.
+func (m *testMachine) oneInstance(t *testing.T, name string) (one instance) {
+	t.Helper()
+	eventually(t, 30*time.Second, name+" has one instance", func() bool {
+		revisions := m.status(t, name).Revisions
+		if len(revisions) != 1 || len(revisions[0].Instances) != 1 {
+			return false
+		}
+		one = revisions[0].Instances[0]
+		return true
+	})
+	return one
+}
+
 // fetchOnce sends a GET and repeats nothing: it has a body, if an empty one, which cannot be made again.
 func fetchOnce(ctx context.Context, client *http.Client, url string) (answer, error) {
 	return fetchWith(ctx, client, url, io.NopCloser(strings.NewReader("")))

@@ -142,7 +142,7 @@ var background = []backgroundWork{
 // testBackground starts work, waits until the instance that does it has gone, and looks whether it was finished.
 func testBackground(t *testing.T, m *testMachine, w backgroundWork) {
 	m.mustGet(t, "http://"+w.name+".localhost:8080/"+w.job)
-	works := m.status(t, w.name).Revisions[0].Instances[0]
+	works := m.oneInstance(t, w.name)
 	if w.meanwhile != nil {
 		m.MustRun(t, w.meanwhile[0], w.meanwhile[1:]...)
 	}

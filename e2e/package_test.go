@@ -6,7 +6,6 @@ import (
 	"slices"
 	"strings"
 	"testing"
-	"time"
 
 	"github.com/fnctl/fnctl/e2e/machine"
 )
@@ -102,8 +101,7 @@ func testPackageUpgrade(t *testing.T, m *testMachine) {
 	m.mustGet(t, pingURL)
 	traffic := m.startTraffic(t, pingURL, 1) // or it is idle for longer than its window
 	defer traffic.stop(t)
-	eventually(t, 30*time.Second, "one instance is there", func() bool { return m.status(t, "ping").states() == "ready" })
-	instance := m.status(t, "ping").Revisions[0].Instances[0]
+	instance := m.oneInstance(t, "ping")
 	socket := m.property(t, "fnctl-gateway.socket", "InvocationID")
 	gateway := m.property(t, "fnctl-gateway.service", "MainPID") // a reload is no new invocation
 	activator := m.property(t, "fnctl-activator.service", "InvocationID")
@@ -119,14 +117,8 @@ func testPackageUpgrade(t *testing.T, m *testMachine) {
 		t.Error("the old activator runs on")
 	}
 	// One that was armed by the way, and has got a request before it was taken back, goes.
-	var now []int
-	eventually(t, 30*time.Second, "there is one instance", func() bool {
-		instances := m.status(t, "ping").Revisions[0].Instances
-		now = instances[0].PIDs
-		return len(instances) == 1
-	})
-	if !slices.Equal(now, instance.PIDs) {
-		t.Errorf("the instance was restarted: its processes were %v and are %v", instance.PIDs, now)
+	if got := m.oneInstance(t, "ping"); !slices.Equal(got.PIDs, instance.PIDs) {
+		t.Errorf("the instance was restarted: its processes were %v and are %v", instance.PIDs, got.PIDs)
 	}
 }
 

@@ -19,7 +19,7 @@ func testPackageVersions(t *testing.T, m *testMachine) {
 	shipped := m.MustRun(t, "cat", settingsFile)
 
 	m.mustGet(t, pingURL)
-	instance := m.status(t, "ping").Revisions[0].Instances[0]
+	instance := m.oneInstance(t, "ping")
 	traffic := m.startTraffic(t, pingURL, 1)
 	change := func(deb, version string) {
 		t.Helper()
@@ -29,7 +29,7 @@ func testPackageVersions(t *testing.T, m *testMachine) {
 			t.Fatalf("version %s is installed, not %s", got, version)
 		}
 		testPackageInstalled(t, m)
-		if got := m.status(t, "ping").Revisions[0].Instances[0]; !slices.Equal(got.PIDs, instance.PIDs) {
+		if got := m.oneInstance(t, "ping"); !slices.Equal(got.PIDs, instance.PIDs) {
 			t.Errorf("the instance was restarted: its processes were %v and are %v", instance.PIDs, got.PIDs)
 		}
 	}

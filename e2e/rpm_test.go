@@ -113,7 +113,7 @@ func testRPMUpgrade(t *testing.T, m *testMachine) {
 	m.MustRun(t, "systemctl", "disable", "fnctl-activator.service")
 	traffic := m.startTraffic(t, pingURL, 4)
 	m.mustGet(t, pingURL)
-	instance := m.status(t, "ping").Revisions[0].Instances[0]
+	instance := m.oneInstance(t, "ping")
 	socket, gateway := m.property(t, "fnctl-gateway.socket", "InvocationID"), m.property(t, gatewayUnit, "MainPID")
 	activator := m.property(t, "fnctl-activator.service", "InvocationID")
 	m.rpm(t, "--upgrade", nextFile)
@@ -125,7 +125,7 @@ func testRPMUpgrade(t *testing.T, m *testMachine) {
 	if m.property(t, "fnctl-activator.service", "InvocationID") == activator {
 		t.Error("the old activator runs on")
 	}
-	if got := m.status(t, "ping").Revisions[0].Instances[0]; !slices.Equal(got.PIDs, instance.PIDs) {
+	if got := m.oneInstance(t, "ping"); !slices.Equal(got.PIDs, instance.PIDs) {
 		t.Errorf("the instance was restarted: its processes were %v and are %v", instance.PIDs, got.PIDs)
 	}
 	traffic.stop(t)

@@ -79,7 +79,7 @@ func testSamples(t *testing.T, m *testMachine) {
 			t.Errorf("%s: no cold start", name)
 		}
 		t.Logf("%s: cold %v", name, cold.took)
-		if pids := m.status(t, name).Revisions[0].Instances[0].PIDs; name == "django" && len(pids) != 3 {
+		if pids := m.oneInstance(t, name).PIDs; name == "django" && len(pids) != 3 {
 			t.Errorf("gunicorn with two workers has the processes %v", pids)
 		}
 	}
@@ -146,7 +146,7 @@ func testPortEnds(t *testing.T, m *testMachine) {
 		return err == nil && a.code == http.StatusOK
 	})
 	// The program handles SIGTERM itself, and ends with 0.
-	unit := "fn-" + m.status(t, "port").Revisions[0].Instances[0].Name + ".service"
+	unit := "fn-" + m.oneInstance(t, "port").Name + ".service"
 	m.MustRun(t, "systemctl", "stop", unit)
 	log := m.MustRun(t, "journalctl", "--no-pager", "-u", unit)
 	if !strings.Contains(log, "SIGTERM: closing") || strings.Contains(log, "State 'stop-sigterm' timed out") {

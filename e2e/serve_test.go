@@ -155,7 +155,7 @@ func testWorkers(t *testing.T, m *testMachine) {
 	if len(pids) != 2 {
 		t.Errorf("%d processes answer, want 2: %v", len(pids), pids)
 	}
-	listed := m.status(t, "workers").Revisions[0].Instances[0].PIDs
+	listed := m.oneInstance(t, "workers").PIDs
 	for body := range pids {
 		found := false
 		for _, pid := range listed {

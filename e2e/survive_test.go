@@ -91,7 +91,7 @@ func testGatewayKilled(t *testing.T, m *testMachine) {
 func testInstanceKilled(t *testing.T, m *testMachine) {
 	m.mustGet(t, pingURL)
 	for range 3 {
-		pid := m.status(t, "ping").Revisions[0].Instances[0].PIDs[0]
+		pid := m.oneInstance(t, "ping").PIDs[0]
 		m.MustRun(t, "kill", "-9", fmt.Sprint(pid))
 		eventually(t, 20*time.Second, "the process is gone", func() bool {
 			return m.MustRun(t, "sh", "-c", fmt.Sprintf("test -d /proc/%d && echo there || true", pid)) == ""
