@@ -1,7 +1,6 @@
 package cli
 
 import (
-	"encoding/json"
 	"fmt"
 	"io"
 	"strings"
@@ -106,9 +105,7 @@ func (p eventPrinter) past(list []journal.Event) error {
 // next prints one more event, as a line: the width of a table is not known before its end.
 func (p eventPrinter) next(e journal.Event) error {
 	if p.json {
-		encoder := json.NewEncoder(raw(p.w))
-		encoder.SetEscapeHTML(false)
-		return encoder.Encode(e)
+		return printJSONLine(p.w, e)
 	}
 	line := fmt.Sprintf("%s  %-7s %-20s %s", eventTime(e), e.Event, e.Subject(), e.Why)
 	_, err := fmt.Fprintln(p.w, strings.TrimRight(line, " "))

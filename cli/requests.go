@@ -1,7 +1,6 @@
 package cli
 
 import (
-	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
@@ -47,9 +46,7 @@ type requestPrinter struct {
 func (p *requestPrinter) next(r accesslog.Request) error {
 	p.count++
 	if p.json {
-		encoder := json.NewEncoder(raw(p.w))
-		encoder.SetEscapeHTML(false)
-		return encoder.Encode(r)
+		return printJSONLine(p.w, r)
 	}
 	if p.count == 1 {
 		fmt.Fprintln(p.w, requestHeader)

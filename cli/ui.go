@@ -50,10 +50,18 @@ func outputFlag() cli.Flag {
 func wantsJSON(c *cli.Context) bool { return c.String("output") == "json" }
 
 func printJSON(w io.Writer, v any) error {
-	encoder := json.NewEncoder(raw(w))
+	encoder := newEncoder(w)
 	encoder.SetIndent("", "  ")
-	encoder.SetEscapeHTML(false)
 	return encoder.Encode(v)
+}
+
+// printJSONLine prints one of many objects, on a line of its own.
+func printJSONLine(w io.Writer, v any) error { return newEncoder(w).Encode(v) }
+
+func newEncoder(w io.Writer) *json.Encoder {
+	encoder := json.NewEncoder(raw(w))
+	encoder.SetEscapeHTML(false)
+	return encoder
 }
 
 func newTable(w io.Writer) table.Writer {
