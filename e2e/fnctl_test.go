@@ -10,6 +10,7 @@ import (
 	"net/http"
 	"slices"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
 )
@@ -150,8 +151,11 @@ func (m *testMachine) mustGet(t *testing.T, url string) answer {
 type traffic struct {
 	cancel context.CancelFunc
 	ended  []chan []error
-	count  chan int
+	count  *atomic.Int64 // of the requests that have ended
 }
+
+// enoughRequests is what a traffic must have had for its lack of failures to prove anything.
+const enoughRequests = 10
 
 func (m *testMachine) startTraffic(t *testing.T, url string, clients int) *traffic {
 	t.Helper()
@@ -168,7 +172,7 @@ func (m *testMachine) startRepeatingTraffic(t *testing.T, url string, clients in
 func (m *testMachine) startTrafficOf(t *testing.T, ask func(context.Context, *http.Client, string) (answer, error), url string, clients int) *traffic {
 	t.Helper()
 	ctx, cancel := context.WithCancel(context.WithoutCancel(t.Context()))
-	tr := &traffic{cancel: cancel, count: make(chan int, clients)}
+	tr := &traffic{cancel: cancel, count: new(atomic.Int64)}
 	for n := range clients {
 		client := m.Client()
 		if n%2 == 1 {
@@ -178,7 +182,6 @@ func (m *testMachine) startTrafficOf(t *testing.T, ask func(context.Context, *ht
 		tr.ended = append(tr.ended, ended)
 		go func() {
 			var errs []error
-			sent := 0
 			for ctx.Err() == nil {
 				// The request itself is not cut short, or its end would be an error of ours.
 				a, err := ask(context.WithoutCancel(ctx), client, url)
@@ -188,11 +191,10 @@ func (m *testMachine) startTrafficOf(t *testing.T, ask func(context.Context, *ht
 				if err != nil {
 					errs = append(errs, err)
 				}
-				sent++
+				tr.count.Add(1)
 				think(ctx)
 			}
 			client.CloseIdleConnections()
-			tr.count <- sent
 			ended <- errs
 		}()
 	}
@@ -209,23 +211,19 @@ func think(ctx context.Context) {
 	}
 }
 
-// stop ends the traffic; not one request may have failed.
+// stop ends the traffic, as soon as there was enough of it; not one request may have failed.
 func (tr *traffic) stop(t *testing.T) {
 	t.Helper()
+	eventually(t, 30*time.Second, "there were enough requests to prove something", func() bool { return tr.count.Load() >= enoughRequests })
 	tr.cancel()
 	var errs []error
-	total := 0
 	for _, ended := range tr.ended {
 		errs = append(errs, <-ended...)
-		total += <-tr.count
 	}
 	if len(errs) > 0 {
-		t.Errorf("%d of %d requests failed, the first: %v", len(errs), total, errs[0])
+		t.Errorf("%d of %d requests failed, the first: %v", len(errs), tr.count.Load(), errs[0])
 	}
-	if total < 10 {
-		t.Errorf("there were only %d requests: that proves nothing", total)
-	}
-	t.Logf("%d requests", total)
+	t.Logf("%d requests", tr.count.Load())
 }
 
 // parseLines reads objects, each on a line of its own.
