@@ -18,7 +18,7 @@ NFPM := go run github.com/goreleaser/nfpm/v2/cmd/nfpm@v2.45.2
 LINT := go run github.com/golangci/golangci-lint/v2/cmd/golangci-lint@v2.15.0
 
 # One machine for each core, so that the tests of two do not measure each other.
-E2E_FLAGS := -race -parallel 2 -tags e2e
+E2E_FLAGS := -race -parallel 3 -tags e2e
 
 .PHONY: help
 help: ## what there is to make
@@ -93,7 +93,8 @@ deps: ## what tests and the demo need of Debian's packages, if it is missing
 	@testdata/machine/deps
 
 .PHONY: image image-bookworm image-trixie
-image: image-bookworm image-trixie ## the images of the test machines, in .cache
+image: ## the images of the test machines, in .cache
+	@$(MAKE) --no-print-directory --jobs=2 image-bookworm image-trixie
 image-bookworm image-trixie: image-%: deps
 	@testdata/machine/build $* >/dev/null
 

@@ -18,8 +18,8 @@ import (
 	"github.com/fnctl/fnctl/e2e/machine"
 )
 
-// As many machines at once as two cores carry without the tests measuring each other.
-var slots = make(chan struct{}, 2)
+// As many machines at once as two cores carry without the tests measuring each other: they wait most of the time.
+var slots = make(chan struct{}, 3)
 
 // Long enough for every single command of a test; the test as a whole has go test's -timeout.
 const commandTimeout = 5 * time.Minute

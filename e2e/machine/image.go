@@ -20,7 +20,7 @@ import (
 func Image(ctx context.Context, suite string, log io.Writer) (string, error) {
 	cmd := exec.CommandContext(ctx, filepath.Join(Root(), "testdata/machine/build"), suite)
 	cmd.Stderr = log
-	// Its debootstrap has children; all of them end with it.
+	// Its mmdebstrap has children; all of them end with it.
 	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
 	cmd.Cancel = func() error { return syscall.Kill(-cmd.Process.Pid, syscall.SIGTERM) }
 	cmd.WaitDelay = 10 * time.Second

@@ -212,7 +212,7 @@ func (m *Machine) waitUntilUp(ctx context.Context) error {
 		if !m.findLeader() {
 			continue
 		}
-		out, _ := m.Run(ctx, "systemctl", "is-system-running")
+		out, _ := m.Run(ctx, "systemctl", "is-system-running", "--wait") // fails until it can be asked
 		state = strings.TrimSpace(out.Stdout)
 		if state == "running" || state == "degraded" {
 			break
