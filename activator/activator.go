@@ -68,7 +68,7 @@ func New(config Config) *Activator {
 			paths: config.Store.Paths, units: config.Units, world: world, actor: actor, host: host, metrics: metrics, log: config.Log,
 		},
 		host:      host,
-		notices:   newFailureNotices(world, newDiagnoser(config.Units, config.Store, running), config.Log),
+		notices:   newFailureNotices(world, newDiagnoser(config.Units, config.Store, running, config.Log), config.Log),
 		queries:   newQueries(config.Querier, running, config.Log),
 		watcher:   newUnitWatcher(config.Units, running, config.Log),
 		scraper:   newScraper(config.Source),

@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"context"
 	"fmt"
+	"log/slog"
 	"sync"
 	"time"
 
@@ -19,19 +20,20 @@ const (
 	endingPause = 5 * time.Millisecond
 )
 
-// lateMark is in the explanation of a start that took too long.
-const lateMark = "(start_timeout)"
-
 // diagnosis is why an instance came to nothing.
 type diagnosis struct {
 	id platform.InstanceID
+	// askedAt is when systemd was asked.
+	askedAt time.Time
 	// consecutive is how many starts in a row came to nothing.
 	consecutive int
 	// noSocket is true if the socket could not be made, so that no service was started.
 	noSocket bool
 	// damaged is true if the instance's copy of the app lacks files.
 	damaged bool
-	// explanation is why, in words; empty if nothing is known any more.
+	// late is true if it was ended because it accepted nothing within its time.
+	late bool
+	// explanation is why, in words; empty if systemd does not know any more.
 	explanation string
 }
 
@@ -49,17 +51,18 @@ func (d diagnosis) text() string {
 type diagnoser struct {
 	units   Units
 	store   platform.Store
+	log     *slog.Logger
 	running *sync.WaitGroup
 	found   chan diagnosis
 }
 
-func newDiagnoser(units Units, store platform.Store, running *sync.WaitGroup) *diagnoser {
-	return &diagnoser{units: units, store: store, running: running, found: make(chan diagnosis)}
+func newDiagnoser(units Units, store platform.Store, running *sync.WaitGroup, log *slog.Logger) *diagnoser {
+	return &diagnoser{units: units, store: store, log: log, running: running, found: make(chan diagnosis)}
 }
 
 // diagnose asks about one instance. arming is that of its revision.
 func (d *diagnoser) diagnose(ctx context.Context, i *instance, arming arming) {
-	result := diagnosis{id: i.id, consecutive: i.consecutive, noSocket: !i.listens() && arming.failures > 0}
+	result := diagnosis{id: i.id, askedAt: time.Now(), consecutive: i.consecutive, noSocket: !i.listens() && arming.failures > 0, late: i.late > 0}
 	listens, problem, late := i.listens(), i.problem, i.late
 	d.running.Go(func() {
 		bounded, cancel := context.WithTimeout(ctx, diagnoseTimeout)
@@ -67,7 +70,7 @@ func (d *diagnoser) diagnose(ctx context.Context, i *instance, arming arming) {
 		result.damaged = !result.noSocket && d.store.WorkdirDamaged(result.id)
 		switch {
 		case late > 0: // systemd only knows how it was ended then
-			result.explanation = fmt.Sprintf("it has accepted nothing for %s "+lateMark, late)
+			result.explanation = fmt.Sprintf("it has accepted nothing for %s (start_timeout)", late)
 		case listens:
 			result.explanation = cmp.Or(d.explainService(bounded, result.id), problem)
 		default:
@@ -77,12 +80,14 @@ func (d *diagnoser) diagnose(ctx context.Context, i *instance, arming arming) {
 	})
 }
 
-// explainService returns in words why a service that systemd started came to nothing, or "" if systemd has forgotten it.
+// explainService returns in words why a service that systemd started came to nothing, or "" if systemd has forgotten it, or
+// does not say.
 func (d *diagnoser) explainService(ctx context.Context, id platform.InstanceID) string {
 	service, err := d.ended(ctx, id.Service())
 	switch {
 	case err != nil:
-		return "systemd does not say why"
+		d.log.Warn("ask why an instance came to nothing", "instance", id.String(), "err", err)
+		return ""
 	case service.Load != "loaded":
 		return explainUnusable(service, id.Service())
 	case !service.Ended:

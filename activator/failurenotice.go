@@ -3,7 +3,6 @@ package activator
 import (
 	"context"
 	"log/slog"
-	"strings"
 	"time"
 
 	"github.com/fnctl/fnctl/platform"
@@ -29,6 +28,7 @@ func (n *failureNotices) diagnose(ctx context.Context, id platform.RevisionID) {
 		return
 	}
 	if !n.world.routes.reach(id) || rev.instances.count(platform.Ready) > 0 || rev.noSocket && rev.instances.listens() {
+		rev.soundAt = time.Now()
 		n.clear(rev)
 		return
 	}
@@ -48,7 +48,7 @@ func (n *failureNotices) diagnosed(d diagnosis) {
 	id := d.id.Revision
 	rev := n.world.revisions[id]
 	switch {
-	case rev == nil || !n.world.routes.reach(id):
+	case rev == nil || !n.world.routes.reach(id) || d.askedAt.Before(rev.soundAt):
 		return
 	case d.damaged:
 		if i := rev.instances[d.id.Index]; i != nil && i.replaceReason == "" {
@@ -59,7 +59,7 @@ func (n *failureNotices) diagnosed(d diagnosis) {
 	case rev.instances.stuck() == nil || d.explanation == "" && rev.failure != nil:
 		return
 	}
-	n.publish(rev, platform.Failure{Revision: id, Since: time.Now().UTC(), Explanation: d.text()}, d.noSocket)
+	n.publish(rev, platform.Failure{Revision: id, Since: time.Now().UTC(), Explanation: d.text(), Late: d.late}, d.noSocket)
 }
 
 func (n *failureNotices) publish(rev *revision, failure platform.Failure, noSocket bool) {
@@ -91,7 +91,7 @@ func (n *failureNotices) clear(rev *revision) {
 // settled takes back the notice that a revision takes too long to start, when nobody asks for it any more: the next request finds
 // an instance that has all of its time before it.
 func (n *failureNotices) settled(rev *revision) {
-	if rev.failure != nil && strings.Contains(rev.failure.Explanation, lateMark) {
+	if rev.failure != nil && rev.failure.Late {
 		n.clear(rev)
 	}
 }

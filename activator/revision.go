@@ -32,6 +32,7 @@ type revision struct {
 	failure     *platform.Failure // the notice that the revision cannot start, nil if it can
 	noSocket    bool              // there is a notice because no socket could be made
 	diagnosedAt time.Time         // the time of the failure that was diagnosed last
+	soundAt     time.Time         // the last time at which nothing kept it from starting
 
 	decision autoscaler.Decision
 	refused  int // instances that the host has no room for

@@ -18,6 +18,8 @@ type Failure struct {
 	Since time.Time `json:"since"`
 	// Explanation is one line that goes on after "cannot start: ". There is nothing secret in it.
 	Explanation string `json:"reason"`
+	// Late is true if the last of the starts took too long, rather than end by itself.
+	Late bool `json:"late,omitempty"`
 }
 
 // maxExplanation bounds an explanation, in bytes.
