@@ -157,21 +157,21 @@ func (b *Builder) install(ctx context.Context) error {
 		unit: buildUnit(b.function, strconv.Itoa(os.Getpid())), description: "fnctl: packages of the function " + b.function,
 		properties: append(slices.Clone(buildSandbox), "TemporaryFileSystem="+b.Paths.Functions()+":ro",
 			"BindPaths="+b.place()+":"+b.dir, "EnvironmentFile="+b.variables()),
+		disks: []string{b.place(), "/tmp", "/var/tmp"},
 	}
 	site := ""
 	if b.systemPackages {
 		site = "--system-site-packages"
 	}
-	cmd := c.command(ctx, "/bin/sh", "-ec", buildScript, b.dir, site)
-	lines := &lineWriter{line: b.say}
-	cmd.Stdout, cmd.Stderr = lines, lines
-	err := cmd.Run()
+	err := c.run(ctx, &lineWriter{line: b.say}, "/bin/sh", "-ec", buildScript, b.dir, site)
 	out := strings.TrimSpace(b.output.String())
 	switch {
 	case err == nil:
 		return nil
 	case ctx.Err() != nil:
 		return fmt.Errorf("install %s: %w", RequirementsFile, context.Cause(ctx))
+	case errors.Is(err, errDisk):
+		return fmt.Errorf("install %s: %w", RequirementsFile, err)
 	case strings.Contains(out, "ensurepip is not"), strings.Contains(out, "No module named venv"):
 		return platform.WithHint(errors.New("make a virtual environment: Python's venv is missing"), "apt-get install python3-venv")
 	case out == "":

@@ -4,12 +4,14 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"os"
 	"os/exec"
 	"path/filepath"
 	"slices"
 	"strconv"
 	"strings"
+	"sync"
 
 	"github.com/fnctl/fnctl/platform"
 )
@@ -19,6 +21,8 @@ import (
 type confined struct {
 	unit, description string
 	properties        []string
+	// disks are directories on the disks that it can write to.
+	disks []string
 }
 
 // confinement is what all of them have. Functions come before builds, for processor time and disk, and go after them when memory
@@ -32,7 +36,26 @@ var confinement = []string{
 	"TemporaryFileSystem=/dev/shm:mode=1777,nodev,nosuid", "InaccessiblePaths=-/run/dbus -/run/fnctl -/run/systemd/notify -/run/systemd/journal -/run/lock",
 }
 
-// command runs a program in the unit, and returns when that has ended.
+// run runs a program in the unit, and returns when that has ended, with an error that wraps errDisk if it had nearly filled a disk.
+// The unit outlives an error: Stop ends it.
+func (c confined) run(ctx context.Context, out io.Writer, program ...string) error {
+	if err := checkDisks(c.disks); err != nil {
+		return err
+	}
+	ctx, cancel := context.WithCancelCause(ctx)
+	var watching sync.WaitGroup
+	watching.Go(func() { watchDisks(ctx, c.disks, cancel) })
+	cmd := c.command(ctx, program...)
+	cmd.Stdout, cmd.Stderr = out, out
+	err := cmd.Run()
+	cancel(nil)
+	watching.Wait()
+	if cause := context.Cause(ctx); errors.Is(cause, errDisk) {
+		return cause
+	}
+	return err
+}
+
 func (c confined) command(ctx context.Context, program ...string) *exec.Cmd {
 	args := []string{"--quiet", "--pipe", "--wait", "--collect", "--unit=" + c.unit, "--description=" + c.description}
 	for _, property := range append(append([]string{}, confinement...), c.properties...) {
@@ -55,12 +78,11 @@ func Compile(ctx context.Context, manager Units, paths platform.Paths, id platfo
 			"PrivateNetwork=yes", "RestrictAddressFamilies=AF_UNIX", "MemoryMax=512M", "TasksMax=16", "RuntimeMaxSec=5min",
 			"TemporaryFileSystem=" + paths.Functions() + ":ro", "BindPaths=" + dir,
 		},
+		disks: []string{dir},
 	}
-	cmd := c.command(ctx, Python, "-I", "-m", "compileall", "-q", dir)
 	out := &tail{limit: maxOutput}
-	cmd.Stdout, cmd.Stderr = out, out
-	err := cmd.Run()
-	if ctx.Err() != nil { // the unit goes on without who has started it
+	err := c.run(ctx, out, Python, "-I", "-m", "compileall", "-q", dir)
+	if err != nil { // the unit may go on without who has started it
 		stop, cancel := context.WithTimeout(context.WithoutCancel(ctx), stopTimeout)
 		defer cancel()
 		err = errors.Join(err, Stop(stop, manager, id.Function))

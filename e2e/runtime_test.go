@@ -287,6 +287,7 @@ func testVenvs(t *testing.T, m *testMachine) {
 	m.mustGet(t, venvURL)
 	m.MustRun(t, "fnctl", "remove", "venv", "--purge")
 	m.MustRun(t, "test", "!", "-e", venvDir)
+	testVenvBuildFillsDisk(t, m)
 }
 
 // A build that is killed is made anew by the next deploy, and leaves nothing that runs.
@@ -330,4 +331,26 @@ raise SystemExit("setup says: " + ", ".join(said))
 	}
 	m.MustRun(t, "test", "!", "-e", "/var/lib/fnctl/functions/held")
 	m.MustRun(t, "rm", "/srv/wheels/evil-1.0.tar.gz")
+}
+
+// A build that has nearly filled the disk is stopped, while it waits for the rest.
+func testVenvBuildFillsDisk(t *testing.T, m *testMachine) {
+	const disk = "/var/lib/fnctl/functions"
+	m.MustRun(t, "mount", "-t", "tmpfs", "-o", "size=200M,mode=755", "tmpfs", disk)
+	defer m.MustRun(t, "umount", "-l", disk)
+	m.WriteFile(t, "/srv/greedy/setup.py", `import os, sys, time
+with open(os.path.join(sys.prefix, "fill"), "wb", buffering=0) as f:
+    while (disk := os.statvfs(sys.prefix)).f_bavail * disk.f_bsize > 8 << 20:
+        f.write(bytes(1 << 20))
+time.sleep(3600)
+`)
+	m.MustRun(t, "tar", "-C", "/srv", "-czf", "/srv/wheels/greedy-1.0.tar.gz", "--transform", "s,^greedy,greedy-1.0,", "greedy")
+	m.WriteFile(t, "/srv/held/requirements.txt", "greedy\n")
+	out := m.MustFail(t, 1, "env", "--chdir=/srv/held", "PIP_NO_BUILD_ISOLATION=0", "fnctl", "deploy", "main:app")
+	if !strings.Contains(out.Stderr, "the disk is nearly full: "+disk) || !strings.Contains(out.Stderr, "fnctl gc") {
+		t.Errorf("got:\n%s", out.Stderr)
+	}
+	if left := m.MustRun(t, "sh", "-c", "ls -A "+disk+"; systemctl list-units --all --plain --no-legend 'fnctl-build-*.service'"); left != "" {
+		t.Errorf("it leaves %q", left)
+	}
 }
