@@ -30,6 +30,7 @@ func (d *deployment) copyApp(ctx context.Context) (string, error) {
 	if err != nil {
 		return "", err
 	}
+	d.revision.Size = copied.Bytes
 	// Only PID 1 reads the snapshot: one function may not read another's.
 	if err := os.Chmod(filepath.Join(temporary, "app"), 0o700); err != nil {
 		return "", err

@@ -24,7 +24,7 @@ func (d *deployment) unchanged(ctx context.Context) (current platform.Revision, 
 		return current, false
 	}
 	desired := d.revisionOf(current.ID.Number, d.secrets.described)
-	desired.Created = current.Created
+	desired.Created, desired.Size = current.Created, current.Size
 	expected := platform.RouteTo(desired).After(route)
 	if d.request.Tag != "" {
 		expected = expected.WithTag(d.request.Tag, desired)

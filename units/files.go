@@ -21,7 +21,7 @@ func Files(paths platform.Paths, rev platform.Revision) ([]File, error) {
 		return nil, fmt.Errorf("unit of %s: %w", rev.ID, err)
 	}
 	return []File{
-		{Name: templateName(rev.ID, "socket"), Text: socket(paths, rev.ID)},
+		{Name: templateName(rev.ID, "socket"), Text: socket(paths, rev)},
 		{Name: templateName(rev.ID, "service"), Text: service},
 		{Name: platform.SliceName(rev.ID.Function), Text: sliceUnit(rev.ID.Function)},
 	}, nil

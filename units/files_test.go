@@ -44,6 +44,7 @@ func golden(t *testing.T) map[string]platform.Revision {
 		"venv": revision("data", 3, func(r *platform.Revision) {
 			r.App, r.Runtime = "main:app", platform.RuntimeGunicorn
 			r.Command = []string{"/var/lib/fnctl/functions/data/venvs/0123456789abcdef/bin/python", "-m", "gunicorn", "main:app"}
+			r.Size = 2 << 30
 		}),
 		"strict": revision("vault", 7, func(r *platform.Revision) {
 			r.App, r.Runtime = "./server", platform.RuntimeSocket

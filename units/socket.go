@@ -8,7 +8,12 @@ import (
 	"github.com/fnctl/fnctl/platform/keys"
 )
 
-func socket(paths platform.Paths, id platform.RevisionID) string {
+// largeApp is from which size on, in bytes, the copies of apps are made one after the other: together they take as long, and
+// none of them is there until nearly all are, as after a boot.
+const largeApp = 64 << 20
+
+func socket(paths platform.Paths, rev platform.Revision) string {
+	id := rev.ID
 	var w writer
 	w.comment(fmt.Sprintf(header, id))
 	w.section("Unit")
@@ -30,8 +35,13 @@ func socket(paths platform.Paths, id platform.RevisionID) string {
 	w.set("FileDescriptorName", "http")
 	w.comment("The app may write to its directory, so each instance gets its own copy: made here, when it is armed,\nbecause then no request is waiting. One process does it: each one more would cost PID 1 milliseconds.")
 	work := filepath.Join(paths.Root, "var/cache/private", platform.WorkdirName(id.String()+"@%i"))
+	copying := `cp -a --reflink=auto "$$1" "$$0"`
+	if rev.Size >= largeApp {
+		w.comment("A large app waits for other large ones: each copy has the disk to itself.")
+		copying = "flock " + filepath.Join(paths.Root, "var/cache/private", platform.WorkdirName("")) + " " + copying
+	}
 	w.comment("A large app takes longer than systemd gives a start by default.")
 	w.set("TimeoutSec", keys.FormatDuration(platform.CopyTimeout))
-	w.set("ExecStartPre", fmt.Sprintf(`/bin/sh -c 'rm -rf "$$0" && exec cp -a --reflink=auto "$$1" "$$0"' %s %s`, work, paths.Snapshot(id)))
+	w.set("ExecStartPre", fmt.Sprintf(`/bin/sh -c 'rm -rf "$$0" && exec %s' %s %s`, copying, work, paths.Snapshot(id)))
 	return w.String()
 }
