@@ -21,6 +21,7 @@ import (
 
 // The journal has each request, and "fnctl logs" finds it.
 func TestAccessLog(t *testing.T) {
+	t.Parallel()
 	for _, suite := range []string{machine.Bookworm, machine.Trixie} {
 		t.Run(suite, func(t *testing.T) {
 			t.Parallel()
@@ -28,10 +29,10 @@ func TestAccessLog(t *testing.T) {
 			m.deploy(t, "echo", serverless, "main:app")
 			m.waitZero(t, "echo", 30*time.Second)
 			t.Run("requests", func(t *testing.T) { testRequests(t, m) })
-			t.Run("secrets", func(t *testing.T) { testSecretsAreNotLogged(t, m) })
+			only(t, machine.Bookworm, suite, "secrets", func(t *testing.T) { testSecretsAreNotLogged(t, m) })
 			t.Run("one request", func(t *testing.T) { testOneRequest(t, m) })
-			t.Run("follow", func(t *testing.T) { testFollowRequests(t, m) })
-			t.Run("switch", func(t *testing.T) { testAccessLogSwitch(t, m) })
+			only(t, machine.Trixie, suite, "follow", func(t *testing.T) { testFollowRequests(t, m) })
+			only(t, machine.Bookworm, suite, "switch", func(t *testing.T) { testAccessLogSwitch(t, m) })
 		})
 	}
 }
@@ -129,6 +130,9 @@ func testRequests(t *testing.T, m *testMachine) {
 		t.Run(c.id, func(t *testing.T) {
 			ctx, cancel := context.WithCancel(t.Context())
 			defer cancel()
+			if !c.cold { // it may have been stopped while the journal was asked for the request before
+				m.mustGet(t, echoURL+"/headers")
+			}
 			began := time.Now()
 			answered := make(chan int, 1)
 			go func() { answered <- m.ask(t, ctx, c.method, c.url, c.id, c.body) }()

@@ -18,6 +18,7 @@ import (
 
 // The commands that need a machine to say anything.
 func TestCLI(t *testing.T) {
+	t.Parallel()
 	for _, suite := range []string{machine.Bookworm, machine.Trixie} {
 		t.Run(suite, func(t *testing.T) {
 			t.Parallel()

@@ -27,6 +27,7 @@ import (
 
 // The clients that people have, each on its own terms, on each supported system.
 func TestClients(t *testing.T) {
+	t.Parallel()
 	for _, suite := range []string{machine.Bookworm, machine.Trixie} {
 		t.Run(suite, func(t *testing.T) {
 			t.Parallel()
@@ -37,9 +38,9 @@ func TestClients(t *testing.T) {
 			t.Run("curl", func(t *testing.T) { testCurl(t, m) })
 			only(t, machine.Trixie, suite, "curl -N", func(t *testing.T) { testCurlEvents(t, m) })
 			only(t, machine.Bookworm, suite, "load", func(t *testing.T) { testLoadGenerators(t, m) })
-			t.Run("websocket", func(t *testing.T) { testChat(t, m) })
+			only(t, machine.Trixie, suite, "websocket", func(t *testing.T) { testChat(t, m) })
 			t.Run("websockets in Python", func(t *testing.T) { testPythonWebSockets(t, m) })
-			t.Run("gRPC", func(t *testing.T) { testGRPC(t, m) })
+			only(t, machine.Bookworm, suite, "gRPC", func(t *testing.T) { testGRPC(t, m) })
 		})
 	}
 }

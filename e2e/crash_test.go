@@ -18,6 +18,7 @@ import (
 
 // Wherever a command is killed, what served goes on serving, and the next command repairs what is left.
 func TestCrash(t *testing.T) {
+	t.Parallel()
 	for _, suite := range []string{machine.Bookworm, machine.Trixie} {
 		t.Run(suite, func(t *testing.T) {
 			t.Parallel()

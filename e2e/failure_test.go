@@ -48,6 +48,7 @@ async def app(scope, receive, send):
 // Whatever keeps an instance from starting, requests are refused with the reason at once, and answered again once it is over;
 // and whatever fails a socket, it listens again by itself.
 func TestFailure(t *testing.T) {
+	t.Parallel()
 	for _, suite := range []string{machine.Bookworm, machine.Trixie} {
 		t.Run(suite, func(t *testing.T) {
 			t.Parallel()

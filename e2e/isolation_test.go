@@ -14,6 +14,7 @@ import (
 
 // One function cannot read, write, see, signal or be another, nor the platform, nor gain a privilege.
 func TestIsolation(t *testing.T) {
+	t.Parallel()
 	for _, suite := range []string{machine.Bookworm, machine.Trixie} {
 		t.Run(suite, func(t *testing.T) {
 			t.Parallel()

@@ -29,6 +29,7 @@ func (m *testMachine) waitPackageUnits(t *testing.T) {
 }
 
 func TestPackage(t *testing.T) {
+	t.Parallel()
 	for _, suite := range []string{machine.Bookworm, machine.Trixie} {
 		t.Run(suite, func(t *testing.T) {
 			t.Parallel()

@@ -21,6 +21,7 @@ const (
 
 // A function is paused and resumed, restarted, and given other variables, and no request fails but those that are told why.
 func TestPause(t *testing.T) {
+	t.Parallel()
 	for _, suite := range []string{machine.Bookworm, machine.Trixie} {
 		t.Run(suite, func(t *testing.T) {
 			t.Parallel()

@@ -15,6 +15,7 @@ import (
 
 // The activator decides by what a Prometheus server of Debian's package has scraped.
 func TestPrometheus(t *testing.T) {
+	t.Parallel()
 	for _, suite := range []string{machine.Bookworm, machine.Trixie} {
 		t.Run(suite, func(t *testing.T) {
 			t.Parallel()

@@ -92,11 +92,12 @@ func testUnprivileged(t *testing.T, m *testMachine) {
 // Two deploys of one name happen one after the other, and the later one serves.
 func testTwoAtOnce(t *testing.T, m *testMachine) {
 	out := m.MustRunIn(t, "/srv/ping", "sh", "-c", `
-		fnctl deploy main:app --force > a 2>&1 & first=$!
-		fnctl deploy main:app --force > b 2>&1 & second=$!
-		wait $first || exit 1
-		wait $second || exit 1
-		cat a b`)
+		fnctl deploy main:app --force >/tmp/a 2>&1 & first=$!
+		fnctl deploy main:app --force >/tmp/b 2>&1 & second=$!
+		wait $first; ended=$?
+		wait $second || ended=$?
+		cat /tmp/a /tmp/b
+		exit $ended`)
 	if !strings.Contains(out, "waiting for another command that is changing ping") {
 		t.Errorf("neither waited:\n%s", out)
 	}

@@ -26,6 +26,7 @@ async def app(scope, receive, send):
 
 // Going back, splitting and cleaning up cost no request.
 func TestRevisions(t *testing.T) {
+	t.Parallel()
 	for _, suite := range []string{machine.Bookworm, machine.Trixie} {
 		t.Run(suite, func(t *testing.T) {
 			t.Parallel()

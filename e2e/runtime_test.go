@@ -21,6 +21,7 @@ import (
 
 // Each kind of app is found out, runs, scales to zero and starts again, on each supported systemd.
 func TestRuntime(t *testing.T) {
+	t.Parallel()
 	for _, suite := range []string{machine.Bookworm, machine.Trixie} {
 		t.Run(suite, func(t *testing.T) {
 			t.Parallel()

@@ -24,6 +24,7 @@ const (
 
 // Secrets reach the app and nobody else, on a machine that can encrypt them and on one that cannot.
 func TestSecrets(t *testing.T) {
+	t.Parallel()
 	for _, suite := range []string{machine.Bookworm, machine.Trixie} {
 		t.Run(suite, func(t *testing.T) {
 			t.Parallel()

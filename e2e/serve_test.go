@@ -21,6 +21,7 @@ const (
 
 // The examples that every release must run, on each supported systemd.
 func TestServe(t *testing.T) {
+	t.Parallel()
 	for _, suite := range []string{machine.Bookworm, machine.Trixie} {
 		t.Run(suite, func(t *testing.T) {
 			t.Parallel()
@@ -28,7 +29,7 @@ func TestServe(t *testing.T) {
 			t.Run("serverless", func(t *testing.T) { testServerless(t, m) })
 			t.Run("burst at zero", func(t *testing.T) { testBurstAtZero(t, m) })
 			sideBySide(t,
-				func() { t.Run("load", func(t *testing.T) { testLoad(t, m) }) },
+				func() { only(t, machine.Bookworm, suite, "load", func(t *testing.T) { testLoad(t, m) }) },
 				func() {
 					t.Run("workers", func(t *testing.T) { testWorkers(t, m) })
 					t.Run("environment", func(t *testing.T) { testEnvironment(t, m) })
