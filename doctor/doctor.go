@@ -34,6 +34,7 @@ func (e *examination) run(ctx context.Context) {
 		{"activator", (*examination).checkActivator},
 		{"disks", (*examination).checkDisks},
 		{"disk quotas", (*examination).checkQuotas},
+		{"network", (*examination).checkNetwork},
 		{"execution", (*examination).checkExecution},
 		{"permissions", (*examination).checkPermissions},
 		{"secrets", (*examination).checkSecrets},

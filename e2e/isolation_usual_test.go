@@ -12,7 +12,8 @@ func testUsual(t *testing.T, m *testMachine) {
 		m.WriteFile(t, "/srv/usual/jcloud.yml", "isolation: "+profile+"\nautoscale: {min: 0, metric: rps}\n")
 		m.MustRunIn(t, "/srv/usual", "fnctl", "deploy", "main:app", "--name", name)
 		for need, result := range attemptsOf(t, m.mustGet(t, "http://"+name+".localhost:8080/").body) {
-			if result != "done" {
+			// What tells the names of users is in /run, with those of all functions that run.
+			if unknown := profile == "strict" && need == "own_name"; unknown && result == "done" || !unknown && result != "done" {
 				t.Errorf("%s: %s: %s", profile, need, result)
 			}
 		}

@@ -56,6 +56,7 @@ func TestLimits(t *testing.T) {
 			}
 		})
 	}
+	t.Run("network", func(t *testing.T) { testOpenPorts(t, m) })
 }
 
 // emulate runs this test on an emulated machine.

@@ -6,6 +6,7 @@ import ctypes
 import json
 import multiprocessing
 import os
+import pwd
 import shutil
 import signal
 import socket
@@ -96,6 +97,10 @@ def names():
     os.path.expanduser("~")
 
 
+def own_name():
+    assert pwd.getpwuid(os.getuid()).pw_name == os.environ["USER"]
+
+
 def machine():
     assert os.cpu_count() and len(os.sched_getaffinity(0)) > 0
     with open("/proc/self/status") as f:
@@ -119,7 +124,7 @@ def came_of(need):
 
 
 NEEDS = (threads, processes, spawned_processes, shared_memory, programs, own_programs, signals, callbacks, temporary_files,
-         own_ownership, workspace, loopback, names, machine)  # fmt: skip
+         own_ownership, workspace, loopback, names, own_name, machine)  # fmt: skip
 
 
 async def app(scope, receive, send):
