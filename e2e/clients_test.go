@@ -33,6 +33,7 @@ func TestClients(t *testing.T) {
 			t.Parallel()
 			m := bootInstalled(t, suite)
 			m.deploy(t, "echo", "autoscale: {min: 1, max: 1}\n", "main:app")
+			m.deploy(t, "chat", "autoscale: {min: 1, max: 1}\n", "main:app")
 			m.build(t, "wire", "/usr/local/lib/wire/wire")
 			m.deployWire(t, "wire", "[./wire]")
 			t.Run("curl", func(t *testing.T) { testCurl(t, m) })
@@ -124,7 +125,6 @@ func testLoadGenerators(t *testing.T, m *testMachine) {
 
 // A real server of WebSockets in Python, and a client in Go.
 func testChat(t *testing.T, m *testMachine) {
-	m.deploy(t, "chat", "autoscale: {min: 1, max: 1}\n", "main:app")
 	dial := func(mode websocket.CompressionMode) *websocket.Conn {
 		conn, _, err := websocket.Dial(t.Context(), "http://chat.localhost:8080/", &websocket.DialOptions{HTTPClient: m.Client(), CompressionMode: mode})
 		if err != nil {
