@@ -17,7 +17,7 @@ ARCHES := amd64 arm64
 NFPM := go run github.com/goreleaser/nfpm/v2/cmd/nfpm@v2.45.2
 LINT := go run github.com/golangci/golangci-lint/v2/cmd/golangci-lint@v2.15.0
 
-# One machine for each core, so that the tests of two do not measure each other.
+# As many tests at once as e2e has places for machines.
 E2E_FLAGS := -race -parallel 3 -tags e2e
 
 .PHONY: help
