@@ -96,12 +96,19 @@ func emulate(t *testing.T, suite string) {
 // take asks the glutton to take something.
 func (m *testMachine) take(t *testing.T, what string) map[string]any {
 	t.Helper()
-	a := m.mustGet(t, "http://glutton.localhost:8080/"+what)
+	got := m.mustGetObject(t, "http://glutton.localhost:8080/"+what)
+	t.Logf("%s: %v", what, got)
+	return got
+}
+
+// mustGetObject expects 200, and an object.
+func (m *testMachine) mustGetObject(t *testing.T, url string) map[string]any {
+	t.Helper()
+	a := m.mustGet(t, url)
 	var got map[string]any
 	if err := json.Unmarshal([]byte(a.body), &got); err != nil {
 		t.Fatal(err)
 	}
-	t.Logf("%s: %s", what, strings.TrimSpace(a.body))
 	return got
 }
 
