@@ -15,6 +15,7 @@ type http1Attempt struct {
 	delivery *delivery
 	upstream *upstream
 	message  []byte // the head, and the content if all of it was there
+	head     int64  // how much of message is the head
 	whole    bool   // message is all of the request
 	conn     *instanceConn
 	content  wire.Content
@@ -30,6 +31,7 @@ func (a *http1Attempt) prepare(r *request, d *delivery, u *upstream) {
 		return
 	}
 	a.message = r.appendHead(a.message)
+	a.head = int64(len(a.message))
 	a.message, a.whole = r.client.takeContent(a.message)
 	if a.whole && r.req.ContentLength > 0 {
 		r.received.Add(r.req.ContentLength)
@@ -179,8 +181,8 @@ func (a *http1Attempt) unseen(err error) bool {
 		return errors.Is(err, errDial)
 	case c.read > 0 || a.uploaded != nil:
 		return false
-	case c.wrote.Load() == 0:
-		return true
+	case c.wrote.Load() < a.head:
+		return true // as when the instance ends after it has read what the probe wrote
 	}
 	// The kernel resets a unix connection, instead of ending it, only if the other end had not read everything. Without
 	// content that means that it has not read the end of the head, and cannot have acted on the request.

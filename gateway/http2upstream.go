@@ -2,6 +2,7 @@ package gateway
 
 import (
 	"context"
+	"fmt"
 	"net"
 	"net/http"
 	"sync/atomic"
@@ -44,7 +45,7 @@ func (c *prefacedConn) Write(p []byte) (int, error) {
 		return c.Conn.Write(p)
 	}
 	if err := c.begin(p); err != nil {
-		return 0, err
+		return 0, fmt.Errorf("%w: %w", errDial, err) // the instance got less than the preface
 	}
 	return len(p), nil
 }

@@ -409,6 +409,34 @@ func TestUnreadRequestIsSentAgain(t *testing.T) {
 	}
 }
 
+// An instance that ends after it has read the first byte of a request has not seen that request: another one gets it. The
+// end comes at any moment after that byte, so this is tried often.
+func TestRequestOfWhichOneByteWasReadIsSentAgain(t *testing.T) {
+	const rounds = 40
+	w := newWorld(t)
+	w.route(ping)
+	a := w.arm(ping, 1)
+	for round := range rounds {
+		got := make(chan answer, 1)
+		go func() { got <- w.do(http.MethodDelete, "ping", "/", "") }()
+		c, err := a.Accept()
+		if err != nil {
+			t.Fatal(err)
+		}
+		if _, err := io.ReadFull(c, make([]byte, 1)); err != nil {
+			t.Fatal(err)
+		}
+		time.Sleep(time.Duration(round) * 10 * time.Microsecond)
+		c.Close()
+		app := a.serve(t, echo("again"))
+		if got := <-got; got.body != "again" {
+			t.Errorf("closed %d µs after the first byte: got %+v", 10*round, got)
+		}
+		app.Close()
+		w.eventually("it is seen", func() bool { return !w.has(platform.MetricInstanceInFlight, "state=ready") })
+	}
+}
+
 // A request that an app may have seen is sent once.
 func TestPostIsNeverSentTwice(t *testing.T) {
 	var seen atomic.Int32
