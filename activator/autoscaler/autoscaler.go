@@ -167,12 +167,16 @@ func (a *Autoscaler) size(now time.Time, s Sample, d *Decision) {
 	}
 }
 
+// rounding is more than what arithmetic adds to a load of a whole number of instances.
+const rounding = 1e-9
+
 // need is the number of instances for a load given in instances' worth.
 //
 // A load just above a whole number is noise of the measurement: it doesn't add an instance while
 // the present ones are within the tolerance, and a twentieth of an instance never does. Growth that
 // has begun goes on to the full need, until the panic window has seen all of it; and a shrink
-// follows the plain ceiling. So the two points lie apart, and constant load can't make it swing.
+// follows the plain ceiling, since fewer may be unable to do that twentieth. So the two points lie
+// apart, and constant load can't make it swing.
 func (a *Autoscaler) need(now time.Time, load float64) float64 {
 	tolerance := a.cfg.Tolerance
 	if a.cfg.Reference || tolerance == 0 || load <= 0 {
@@ -180,8 +184,11 @@ func (a *Autoscaler) need(now time.Time, load float64) float64 {
 	}
 	n := max(1, math.Ceil(load-min(tolerance, 0.05)))
 	growing := now.Sub(a.grown) <= a.cfg.PanicWindow+a.cfg.Tick
-	if last := float64(a.last); n > last && load <= last*(1+tolerance) && !growing {
+	switch last := float64(a.last); {
+	case n > last && load <= last*(1+tolerance) && !growing:
 		return last
+	case n < last:
+		return min(last, max(1, math.Ceil(load-rounding)))
 	}
 	return n
 }
