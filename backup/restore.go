@@ -36,7 +36,7 @@ type Restoration struct {
 // gives it back.
 func NewRestoration(e *deploy.Engine) (*Restoration, error) {
 	dir := e.Store.Paths.Restoring()
-	if err := os.MkdirAll(dir, 0o700); err != nil {
+	if err := errors.Join(platform.MakeDir(filepath.Dir(dir), 0o755), platform.MakeDir(dir, 0o700)); err != nil {
 		return nil, fmt.Errorf("unpack the backup: %w", err)
 	}
 	lock, err := os.Open(dir)

@@ -103,7 +103,7 @@ func (b *Builder) prepare(ctx context.Context) error {
 		return err
 	}
 	// systemd mounts the build's place there.
-	if err := os.MkdirAll(b.dir, 0o755); err != nil {
+	if err := platform.MakeDir(b.dir, 0o755); err != nil {
 		return err
 	}
 	if err := os.Mkdir(b.temporary(), 0o700); err != nil {
@@ -118,6 +118,9 @@ func (b *Builder) prepare(ctx context.Context) error {
 			return err
 		}
 	}
+	if err := openTree(filepath.Join(b.place(), installed)); err != nil {
+		return err
+	}
 	env, err := units.EnvFile(pipVariables(os.Environ()))
 	if err != nil {
 		return err
@@ -127,6 +130,22 @@ func (b *Builder) prepare(ctx context.Context) error {
 	}
 	// The user of the build is not known before it runs; nobody else can enter the directory around it.
 	return os.Chmod(b.place(), 0o777)
+}
+
+// openTree lets everybody who gets there read a tree of files, whatever the umask was when they were made.
+func openTree(dir string) error {
+	return filepath.WalkDir(dir, func(path string, entry fs.DirEntry, err error) error {
+		switch {
+		case errors.Is(err, fs.ErrNotExist):
+			return nil // there are none
+		case err != nil:
+			return err
+		case entry.IsDir():
+			return os.Chmod(path, 0o755)
+		default:
+			return os.Chmod(path, 0o644)
+		}
+	})
 }
 
 // pipVariables are those of the caller that say where packages come from. They may have passwords.

@@ -6,11 +6,11 @@ import (
 	"fmt"
 	"maps"
 	"os"
-	"path/filepath"
 	"slices"
 
 	"github.com/fnctl/fnctl/platform"
 	"github.com/fnctl/fnctl/secrets"
+	"github.com/fnctl/fnctl/workspace"
 )
 
 // Staged is a function as a backup has it, unpacked on the file system of the registry.
@@ -87,10 +87,13 @@ func (a adoption) move(ctx context.Context) error {
 	if err := a.staged.Store.RemoveRoute(a.Name); err != nil {
 		return err
 	}
-	if err := os.MkdirAll(a.Store.Paths.Functions(), 0o755); err != nil {
+	if err := platform.MakeDir(a.Store.Paths.Functions(), 0o755); err != nil {
 		return err
 	}
 	if err := os.Rename(a.staged.Store.Paths.Function(a.Name), a.Store.Paths.Function(a.Name)); err != nil {
+		return err
+	}
+	if err := a.Store.MakeFunction(a.Name); err != nil { // the backup has the modes of where it was made
 		return err
 	}
 	return platform.SyncDir(a.Store.Paths.Functions())
@@ -137,7 +140,7 @@ func (a adoption) moveData() error {
 		a.Progress.Note("%s keeps the data that is there already: %s", a.Name, to)
 		return nil
 	}
-	if err := os.MkdirAll(filepath.Dir(to), 0o755); err != nil {
+	if err := workspace.MakeParent(a.Store.Paths, a.Name); err != nil {
 		return err
 	}
 	if err := platform.Remove(to); err != nil { // it is empty, or not there

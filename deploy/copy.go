@@ -16,14 +16,14 @@ import (
 func (d *deployment) copyApp(ctx context.Context) (string, error) {
 	id := d.revision.ID
 	final := d.Store.Paths.Revision(id)
-	if err := os.MkdirAll(d.Store.Paths.Revisions(id.Function), 0o755); err != nil {
-		return "", fmt.Errorf("make the revision's directory: %w", err)
+	if err := d.Store.MakeFunction(id.Function); err != nil {
+		return "", err
 	}
 	temporary := d.temporary()
 	if err := os.RemoveAll(temporary); err != nil {
 		return "", err
 	}
-	if err := os.Mkdir(temporary, 0o755); err != nil {
+	if err := platform.MakeDir(temporary, 0o755); err != nil {
 		return "", fmt.Errorf("make the revision's directory: %w", err)
 	}
 	copied, err := d.snapshot(ctx, filepath.Join(temporary, "app"))

@@ -49,7 +49,7 @@ func (f *Function) switchRoute(route platform.Route) error {
 func (f *Function) link(id platform.RevisionID) error {
 	link, target := units.BootLink(f.Store.Paths, id)
 	if !platform.Exists(f.Store.Paths.Wants()) {
-		if err := os.MkdirAll(f.Store.Paths.Wants(), 0o755); err != nil {
+		if err := platform.MakeDir(f.Store.Paths.Wants(), 0o755); err != nil {
 			return err
 		}
 		if err := platform.SyncDir(filepath.Dir(f.Store.Paths.Wants())); err != nil {

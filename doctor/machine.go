@@ -94,7 +94,8 @@ func (e *examination) checkExecution(context.Context) error {
 // checkPermissions looks at the directories that the package makes, and checks that only root can read secrets.
 func (e *examination) checkPermissions(context.Context) error {
 	const remake = "systemd-sysusers && systemd-tmpfiles --create"
-	if _, err := user.Lookup("fnctl"); err != nil {
+	gateway, err := user.Lookup("fnctl")
+	if err != nil {
 		e.fail(remake, "the user fnctl is missing, as whom the gateway runs")
 		return nil
 	}
@@ -104,6 +105,14 @@ func (e *examination) checkPermissions(context.Context) error {
 			bad++
 			e.fail(remake, "%s", problem)
 		}
+	}
+	closed, err := e.closedTo(gateway)
+	if err != nil {
+		return err
+	}
+	for _, problem := range closed {
+		bad++
+		e.fail("chmod 644 FILE; systemd-tmpfiles --create fnctl.conf opens the directories of functions", "the gateway must read it: %s", problem)
 	}
 	readable, err := e.readableSecrets()
 	if err != nil {
@@ -117,6 +126,37 @@ func (e *examination) checkPermissions(context.Context) error {
 		e.ok("directories and secrets are as they should be")
 	}
 	return nil
+}
+
+// closedTo lists what a user cannot read who must: an administrator with a narrow umask may have made it.
+func (e *examination) closedTo(u *user.User) ([]string, error) {
+	dirs := []string{filepath.Dir(e.store.Paths.Functions())}
+	files := []string{e.store.Paths.Settings()}
+	names, err := e.store.Functions()
+	if err != nil {
+		return nil, err
+	}
+	for _, name := range names {
+		dirs = append(dirs, e.store.Paths.Function(name))
+		files = append(files, e.store.Paths.Route(name))
+	}
+	var problems []string
+	for _, dir := range dirs {
+		if problem := directoryProblem(dir, 0o755); problem != "" {
+			problems = append(problems, problem)
+		}
+	}
+	for _, file := range files {
+		info, err := os.Stat(file)
+		if err != nil {
+			continue // others speak of that
+		}
+		ofGroup := strconv.Itoa(int(info.Sys().(*syscall.Stat_t).Gid)) == u.Gid && info.Mode().Perm()&0o040 != 0
+		if !ofGroup && info.Mode().Perm()&0o004 == 0 {
+			problems = append(problems, fmt.Sprintf("%s has the mode %04o", file, info.Mode().Perm()))
+		}
+	}
+	return problems, nil
 }
 
 // directoryProblem says what is wrong with a directory of root's.

@@ -63,6 +63,14 @@ func TestDoctor(t *testing.T) {
 			"permissions", "error", "other users may read " + variables, "chmod 600 " + variables,
 		},
 		{
+			"a function that the gateway cannot read", "chmod 700 /var/lib/fnctl/functions/echo", "systemd-tmpfiles --create fnctl.conf",
+			"permissions", "error", "/var/lib/fnctl/functions/echo has the mode 0700", "systemd-tmpfiles",
+		},
+		{
+			"settings that the gateway cannot read", "chmod 600 /etc/fnctl/fnctl.yml", "chmod 644 /etc/fnctl/fnctl.yml",
+			"permissions", "error", "/etc/fnctl/fnctl.yml has the mode 0600", "chmod 644",
+		},
+		{
 			"a clock that is behind", "cp -a " + revision + " /root/; sed -i 's/\"created\": \"20/\"created\": \"21/' " + revision, "mv /root/revision.json " + revision,
 			"clock", "error", "behind", "timedatectl",
 		},

@@ -245,7 +245,8 @@ func testVenvs(t *testing.T, m *testMachine) {
 	m.WriteFile(t, "/srv/venv/requirements.txt", "-r more/one.txt\n")
 	m.WriteFile(t, "/srv/venv/more/one.txt", "greeting==1.0\n")
 	deploy := func(args ...string) string {
-		out, err := m.RunIn(t.Context(), "/srv/venv", "fnctl", append([]string{"deploy"}, args...)...)
+		// As hardened machines have it: what the gateway and the build must read is open to them all the same.
+		out, err := m.RunIn(t.Context(), "/srv/venv", "sh", append([]string{"-c", `umask 077; exec fnctl deploy "$@"`, "sh"}, args...)...)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -262,6 +263,20 @@ func testVenvs(t *testing.T, m *testMachine) {
 	if others := m.MustRun(t, "sh", "-c", "find "+venvDir+" ! -user root -o ! -type l -perm /022 | head"); others != "" {
 		t.Errorf("not only root can write to:\n%s", others)
 	}
+	// A deploy that has nothing to do opens what an earlier version has left closed.
+	m.MustRun(t, "sh", "-c", "chmod 700 /var/lib/fnctl/functions/venv; systemctl restart fnctl-gateway")
+	code := func() int {
+		a, err := fetch(t.Context(), m.Client(), venvURL)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return a.code
+	}
+	if code() == http.StatusOK {
+		t.Error("the gateway reads a closed directory: what follows proves nothing")
+	}
+	deploy()
+	eventually(t, 5*time.Second, "it is open again", func() bool { return code() == http.StatusOK })
 	// Variables and another app change nothing of it.
 	m.MustRun(t, "fnctl", "env", "venv", "set", "A=b")
 	m.WriteFile(t, "/srv/venv/main.py", "# changed\n"+venvMain)

@@ -71,7 +71,7 @@ func (s Store) PutFailure(failure Failure) error {
 	if !errors.Is(err, fs.ErrNotExist) {
 		return err
 	}
-	if err := os.MkdirAll(s.Paths.Failures(), 0o755); err != nil {
+	if err := MakeDir(s.Paths.Failures(), 0o755); err != nil {
 		return fmt.Errorf("make the directory of failures: %w", err)
 	}
 	return writeJSON(s.Paths.Failure(failure.Revision), failure, 0o644)

@@ -12,6 +12,18 @@ func Exists(path string) bool {
 	return err == nil
 }
 
+// MakeDir makes a directory, with its parents, that has this mode whatever the umask is. One that is there gets the mode.
+func MakeDir(path string, mode os.FileMode) error {
+	if err := os.MkdirAll(path, mode); err != nil {
+		return err
+	}
+	info, err := os.Stat(path)
+	if err != nil || info.Mode().Perm() == mode {
+		return err
+	}
+	return os.Chmod(path, mode)
+}
+
 // Remove removes a file or an empty directory. That there is none is no error.
 func Remove(path string) error {
 	if err := os.Remove(path); err != nil && !errors.Is(err, fs.ErrNotExist) {

@@ -132,10 +132,19 @@ func (f *FunctionsFollower) Watch(w *fsnotify.Watcher) error {
 	}
 	names, err := f.list()
 	for _, name := range names {
-		// One that vanishes meanwhile is not missed.
-		if err := w.Add(f.Paths.Function(name)); err != nil && !errors.Is(err, fs.ErrNotExist) {
+		if err := f.watch(w, name); err != nil {
 			return err
 		}
+	}
+	return err
+}
+
+// watch watches the directory of a function. One that vanishes meanwhile is not missed, and one that is closed keeps nobody from
+// the others: what is read of it says so.
+func (f *FunctionsFollower) watch(w *fsnotify.Watcher, name string) error {
+	err := w.Add(f.Paths.Function(name))
+	if errors.Is(err, fs.ErrNotExist) || errors.Is(err, fs.ErrPermission) {
+		return nil
 	}
 	return err
 }
@@ -185,11 +194,11 @@ func (f *FunctionsFollower) note(w *fsnotify.Watcher, event fsnotify.Event, chan
 		}
 	case CheckName(base) == nil:
 		changed[base] = true
-		if !event.Has(fsnotify.Create) {
+		if !event.Has(fsnotify.Create) && !event.Has(fsnotify.Chmod) { // which may open one that was closed
 			return
 		}
 		// It is watched before the route is read, so that none is missed in between.
-		if err := w.Add(event.Name); err != nil && !errors.Is(err, fs.ErrNotExist) {
+		if err := f.watch(w, base); err != nil {
 			f.Log.Error("watch a function", "function", base, "err", err)
 		}
 	}

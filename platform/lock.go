@@ -27,7 +27,7 @@ func (s Store) TryLock(name string) (unlock func(), err error) {
 	}
 	path := s.Paths.Lock(name)
 	// The parent is for everyone to pass through: the gateway finds the instances there.
-	if err := os.MkdirAll(filepath.Dir(filepath.Dir(path)), 0o755); err != nil {
+	if err := MakeDir(filepath.Dir(filepath.Dir(path)), 0o755); err != nil {
 		return nil, fmt.Errorf("lock %s: %w", name, err)
 	}
 	if err := os.Mkdir(filepath.Dir(path), 0o700); err != nil && !errors.Is(err, fs.ErrExist) {

@@ -34,6 +34,25 @@ func (s Store) Functions() ([]string, error) {
 	return names, nil
 }
 
+// MakeFunction makes the directories of a function, open to the gateway, whatever the umask is, and opens those that are there.
+func (s Store) MakeFunction(name string) error {
+	for _, dir := range []string{s.Paths.Functions(), s.Paths.Function(name), s.Paths.Revisions(name)} {
+		if err := MakeDir(dir, 0o755); err != nil {
+			return fmt.Errorf("make the directory of %s: %w", name, err)
+		}
+	}
+	ids, err := s.Revisions(name)
+	if err != nil {
+		return err
+	}
+	for _, id := range ids {
+		if err := MakeDir(s.Paths.Revision(id), 0o755); err != nil {
+			return fmt.Errorf("make the directory of %s: %w", id, err)
+		}
+	}
+	return nil
+}
+
 // Has reports whether a function has a route, though it may be damaged or lost.
 func (s Store) Has(name string) bool {
 	return CheckName(name) == nil && (Exists(s.Paths.Route(name)) || Exists(s.Paths.Routed(name)))

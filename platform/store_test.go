@@ -9,6 +9,8 @@ import (
 	"testing"
 	"time"
 
+	"golang.org/x/sys/unix"
+
 	"github.com/fnctl/fnctl/platform"
 )
 
@@ -49,6 +51,25 @@ func TestStoreRoute(t *testing.T) {
 }
 
 // A route that vanishes is told from one that was removed.
+// What the gateway reads is open to it, whatever the umask of who makes it, and whoever has closed it.
+func TestStoreMakesOpenDirectories(t *testing.T) {
+	store := newStore(t)
+	defer unix.Umask(unix.Umask(0o077))
+	id := platform.RevisionID{Function: "ping", Number: 1}
+	if err := os.MkdirAll(store.Paths.Revision(id), 0o755); err != nil {
+		t.Fatal(err)
+	}
+	if err := store.MakeFunction("ping"); err != nil {
+		t.Fatal(err)
+	}
+	for _, dir := range []string{store.Paths.Functions(), store.Paths.Function("ping"), store.Paths.Revisions("ping"), store.Paths.Revision(id)} {
+		info, err := os.Stat(dir)
+		if err != nil || info.Mode().Perm() != 0o755 {
+			t.Errorf("%s: %v, %v", dir, info.Mode(), err)
+		}
+	}
+}
+
 func TestStoreLostRoute(t *testing.T) {
 	store := newStore(t)
 	if err := os.MkdirAll(store.Paths.Function("ping"), 0o755); err != nil {

@@ -24,6 +24,15 @@ var ErrNoQuota = errors.New("no project quotas")
 // CheckQuotas returns an error that wraps ErrNoQuota if persistent directories cannot be limited.
 func CheckQuotas(paths platform.Paths) error { return checkQuota(filepath.Join(paths.Root, "var/lib")) }
 
+// MakeParent makes the directory of the persistent directories as systemd would: its private area is closed to all users but root.
+func MakeParent(paths platform.Paths, function string) error {
+	parent := filepath.Dir(paths.Workspace(function))
+	if err := platform.MakeDir(filepath.Dir(parent), 0o700); err != nil {
+		return err
+	}
+	return platform.MakeDir(parent, 0o755)
+}
+
 // Limit makes the persistent directory of a function, if there is none, and bounds what all files in it may take
 // together. The error wraps ErrNoQuota, and nothing is made, if the file system cannot do that.
 func Limit(paths platform.Paths, function string, limit int64) error {
@@ -31,11 +40,7 @@ func Limit(paths platform.Paths, function string, limit int64) error {
 	if err := CheckQuotas(paths); err != nil {
 		return fmt.Errorf("limit %s: %w", dir, err)
 	}
-	// As systemd would make it: its private area is closed to all users but root.
-	if err := os.MkdirAll(filepath.Dir(filepath.Dir(dir)), 0o700); err != nil {
-		return err
-	}
-	if err := os.MkdirAll(filepath.Dir(dir), 0o755); err != nil {
+	if err := MakeParent(paths, function); err != nil {
 		return err
 	}
 	if err := os.Mkdir(dir, 0o700); err != nil && !errors.Is(err, fs.ErrExist) {
