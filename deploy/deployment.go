@@ -34,6 +34,9 @@ type deployment struct {
 }
 
 func (d *deployment) run(ctx context.Context) (Deployed, error) {
+	if err := d.request.checkSource(d.Store); err != nil {
+		return Deployed{}, err
+	}
 	if err := d.checkHosts(d.request.Config.Hosts); err != nil {
 		return Deployed{}, err
 	}

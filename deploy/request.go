@@ -33,7 +33,9 @@ type Request struct {
 	// Verbose says more about each step.
 	Verbose bool
 
-	from platform.RevisionID // whose files are taken instead of those in Dir, unless it is zero
+	from      platform.RevisionID // whose files are taken instead of those in Dir, unless it is zero
+	source    string              // the directory that the files are from, at first
+	nameOfDir bool                // nobody chose the name: it is the directory's
 }
 
 // Source is where a request comes from. Only Dir is needed.
@@ -58,13 +60,14 @@ func NewRequest(s Source) (Request, error) {
 	if err != nil {
 		return r, err
 	}
-	r.Dir = dir
+	r.Dir, r.source = dir, dir
 	if r.Config, _, err = platform.LoadConfig(dir, s.ConfigFile); err != nil {
 		return r, err
 	}
 	if r.Name, err = functionName(s.Name, r.Config.Name, dir); err != nil {
 		return r, err
 	}
+	r.nameOfDir = s.Name == "" && r.Config.Name == ""
 	if err := platform.CheckDevices(r.Config.Devices); err != nil {
 		return r, platform.WithHint(err, "leave it out of devices, or load its driver")
 	}
@@ -120,6 +123,31 @@ func functionName(given, config, dir string) (string, error) {
 	return name, nil
 }
 
+// checkSource refuses the app of one directory in the place of that of another one, which only happens to have its name: "app" and
+// "backend" are the names of many. A directory that is gone has moved, or was made for one deploy.
+func (r Request) checkSource(store platform.Store) error {
+	if !r.nameOfDir {
+		return nil
+	}
+	id, err := serving(store, r.Name)
+	if err != nil || id.Number == 0 {
+		return nil // what cannot be read is replaced, whatever it is
+	}
+	rev, err := store.Revision(id)
+	if err != nil || rev.Source == "" || rev.Source == r.source {
+		return nil
+	}
+	there, err := os.Stat(rev.Source)
+	if err != nil {
+		return nil
+	}
+	if here, err := os.Stat(r.source); err == nil && os.SameFile(there, here) {
+		return nil
+	}
+	return platform.WithHint(fmt.Errorf("%s is deployed from %s, and this is %s", r.Name, rev.Source, r.source),
+		"--name NAME, or name: in jcloud.yml, for a function of its own; --name %s if it is the same one", r.Name)
+}
+
 // EnvLimit bounds an environment file: the kernel takes no more for all arguments and variables together.
 const EnvLimit = 2 << 20
 
@@ -162,6 +190,7 @@ func (r Request) revision(paths platform.Paths, id platform.RevisionID, secrets 
 		Runtime: r.App.Runtime,
 		Command: r.App.Command(r.App.Venv(paths, r.Name, config.SystemPackages).Interpreter()),
 		Config:  config,
+		Source:  r.source,
 		Secrets: secrets,
 
 		DeviceGroups: platform.DeviceGroups(config.Devices),
@@ -170,6 +199,9 @@ func (r Request) revision(paths platform.Paths, id platform.RevisionID, secrets 
 
 // Preview returns the revision that a deploy would make now, and its units. It needs no root.
 func (e *Engine) Preview(r Request) (platform.Revision, []units.File, error) {
+	if err := r.checkSource(e.Store); err != nil {
+		return platform.Revision{}, nil, err
+	}
 	number, err := nextNumber(e.Store, r.Name, nil)
 	if err != nil {
 		return platform.Revision{}, nil, err

@@ -5,6 +5,8 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+
+	"github.com/fnctl/fnctl/platform"
 )
 
 // What is wrong with an environment file is said with file and line, never with a value.
@@ -50,5 +52,49 @@ func TestNoEnvFileKeepsTheLast(t *testing.T) {
 	}
 	if env, err := readEnv(empty); env == nil || err != nil {
 		t.Errorf("an empty file: got %v, %v, want no variable, but not nil", env, err)
+	}
+}
+
+// An app takes the place of that of another directory only if somebody says so.
+func TestCheckSource(t *testing.T) {
+	store := platform.Store{Paths: platform.Paths{Root: t.TempDir()}}
+	here, there, gone := t.TempDir(), t.TempDir(), filepath.Join(t.TempDir(), "gone")
+	linked := filepath.Join(t.TempDir(), "linked")
+	if err := os.Symlink(there, linked); err != nil {
+		t.Fatal(err)
+	}
+	rev := platform.Revision{ID: platform.RevisionID{Function: "app", Number: 1}, Config: platform.DefaultConfig()}
+	if err := os.MkdirAll(store.Paths.Revision(rev.ID), 0o755); err != nil {
+		t.Fatal(err)
+	}
+	if err := store.PutRoute(platform.RouteTo(rev)); err != nil {
+		t.Fatal(err)
+	}
+	for _, c := range []struct {
+		name, deployed string
+		request        Request
+		refused        bool
+	}{
+		{"the same", here, Request{Name: "app", source: here, nameOfDir: true}, false},
+		{"another one", there, Request{Name: "app", source: here, nameOfDir: true}, true},
+		{"another one by name", there, Request{Name: "app", source: here}, false},
+		{"the same by a link", there, Request{Name: "app", source: linked, nameOfDir: true}, false},
+		{"one that is gone", gone, Request{Name: "app", source: here, nameOfDir: true}, false},
+		{"one that is not known", "", Request{Name: "app", source: here, nameOfDir: true}, false},
+		{"another function", there, Request{Name: "api", source: here, nameOfDir: true}, false},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			rev.Source = c.deployed
+			if err := store.PutRevision(store.Paths.Revision(rev.ID), rev); err != nil {
+				t.Fatal(err)
+			}
+			err := c.request.checkSource(store)
+			if refused := err != nil; refused != c.refused {
+				t.Errorf("got %v", err)
+			}
+			if c.refused && !strings.Contains(err.Error(), there+", and this is "+here) {
+				t.Errorf("the error doesn't name both: %v", err)
+			}
+		})
 	}
 }

@@ -24,7 +24,7 @@ func (d *deployment) unchanged(ctx context.Context) (current platform.Revision, 
 		return current, false
 	}
 	desired := d.revisionOf(current.ID.Number, d.secrets.described)
-	desired.Created, desired.Size = current.Created, current.Size
+	desired.Created, desired.Size, desired.Source = current.Created, current.Size, current.Source
 	expected := platform.RouteTo(desired).After(route)
 	if d.request.Tag != "" {
 		expected = expected.WithTag(d.request.Tag, desired)

@@ -165,7 +165,7 @@ func (f *Function) checkOneServes() error {
 // request is what makes a revision like the one at hand, with the variables as they are now.
 func (v Variables) request(paths platform.Paths) (Request, error) {
 	rev := v.Revision
-	r := Request{Name: rev.ID.Function, from: rev.ID, Config: rev.Config, Env: v.Env, Secrets: v.secrets}
+	r := Request{Name: rev.ID.Function, from: rev.ID, source: rev.Source, Config: rev.Config, Env: v.Env, Secrets: v.secrets}
 	r.Config.Env = v.Config
 	var err error
 	r.App, err = build.Deployed(rev, paths.Snapshot(rev.ID))

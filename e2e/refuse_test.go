@@ -60,6 +60,15 @@ func testNames(t *testing.T, m *testMachine) {
 			t.Errorf("%q: got %q", name, out.Stderr)
 		}
 	}
+	// Directories of one name are not one app.
+	m.deploy(t, "ping", serverless, "main:app")
+	m.MustRun(t, "sh", "-c", "mkdir -p /srv/other; cp -r /srv/ping /srv/other/")
+	out := m.MustFail(t, 1, "env", "--chdir=/srv/other/ping", "fnctl", "deploy", "main:app")
+	if !strings.Contains(out.Stderr, "ping is deployed from /srv/ping, and this is /srv/other/ping") || !strings.Contains(out.Stderr, "--name ping") {
+		t.Errorf("another app of that name: %s", out.Stderr)
+	}
+	m.MustRunIn(t, "/srv/other/ping", "fnctl", "deploy", "main:app", "--name", "ping")
+	m.MustRun(t, "fnctl", "remove", "ping", "--purge")
 	if after := footprint(t, m); after != before {
 		t.Errorf("refused names leave something behind:\n%s", after)
 	}

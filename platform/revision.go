@@ -52,6 +52,8 @@ type Revision struct {
 	// DeviceGroups are the groups that instances must be in to open the devices of the configuration.
 	DeviceGroups []string `json:"device_groups,omitempty"`
 	Config       Config   `json:"config"`
+	// Source is the directory that the app was deployed from, "" for revisions that were made before it was kept.
+	Source string `json:"source,omitempty"`
 	// Size is that of the app's files in bytes, 0 for revisions that were made before it was kept.
 	Size int64 `json:"size,omitempty"`
 	// Secrets is nil if there are none, and for revisions that have them in SecretsFile.
