@@ -34,8 +34,8 @@ var wireServers = map[string]string{
 func TestWire(t *testing.T) {
 	t.Parallel()
 	m := bootInstalled(t, machine.Bookworm)
-	// All clients here have the same address.
-	m.WriteFile(t, "/etc/fnctl/fnctl.yml", "gateway: {max_connections_per_address: 0}\n")
+	// All clients here have the same address, and their connections stay, however long it takes to make all.
+	m.WriteFile(t, "/etc/fnctl/fnctl.yml", "gateway: {max_connections_per_address: 0, idle_timeout: 1h}\n")
 	m.MustRun(t, "systemctl", "restart", "fnctl-gateway")
 	m.build(t, "wire", "/usr/local/lib/wire/wire")
 	for name, command := range wireServers {
