@@ -67,7 +67,8 @@ func (d *deployment) snapshot(ctx context.Context, to string) (snapshot.Result, 
 	if err != nil {
 		return copied, explainSnapshot(err)
 	}
-	return copied, d.checkLeftOut(copied.LeftOut)
+	d.leftOut = copied.LeftOut
+	return copied, d.checkLeftOut()
 }
 
 func (d *deployment) temporary() string {
@@ -100,14 +101,5 @@ func copiedText(copied snapshot.Result) string {
 	if copied.Shared > 0 {
 		text += fmt.Sprintf(", %d unchanged", copied.Shared)
 	}
-	ignored := 0
-	for _, left := range copied.LeftOut {
-		if left.Rule != "" {
-			ignored++
-		}
-	}
-	if ignored > 0 {
-		text += fmt.Sprintf("; %d ignored", ignored)
-	}
-	return text
+	return text + ignoredText(copied.LeftOut)
 }

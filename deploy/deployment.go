@@ -4,9 +4,12 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"net/http"
 	"time"
 
+	"github.com/fnctl/fnctl/journal"
 	"github.com/fnctl/fnctl/platform"
+	"github.com/fnctl/fnctl/snapshot"
 )
 
 // Deployed is what came of a deploy.
@@ -29,6 +32,9 @@ type deployment struct {
 	request  Request
 	secrets  secretPlan
 	revision platform.Revision
+	leftOut  []snapshot.LeftOut // of the app's directory
+	started  time.Time
+	status   int // of the answer that proved the revision
 	// failure is why the revision does not come to serve; what failed before it started has none.
 	failure string
 }
@@ -78,6 +84,7 @@ func (d *deployment) steps(ctx context.Context, c *change) error {
 			return err
 		}
 	}
+	d.warnError()
 	return d.takeTraffic(ctx, c)
 }
 
@@ -123,20 +130,39 @@ func (d *deployment) start(ctx context.Context) (string, error) {
 	if err := d.limitDisk(d.revision, d.request.Verbose); err != nil {
 		return "", err
 	}
-	started := time.Now()
+	d.started = time.Now()
 	s := starter{d.Engine}
 	launch := s.launch
 	if d.request.NoTraffic {
 		launch = s.launchOne
 	}
-	if _, err := launch(ctx, d.revision); err != nil {
+	launched, err := launch(ctx, d.revision)
+	if err != nil {
 		var unhealthy startError
 		if errors.As(err, &unhealthy) && ctx.Err() == nil {
 			d.failure = unhealthy.reason.Error()
 		}
 		return "", err
 	}
-	return answered(d.revision.ID, started), nil
+	d.status = launched.status
+	return launched.answered(d.revision.ID, d.started), nil
+}
+
+// warnError says that the app answers, but with an error. That is no failure: it may be right for this question.
+func (d *deployment) warnError() {
+	if d.status < http.StatusInternalServerError {
+		return
+	}
+	id := d.revision.ID
+	first := platform.InstanceID{Revision: id, Index: 1}
+	lines := journal.Lines(first.Service(), d.started, appLines)
+	starter{d.Engine}.quote("the app's last lines:", lines)
+	err := fmt.Errorf("%s answers GET / with %d %s", id, d.status, http.StatusText(d.status))
+	if left, is := d.missesLeftOut(lines); is {
+		d.Progress.Warn(platform.WithHint(fmt.Errorf("%w: it looks for %s, which is ignored by %s", err, left.Name, left.Rule), "%s", takeBack(left)))
+		return
+	}
+	d.Progress.Warn(platform.WithHint(err, "fnctl logs %s; healthcheck.path in jcloud.yml names what a healthy app answers", id.Function))
 }
 
 // takeTraffic moves the function's traffic to the revision: at once, or step by step.

@@ -14,9 +14,15 @@ import (
 // knownError is something that servers and interpreters print about an app that they cannot run, what it means, and what to
 // do. $1 and $2 are what the pattern finds.
 type knownError struct {
-	pattern       *regexp.Regexp
-	reason, hint  string
-	fromInterface bool // the server took the app for one of the other interface
+	pattern      *regexp.Regexp
+	reason, hint string
+	// server runs apps of the interface that this one has, if that is what is wrong.
+	server platform.Runtime
+}
+
+// isAbout reports whether an app that a runtime runs can have this error: one that a server takes as it is has none of interface.
+func (e knownError) isAbout(runtime platform.Runtime) bool {
+	return e.server == "" || runtime.IsServer() && runtime.IsWSGI() != e.server.IsWSGI()
 }
 
 const nameTheObject = "APP is module:attr: main:app is the object app in main.py"
@@ -31,14 +37,17 @@ var knownErrors = []knownError{
 	{pattern: regexp.MustCompile(`No module named '?([\w.]+)`), reason: "it imports $1, which is not installed",
 		hint: "write it into requirements.txt, or install it for all apps (apt-get install python3-…)"},
 	{pattern: regexp.MustCompile(`missing 1 required positional argument: 'start_response'`), reason: "it is a WSGI application, and its server wants ASGI",
-		hint: "runtime: gunicorn in jcloud.yml", fromInterface: true},
+		hint: "runtime: gunicorn in jcloud.yml", server: platform.RuntimeGunicorn},
 	{pattern: regexp.MustCompile(`missing 1 required positional argument: 'send'`), reason: "it is an ASGI application, and its server wants WSGI",
-		hint: "runtime: uvicorn in jcloud.yml", fromInterface: true},
+		hint: "runtime: uvicorn in jcloud.yml", server: platform.RuntimeUvicorn},
 }
 
-// findKnownError returns the first known error that there is in an app's lines, and its reason in full.
-func findKnownError(lines []string) (found knownError, reason string) {
+// findKnownError returns the first known error that there is in the lines of an app that a runtime runs, and its reason in full.
+func findKnownError(lines []string, runtime platform.Runtime) (found knownError, reason string) {
 	for _, c := range knownErrors {
+		if !c.isAbout(runtime) {
+			continue
+		}
 		for _, line := range lines {
 			if at := c.pattern.FindStringSubmatchIndex(line); at != nil {
 				return c, string(c.pattern.ExpandString(nil, c.reason, line, at))
@@ -49,8 +58,8 @@ func findKnownError(lines []string) (found knownError, reason string) {
 }
 
 // withKnownError adds to an error what the app's lines say about it, if that is known.
-func withKnownError(err error, lines []string) error {
-	c, reason := findKnownError(lines)
+func withKnownError(err error, lines []string, runtime platform.Runtime) error {
+	c, reason := findKnownError(lines, runtime)
 	if reason == "" {
 		return err
 	}
@@ -59,12 +68,12 @@ func withKnownError(err error, lines []string) error {
 
 // checkInterface finds an app that its server takes for one of the other interface: that answers, but each time with a 500.
 // It is asked once more, so that what the server has to say of the first time is in the journal.
-func (s starter) checkInterface(ctx context.Context, check healthcheck, id platform.InstanceID, since time.Time) error {
+func (s starter) checkInterface(ctx context.Context, check healthcheck, id platform.InstanceID, runtime platform.Runtime, since time.Time) error {
 	status, err := check.ask(ctx)
 	if err != nil || status != http.StatusInternalServerError {
 		return nil //nolint:nilerr // it has answered before, and that is enough
 	}
-	if c, _ := findKnownError(journal.Lines(id.Service(), since, appLines)); c.fromInterface {
+	if c, _ := findKnownError(journal.Lines(id.Service(), since, appLines), runtime); c.server != "" {
 		return fmt.Errorf("it answers with %d %s", status, http.StatusText(status))
 	}
 	return nil

@@ -3,7 +3,9 @@ package deploy
 import (
 	"context"
 	"fmt"
+	"net/http"
 	"runtime"
+	"slices"
 	"time"
 
 	"golang.org/x/sync/errgroup"
@@ -14,36 +16,51 @@ import (
 // starter starts instances and proves that they are healthy.
 type starter struct{ *Engine }
 
+// launched is what came of a launch.
+type launched struct {
+	instances []platform.InstanceID // that it has begun to start, also with an error
+	status    int                   // of the worst of the answers that proved them
+}
+
 // launch arms and starts the instances that a revision without traffic must have before it gets some, and proves that each
-// is healthy. It returns those that it has begun to start, also with an error.
-func (s starter) launch(ctx context.Context, rev platform.Revision) ([]platform.InstanceID, error) {
+// is healthy.
+func (s starter) launch(ctx context.Context, rev platform.Revision) (launched, error) {
 	scale, err := s.Store.Scale(rev.ID.Function)
 	if err != nil {
-		return nil, err
+		return launched{}, err
 	}
 	// Other revisions' instances go only after the switch, so that never fewer than minAvailable are ready.
 	return s.launchSome(ctx, rev, max(1, scale.Apply(rev.Config.Autoscale).Min, rev.Config.MinAvailable))
 }
 
 // launchOne is launch for a revision that is to have no traffic: it is to answer, not to carry anything.
-func (s starter) launchOne(ctx context.Context, rev platform.Revision) ([]platform.InstanceID, error) {
+func (s starter) launchOne(ctx context.Context, rev platform.Revision) (launched, error) {
 	return s.launchSome(ctx, rev, 1)
 }
 
-func (s starter) launchSome(ctx context.Context, rev platform.Revision, count int) ([]platform.InstanceID, error) {
+// launchSome starts the first instance alone: what an app makes once, such as its tables, it makes before there are others.
+func (s starter) launchSome(ctx context.Context, rev platform.Revision, count int) (launched, error) {
 	ids, err := s.unusedInstances(ctx, rev.ID, count)
 	if err != nil {
-		return nil, err
+		return launched{}, err
 	}
 	if err := s.checkMemory(ctx, rev, count); err != nil {
-		return nil, err
+		return launched{}, err
+	}
+	statuses := make([]int, count)
+	if statuses[0], err = s.startInstance(ctx, rev, ids[0]); err != nil {
+		return launched{instances: ids[:1]}, err
 	}
 	group, ctx := errgroup.WithContext(ctx)
 	group.SetLimit(platform.StartsPerCore * runtime.NumCPU())
-	for _, id := range ids {
-		group.Go(func() error { return s.startInstance(ctx, rev, id) })
+	for i, id := range ids[1:] {
+		group.Go(func() (err error) {
+			statuses[i+1], err = s.startInstance(ctx, rev, id)
+			return err
+		})
 	}
-	return ids, group.Wait()
+	err = group.Wait()
+	return launched{ids, slices.Max(statuses)}, err
 }
 
 // checkMemory refuses to start more than one instance if the machine has no memory for them beside what runs: they are expected to
@@ -98,9 +115,13 @@ func (s starter) unusedInstances(ctx context.Context, id platform.RevisionID, co
 	return unused, nil
 }
 
-// answered says that a revision can serve.
-func answered(id platform.RevisionID, started time.Time) string {
-	return fmt.Sprintf("started %s: it answered after %d ms", id, time.Since(started).Milliseconds())
+// answered says that a revision can serve, and with what it answered if that was an error of its own.
+func (l launched) answered(id platform.RevisionID, started time.Time) string {
+	with := ""
+	if l.status >= http.StatusInternalServerError {
+		with = fmt.Sprintf(" with %d %s", l.status, http.StatusText(l.status))
+	}
+	return fmt.Sprintf("started %s: it answered%s after %d ms", id, with, time.Since(started).Milliseconds())
 }
 
 // proveServing proves that a revision with traffic answers. Its instances are the activator's, who may drain one
@@ -111,7 +132,7 @@ func (s starter) proveServing(ctx context.Context, rev platform.Revision) error 
 		if err != nil {
 			return err
 		}
-		err = s.prove(ctx, rev, id, time.Now(), func(context.Context) error { return nil }) // the question wakes it
+		_, err = s.prove(ctx, rev, id, time.Now(), func(context.Context) error { return nil }) // the question wakes it
 		if err == nil || ctx.Err() != nil || platform.Exists(s.Store.Paths.InstanceSocket(id)) {
 			return err
 		}

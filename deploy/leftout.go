@@ -5,6 +5,7 @@ import (
 	"os"
 	"path"
 	"path/filepath"
+	"regexp"
 	"strings"
 
 	"github.com/fnctl/fnctl/platform"
@@ -12,9 +13,9 @@ import (
 )
 
 // checkLeftOut refuses an app that is itself among what is left out, and says what is, if the user wants to know.
-func (d *deployment) checkLeftOut(leftOut []snapshot.LeftOut) error {
+func (d *deployment) checkLeftOut() error {
 	started := d.startedFiles()
-	for _, left := range leftOut {
+	for _, left := range d.leftOut {
 		for _, file := range started {
 			if file == left.Name || strings.HasPrefix(file, left.Name+"/") {
 				return explainLeftOut(file, left)
@@ -33,7 +34,52 @@ func explainLeftOut(file string, left snapshot.LeftOut) error {
 			"have it elsewhere in the app's directory")
 	}
 	return platform.WithHint(fmt.Errorf("%s is not deployed: it is ignored by %s", file, left.Rule),
-		"\"!/%s\" in .fnctlignore, beside the app, takes it back", left.Name)
+		"%s", takeBack(left))
+}
+
+func takeBack(left snapshot.LeftOut) string {
+	return fmt.Sprintf("\"!/%s\" in .fnctlignore, beside the app, takes it back", left.Name)
+}
+
+// ignoredNames is how many of what was ignored are named.
+const ignoredNames = 3
+
+// ignoredText says what of an app's directory is ignored: what a user has named, not what never belongs to an app.
+func ignoredText(leftOut []snapshot.LeftOut) string {
+	var names []string
+	for _, left := range leftOut {
+		if left.Rule != "" {
+			names = append(names, platform.Clip(left.Name))
+		}
+	}
+	if len(names) == 0 {
+		return ""
+	}
+	text := fmt.Sprintf("; %d ignored: %s", len(names), strings.Join(names[:min(len(names), ignoredNames)], ", "))
+	if more := len(names) - ignoredNames; more > 0 {
+		text += fmt.Sprintf(" and %d more", more)
+	}
+	return text
+}
+
+// noSuchFile is how interpreters and C libraries complain about a file that is not there.
+var noSuchFile = regexp.MustCompile(`(?i)no such file or directory[^'"]*['"]([^'"]+)['"]`)
+
+// missesLeftOut finds what an app complains about in its lines among what was ignored.
+func (d *deployment) missesLeftOut(lines []string) (snapshot.LeftOut, bool) {
+	for _, line := range lines {
+		found := noSuchFile.FindStringSubmatch(line)
+		if found == nil {
+			continue
+		}
+		file := path.Clean(found[1])
+		for _, left := range d.leftOut {
+			if left.Rule != "" && (file == left.Name || strings.HasSuffix(file, "/"+left.Name) || strings.HasPrefix(file, left.Name+"/")) {
+				return left, true
+			}
+		}
+	}
+	return snapshot.LeftOut{}, false
 }
 
 // startedFiles are the files of the app's directory that its command names: a module, a program, a script.

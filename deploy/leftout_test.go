@@ -59,9 +59,48 @@ func TestCheckLeftOut(t *testing.T) {
 		{snapshot.LeftOut{Name: "src/ap", Rule: "x"}, ""},
 		{snapshot.LeftOut{Name: "src/app/main.pyc", Rule: "x"}, ""},
 	} {
-		err := d.checkLeftOut([]snapshot.LeftOut{{Name: "other", Rule: "x"}, c.left})
+		d.leftOut = []snapshot.LeftOut{{Name: "other", Rule: "x"}, c.left}
+		err := d.checkLeftOut()
 		if c.want == "" && err != nil || c.want != "" && (err == nil || !strings.HasPrefix(err.Error(), c.want)) {
 			t.Errorf("%+v: got %v, want %q", c.left, err, c.want)
+		}
+	}
+}
+
+func TestIgnoredText(t *testing.T) {
+	rule := func(names ...string) (left []snapshot.LeftOut) {
+		for _, name := range names {
+			left = append(left, snapshot.LeftOut{Name: name, Rule: ".gitignore:1: x"})
+		}
+		return append(left, snapshot.LeftOut{Name: ".git"})
+	}
+	for want, left := range map[string][]snapshot.LeftOut{
+		"":                                rule(),
+		"; 1 ignored: a.pkl":              rule("a.pkl"),
+		"; 3 ignored: a, b, c":            rule("a", "b", "c"),
+		"; 5 ignored: a, b, c and 2 more": rule("a", "b", "c", "d", "e"),
+	} {
+		if got := ignoredText(left); got != want {
+			t.Errorf("got %q, want %q", got, want)
+		}
+	}
+}
+
+// An app that misses a file which was ignored is told which rule it was.
+func TestMissesLeftOut(t *testing.T) {
+	d := deployment{leftOut: []snapshot.LeftOut{{Name: "data", Rule: ".gitignore:1: data"}, {Name: "model.pkl", Rule: ".gitignore:2: *.pkl"}, {Name: ".git"}}}
+	for line, want := range map[string]string{
+		`FileNotFoundError: [Errno 2] No such file or directory: 'model.pkl'`:               "model.pkl",
+		`FileNotFoundError: [Errno 2] No such file or directory: '/var/cache/x/data/a.csv'`: "",
+		`FileNotFoundError: [Errno 2] No such file or directory: 'data/a.csv'`:              "data",
+		`FileNotFoundError: [Errno 2] No such file or directory: './data'`:                  "data",
+		`Error: ENOENT: no such file or directory, open '/var/cache/fnctl/x/model.pkl'`:     "model.pkl",
+		`FileNotFoundError: [Errno 2] No such file or directory: 'other.pkl'`:               "",
+		`FileNotFoundError: [Errno 2] No such file or directory: '.git'`:                    "",
+		`nothing`: "",
+	} {
+		if left, _ := d.missesLeftOut([]string{"first", line}); left.Name != want {
+			t.Errorf("%s: got %q, want %q", line, left.Name, want)
 		}
 	}
 }

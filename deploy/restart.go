@@ -74,7 +74,8 @@ func (f *Function) replaceInstance(ctx context.Context, route platform.Route, ol
 	}
 	err = f.change(ctx, route, func(c *change) error {
 		c.onFailure(nil, func(ctx context.Context) error { return teardown{Engine: f.Engine, kill: true}.stop(ctx, unused[0]) })
-		return s.startInstance(ctx, rev, unused[0])
+		_, err := s.startInstance(ctx, rev, unused[0])
+		return err
 	})
 	if err != nil {
 		return "", err

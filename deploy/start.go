@@ -19,21 +19,25 @@ const watchInterval = 50 * time.Millisecond
 // appLines is how many of an app's last lines an error shows.
 const appLines = 15
 
-// startInstance arms and starts one instance and waits until it is healthy. The error has the app's last lines.
-func (s starter) startInstance(ctx context.Context, rev platform.Revision, id platform.InstanceID) error {
+// startInstance arms and starts one instance and waits until it is healthy. status is that of the answer which proves it. The error
+// has the app's last lines.
+func (s starter) startInstance(ctx context.Context, rev platform.Revision, id platform.InstanceID) (status int, err error) {
 	since := time.Now()
 	if err := s.Units.Start(ctx, id.Socket()); err != nil {
 		// The copy of the app is made then: the disk may be full.
 		s.quote("what was said while its socket was made:", journal.Lines(id.Socket(), since, appLines))
-		return platform.WithHint(err, "journalctl -u %s", id.Socket())
+		return 0, platform.WithHint(err, "journalctl -u %s", id.Socket())
 	}
 	return s.prove(ctx, rev, id, since, func(ctx context.Context) error {
 		return s.Units.Start(ctx, id.Service())
 	})
 }
 
-// prove wakes an instance that is armed and waits until it is healthy. The error has what the app has printed since.
-func (s starter) prove(ctx context.Context, rev platform.Revision, id platform.InstanceID, since time.Time, wake func(context.Context) error) error {
+// prove wakes an instance that is armed and waits until it is healthy. status is that of its answer. The error has what the app has
+// printed since.
+func (s starter) prove(
+	ctx context.Context, rev platform.Revision, id platform.InstanceID, since time.Time, wake func(context.Context) error,
+) (status int, err error) {
 	// Whatever ends the wait cancels the rest with its reason.
 	ctx, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
@@ -45,12 +49,11 @@ func (s starter) prove(ctx context.Context, rev platform.Revision, id platform.I
 	if limit := rev.Config.StartTimeout; limit < check.Timeout {
 		watching.Go(func() { check.limitStart(ctx, limit, cancel) })
 	}
-	status, err := 0, wake(ctx)
-	if err == nil {
+	if err = wake(ctx); err == nil {
 		status, err = check.pass(ctx)
 	}
 	if err == nil && status == http.StatusInternalServerError && rev.Runtime.IsServer() {
-		err = s.checkInterface(ctx, check, id, since)
+		err = s.checkInterface(ctx, check, id, rev.Runtime, since)
 	}
 	reason := err
 	switch cause := context.Cause(ctx); {
@@ -62,9 +65,9 @@ func (s starter) prove(ctx context.Context, rev platform.Revision, id platform.I
 	cancel(nil)
 	watching.Wait()
 	if err == nil {
-		return nil
+		return status, nil
 	}
-	return s.explain(id, since, check, reason)
+	return 0, s.explain(id, rev.Runtime, since, check, reason)
 }
 
 // watch cancels when the instance's process ends by itself.
@@ -101,7 +104,7 @@ func (e startError) Error() string { return fmt.Sprintf("start %s: %v", e.revisi
 func (e startError) Unwrap() error { return e.reason }
 
 // explain says why an instance did not start, with what the app printed last.
-func (s starter) explain(id platform.InstanceID, since time.Time, check healthcheck, reason error) error {
+func (s starter) explain(id platform.InstanceID, runtime platform.Runtime, since time.Time, check healthcheck, reason error) error {
 	err := error(startError{id.Revision, reason})
 	if errors.Is(reason, context.Canceled) {
 		return fmt.Errorf("start %s: interrupted", id.Revision)
@@ -113,7 +116,7 @@ func (s starter) explain(id platform.InstanceID, since time.Time, check healthch
 		return platform.WithHint(err, "the app printed nothing; journalctl -u %s has what systemd says", id.Service())
 	}
 	s.quote("the app's last lines:", lines)
-	return withKnownError(err, lines)
+	return withKnownError(err, lines, runtime)
 }
 
 // quote shows lines that others have written, if there are any.

@@ -223,12 +223,12 @@ func (t *trafficChange) start(ctx context.Context, c *change, rev platform.Revis
 	if percent == 0 {
 		launch = s.launchOne
 	}
-	ids, err := launch(ctx, rev)
-	t.took(c, ids)
+	launched, err := launch(ctx, rev)
+	t.took(c, launched.instances)
 	if err != nil {
 		return "", err
 	}
-	return answered(rev.ID, started), nil
+	return launched.answered(rev.ID, started), nil
 }
 
 // arm lets those revisions of a route listen of which nothing was started: what only a tag leads to after a pause.

@@ -27,6 +27,9 @@ func (r Runtime) IsServer() bool {
 	return slices.Contains([]Runtime{RuntimeUvicorn, RuntimeHypercorn, RuntimeGranian, RuntimeGunicorn}, r)
 }
 
+// IsWSGI reports whether the server runs applications of WSGI, not of ASGI.
+func (r Runtime) IsWSGI() bool { return r == RuntimeGunicorn }
+
 // TakesPort reports whether an instance listens on a port of its own, so that something must pass its connections on.
 func (r Runtime) TakesPort() bool { return r == RuntimePort || r == RuntimeGranian }
 
