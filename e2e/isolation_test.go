@@ -65,7 +65,7 @@ func (m *testMachine) mainPID(t *testing.T, unit string) string {
 }
 
 // refused are the errors that tell that something is not allowed, or not there for this user.
-var refused = []string{"EPERM", "EACCES", "EROFS", "ENOENT", "ENXIO", "EAFNOSUPPORT", "EADDRINUSE", "ECONNREFUSED"}
+var refused = []string{"EPERM", "EACCES", "EROFS", "ENOENT", "ENXIO", "EAFNOSUPPORT", "EPROTONOSUPPORT", "EADDRINUSE", "ECONNREFUSED"}
 
 // gatewayPort is what an instance may do, unless it has a network of its own.
 const gatewayPort = "reach the gateway's port"

@@ -180,11 +180,14 @@ func testEnvironment(t *testing.T, m *testMachine) {
 	}
 	for name, want := range map[string]string{
 		"PRICE": "$1234", "PERCENT": "100%n", "QUOTED": "a \"b\" \\c `d`", "LINES": "one\ntwo", "TOKEN": "hush-$HOME-%i",
-		"FROM_CONFIG": "x=$y %h", "K_SERVICE": "echo", "K_REVISION": "echo-00001", "HOSTNAME": "echo-00001-1", "PORT": "8080",
+		"FROM_CONFIG": "x=$y %h", "K_SERVICE": "echo", "K_REVISION": "echo-00001", "HOSTNAME": "echo-00001-1", "OMP_NUM_THREADS": "1",
 	} {
 		if got := env[name]; got != want {
 			t.Errorf("%s: got %q, want %q", name, got, want)
 		}
+	}
+	if port, is := env["PORT"]; is {
+		t.Errorf("an app that gets a socket has PORT %s", port)
 	}
 	if env["JCLOUD_WORKSPACE"] == "" {
 		t.Error("there is no JCLOUD_WORKSPACE")

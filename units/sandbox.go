@@ -137,7 +137,8 @@ func writeDevices(w *writer, rev platform.Revision, strict bool) {
 }
 
 func writeNetwork(w *writer, network platform.Network) {
-	w.set("RestrictAddressFamilies", "AF_UNIX AF_INET AF_INET6")
+	// Netlink is how getifaddrs reads the machine's interfaces; to change one takes a capability.
+	w.set("RestrictAddressFamilies", "AF_UNIX AF_INET AF_INET6 AF_NETLINK")
 	if network == platform.NetworkNone {
 		w.comment("network: none")
 		w.set("PrivateNetwork", "yes")

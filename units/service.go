@@ -84,13 +84,13 @@ func writeEnvironment(w *writer, paths platform.Paths, rev platform.Revision) {
 	w.set("WorkingDirectory", work)
 	w.all(
 		"Environment=HOME="+work,
-		"Environment=PORT=8080",
 		"Environment=PYTHONUNBUFFERED=1",
 		"Environment=K_SERVICE="+rev.ID.Function,
 		"Environment=K_REVISION="+rev.ID.String(),
 		"Environment=HOSTNAME="+rev.ID.String()+"-%i",
 		"Environment=FNCTL_BUSY="+work+"/"+platform.BusyFile,
 	)
+	writeThreads(w, rev.Config)
 	if rev.Config.DiskSize > 0 {
 		w.comment("Persistent, and shared by all instances and revisions of the function.")
 		w.set("StateDirectory", platform.WorkspaceName(rev.ID.Function))
@@ -102,6 +102,17 @@ func writeEnvironment(w *writer, paths platform.Paths, rev platform.Revision) {
 		w.set("EnvironmentFile", file)
 	}
 	writeCredentials(w, paths, rev)
+}
+
+// threadVariables are those by which libraries of numbers size their pools of threads. They would ask how many cores the machine has,
+// and not how many the tier has, and spend the time of those on switching between threads.
+var threadVariables = []string{"OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "NUMEXPR_NUM_THREADS", "RAYON_NUM_THREADS"}
+
+func writeThreads(w *writer, config platform.Config) {
+	threads := max(1, int(math.Ceil(config.Instance.Cores/float64(max(1, config.Workers)))))
+	for _, name := range threadVariables {
+		w.set("Environment", fmt.Sprintf("%s=%d", name, threads))
+	}
 }
 
 func writeStop(w *writer, timeout platform.Duration) {
@@ -123,6 +134,8 @@ func writeLimits(w *writer, tier platform.Tier) {
 	w.comment("If the machine runs out of memory, a function goes before what it runs on.")
 	w.set("OOMScoreAdjust", "500")
 	w.set("TasksMax", fmt.Sprint(tasksMax(tier)))
+	w.comment("Each connection takes a descriptor, and the default of 1,024 is from the time of select(2).")
+	w.set("LimitNOFILE", "65536:524288")
 }
 
 // tasksMax bounds the processes and threads of an instance: room for the thread pools of the usual servers, and an end

@@ -52,7 +52,7 @@ var switches = [][]string{
 	{"MemoryDenyWriteExecute=yes"},
 	{"RestrictNamespaces=yes"},
 	{"RestrictRealtime=yes"},
-	{"RestrictAddressFamilies=AF_UNIX AF_INET AF_INET6"},
+	{"RestrictAddressFamilies=AF_UNIX AF_INET AF_INET6 AF_NETLINK"},
 	{"RestrictAddressFamilies=AF_UNIX"},
 	{"IPAddressDeny=any"},
 	{"IPAddressDeny=any", "IPAddressAllow=localhost"},

@@ -1,7 +1,8 @@
 """Tries all that one function must not be able to do to another, or to the machine.
 
 GET /?victim=NAME&pid=PID answers with what came of each attempt: the name of an error, or "done".
-python3 main.py NAME PID prints the same, for whom everything is allowed.
+python3 main.py NAME PID prints the same, for whom everything is allowed: in a container only, for what it does to a machine it does
+as root.
 """
 
 import ctypes
@@ -11,6 +12,7 @@ import os
 import signal
 import socket
 import stat
+import struct
 import subprocess
 import sys
 from urllib.parse import parse_qs
@@ -55,6 +57,22 @@ def bind(address, family=socket.AF_INET):
         if family == socket.AF_INET:
             s.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
         s.bind(address)
+
+
+def change_interface():
+    """Takes the loopback interface up, where it is."""
+    head = struct.pack("=LHHLL", 32, 16, 5, 1, 0)  # RTM_NEWLINK, NLM_F_REQUEST | NLM_F_ACK
+    with socket.socket(socket.AF_NETLINK, socket.SOCK_RAW, socket.NETLINK_ROUTE) as s:
+        s.send(head + struct.pack("=BxHiII", 0, 0, 1, 1, 1))  # the first interface, IFF_UP
+        failed = -struct.unpack_from("=i", s.recv(4096), 16)[0]
+    if failed:
+        raise OSError(failed, "")
+
+
+def netlink_bind(protocol, groups):
+    """Listens to what the kernel tells administrators: NETLINK_NETFILTER, NETLINK_AUDIT."""
+    with socket.socket(socket.AF_NETLINK, socket.SOCK_RAW, protocol) as s:
+        s.bind((0, groups))
 
 
 def see_processes():
@@ -202,6 +220,9 @@ def attempts(victim, pid):
         "load a BPF program": lambda: call(BPF, 0, ctypes.create_string_buffer(128), 128),
         "measure others": perf,
         "make an io_uring": lambda: call(IO_URING_SETUP, 4, ctypes.create_string_buffer(120)),
+        "change an interface": change_interface,
+        "change the firewall": lambda: netlink_bind(12, 1),
+        "hear the audit": lambda: netlink_bind(9, 1),
         "see every packet": lambda: socket.socket(socket.AF_PACKET, socket.SOCK_RAW).close(),
         "send raw packets": lambda: socket.socket(socket.AF_INET, socket.SOCK_RAW, 1).close(),
         "have real-time priority": lambda: os.sched_setscheduler(0, os.SCHED_FIFO, os.sched_param(1)),
@@ -248,4 +269,6 @@ async def app(scope, receive, send):
 
 
 if __name__ == "__main__":
+    if not os.path.exists("/run/systemd/container"):
+        sys.exit("this harms the machine that it runs on: run it in a container")
     print(json.dumps(attack(sys.argv[1], int(sys.argv[2]))))

@@ -12,6 +12,7 @@ import signal
 import socket
 import sqlite3
 import ssl
+import struct
 import subprocess
 import tempfile
 import threading
@@ -91,6 +92,20 @@ def loopback():
         socket.create_connection(server.getsockname()).close()
 
 
+def interfaces():
+    assert "lo" in [name for _, name in socket.if_nameindex()]
+    head = struct.pack("=LHHLLB3x", 20, 18, 0x301, 1, 0, 0)  # RTM_GETLINK, NLM_F_REQUEST | NLM_F_DUMP
+    with socket.socket(socket.AF_NETLINK, socket.SOCK_RAW, socket.NETLINK_ROUTE) as s:
+        s.send(head)
+        assert len(s.recv(65536)) > 100
+
+
+def many_descriptors():
+    files = [os.open("/dev/null", os.O_RDONLY) for _ in range(5000)]
+    for file in files:
+        os.close(file)
+
+
 def names():
     socket.getaddrinfo("localhost", 80)
     ssl.create_default_context()
@@ -124,7 +139,7 @@ def came_of(need):
 
 
 NEEDS = (threads, processes, spawned_processes, shared_memory, programs, own_programs, signals, callbacks, temporary_files,
-         own_ownership, workspace, loopback, names, own_name, machine)  # fmt: skip
+         own_ownership, workspace, loopback, interfaces, many_descriptors, names, own_name, machine)  # fmt: skip
 
 
 async def app(scope, receive, send):
