@@ -93,16 +93,20 @@ func findModule(text, module, attr, dir string, config platform.Config) (App, er
 	if err != nil {
 		return App{}, err
 	}
+	source, err := readStart(dir, file)
+	if err != nil {
+		return App{}, fmt.Errorf("read the module: %w", err)
+	}
+	m := pythonModule{name: module, attr: attr, file: file, source: source}
+	if !platform.IsFactory(text) && m.definesFactory() {
+		return App{}, platform.WithHint(fmt.Errorf("%s is a function that makes the app, and not the app", text), "write it with brackets: \"%s()\"", text)
+	}
 	a := App{Text: text, Runtime: config.Runtime, workers: config.Workers, Requirements: required}
 	if a.Runtime != "" {
 		a.Found = fmt.Sprintf("%s runs %s: jcloud.yml says so", a.Runtime, text)
 		return a, nil
 	}
-	source, err := readStart(dir, file)
-	if err != nil {
-		return App{}, fmt.Errorf("read the module: %w", err)
-	}
-	a.Runtime, a.Found = detectServer(pythonModule{name: module, attr: attr, file: file, source: source}, required)
+	a.Runtime, a.Found = detectServer(m, required)
 	return a, nil
 }
 
@@ -203,18 +207,25 @@ func (a App) Command(interpreter string) []string {
 	}
 	seconds := strconv.Itoa(int(keepAlive.Seconds()))
 	command := []string{interpreter, "-m", string(a.Runtime)}
+	// gunicorn and hypercorn call what has brackets.
+	app := a.Text
+	if platform.IsFactory(app) && (a.Runtime == platform.RuntimeUvicorn || a.Runtime == platform.RuntimeGranian) {
+		module, attr, _ := platform.ParseApp(app)
+		app = module + ":" + attr
+		command = append(command, "--factory")
+	}
 	switch a.Runtime {
 	case platform.RuntimeUvicorn:
 		// Only the gateway can reach the socket, and it is right about where a request comes from.
-		command = append(command, a.Text, "--fd", "3", "--timeout-keep-alive", seconds, "--proxy-headers", "--forwarded-allow-ips", "*")
+		command = append(command, app, "--fd", "3", "--timeout-keep-alive", seconds, "--proxy-headers", "--forwarded-allow-ips", "*")
 	case platform.RuntimeHypercorn:
-		command = append(command, a.Text, "--bind", "fd://3", "--keep-alive", seconds)
+		command = append(command, app, "--bind", "fd://3", "--keep-alive", seconds)
 	case platform.RuntimeGranian:
-		command = append(command, a.Text, "--interface", "asgi", "--host", "127.0.0.1", "--port", "$PORT")
+		command = append(command, app, "--interface", "asgi", "--host", "127.0.0.1", "--port", "$PORT")
 	case platform.RuntimeGunicorn:
 		// A worker of the default class works on one request at a time, closes each connection after one, and is killed if
 		// that takes longer than 30 s. gunicorn finds its socket by itself.
-		command = append(command, a.Text, "--worker-class", "gthread", "--threads", strconv.Itoa(threadsOf(a.workers)),
+		command = append(command, app, "--worker-class", "gthread", "--threads", strconv.Itoa(threadsOf(a.workers)),
 			"--keep-alive", seconds, "--forwarded-allow-ips", "*")
 	}
 	if a.workers > 1 {

@@ -49,6 +49,22 @@ func detectServer(module pythonModule, required Requirements) (runtime platform.
 	return runtime, fmt.Sprintf("detected %s: %s; %s runs it", kind, why, runtime)
 }
 
+// definesFactory reports whether the module defines the attribute as a plain function that needs no argument. Applications are
+// called with some: scope, environ.
+func (m pythonModule) definesFactory() bool {
+	found := regexp.MustCompile(`(?m)^def\s+` + regexp.QuoteMeta(m.attr) + `\s*\(([^)]*)\)`).FindSubmatch(m.source)
+	if found == nil {
+		return false
+	}
+	for _, parameter := range strings.Split(string(found[1]), ",") {
+		parameter = strings.TrimSpace(parameter)
+		if optional := parameter == "" || parameter == "/" || strings.HasPrefix(parameter, "*") || strings.Contains(parameter, "="); !optional {
+			return false
+		}
+	}
+	return true
+}
+
 // interfaceByCode tells the interface by the name of the module, by how the application is defined, and by what the module
 // imports. An application of one interface may wrap one of the other: then the names of both are there, and ASGI wins.
 func (m pythonModule) interfaceByCode() (wsgi bool, why string) {
@@ -145,5 +161,6 @@ func readStart(dir, file string) ([]byte, error) {
 		return nil, err
 	}
 	defer root.Close()
-	return platform.ReadBeneath(root, file, startLimit)
+	text, err := platform.ReadBeneath(root, file, startLimit)
+	return bytes.TrimPrefix(text, utf8Mark), err
 }

@@ -137,3 +137,32 @@ func TestVenvKey(t *testing.T) {
 		}
 	}
 }
+
+// A function that makes the app is written with brackets, and told so without; what is called with arguments is an app.
+func TestFactories(t *testing.T) {
+	const flask = "from flask import Flask\ndef create_app(config=None, *,\n    debug=False):\n    return Flask(__name__)\n"
+	for name, test := range map[string]struct{ app, source, want string }{
+		"flask":           {"main:create_app()", flask, "python3 -m gunicorn main:create_app() --worker-class"},
+		"fastapi":         {"main:create_app()", "import fastapi\ndef create_app(): ...\n", "python3 -m uvicorn --factory main:create_app --fd 3"},
+		"no brackets":     {"main:create_app", flask, `main:create_app is a function that makes the app, and not the app (write it with brackets: "main:create_app()")`},
+		"WSGI":            {"main:app", "def app(environ, start_response): ...\n", "python3 -m gunicorn main:app --worker-class"},
+		"ASGI":            {"main:app", "async def app(scope, receive, send): ...\n", "python3 -m uvicorn main:app --fd 3"},
+		"ASGI, two calls": {"main:app", "def app(scope): ...\n", "python3 -m uvicorn main:app --fd 3"},
+		"decorated":       {"main:app", "@app\ndef apps(): ...\napp = make()\n", "python3 -m uvicorn main:app --fd 3"},
+		"arguments":       {"main:create_app(1)", flask, `APP "main:create_app(1)" is not module:attr`},
+	} {
+		a, err := Find(test.app, appFiles(t, "main.py", test.source), platform.DefaultConfig())
+		got := ""
+		if err == nil {
+			got = strings.Join(a.Command("python3"), " ")
+		} else {
+			got = err.Error()
+			if hint := platform.HintOf(err); hint != "" {
+				got += " (" + hint + ")"
+			}
+		}
+		if !strings.HasPrefix(got, test.want) {
+			t.Errorf("%s: got %s, want %s", name, got, test.want)
+		}
+	}
+}

@@ -23,7 +23,7 @@ type Requirements struct {
 	packages []string // their names, as PyPI normalizes them
 }
 
-// requirementsPart is one of the files; its path is relative to the app.
+// requirementsPart is one of the files, as it is: pip decodes it once more. Its path is relative to the app.
 type requirementsPart struct{ path, text string }
 
 // ReadRequirements reads requirements.txt in an app's directory. No file outside of that is read.
@@ -54,17 +54,21 @@ func (r *Requirements) read(root *os.Root, file string, named bool) error {
 	if len(r.files) == maxFiles {
 		return fmt.Errorf("read %s: it includes more than %d files", RequirementsFile, maxFiles)
 	}
-	text, err := platform.ReadBeneath(root, file, maxFileSize+1)
+	data, err := platform.ReadBeneath(root, file, maxFileSize+1)
 	if err != nil {
 		return fmt.Errorf("read %s: %w", RequirementsFile, err)
 	}
-	if len(text) > maxFileSize {
+	if len(data) > maxFileSize {
 		return fmt.Errorf("read %s: %s has more than %d bytes", RequirementsFile, file, maxFileSize)
 	}
-	r.files = append(r.files, requirementsPart{file, string(text)})
-	for number, line := range strings.Split(string(text), "\n") {
-		if err := r.readLine(root, file, line, named); err != nil {
-			return fmt.Errorf("%s:%d: %w", file, number+1, err)
+	text, err := decodeRequirements(data)
+	if err != nil {
+		return fmt.Errorf("%s: %w", file, err)
+	}
+	r.files = append(r.files, requirementsPart{file, string(data)})
+	for _, line := range splitRequirements(text) {
+		if err := r.readLine(root, file, line.text, named); err != nil {
+			return fmt.Errorf("%s:%d: %w", file, line.number, err)
 		}
 	}
 	return nil

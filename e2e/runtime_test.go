@@ -27,6 +27,7 @@ func TestRuntime(t *testing.T) {
 			t.Parallel()
 			m := bootInstalled(t, suite)
 			t.Run("samples", func(t *testing.T) { testSamples(t, m) })
+			t.Run("factories", func(t *testing.T) { testFactories(t, m) })
 			t.Run("hypercorn", func(t *testing.T) { testHypercorn(t, m) })
 			t.Run("websocket through the shim", func(t *testing.T) { testShimWebSocket(t, m) })
 			only(t, machine.Trixie, suite, "how a program on a port ends", func(t *testing.T) { testPortEnds(t, m) })
@@ -39,6 +40,36 @@ func TestRuntime(t *testing.T) {
 func TestVenv(t *testing.T) {
 	t.Parallel()
 	testVenvs(t, bootInstalled(t, machine.Bookworm))
+}
+
+// What makes the app is called by each server, and written with brackets.
+func testFactories(t *testing.T, m *testMachine) {
+	m.WriteFile(t, "/srv/made/main.py", `
+def create(greeting="made"):
+    async def app(scope, receive, send):
+        if scope["type"] == "http":
+            await send({"type": "http.response.start", "status": 200, "headers": []})
+            await send({"type": "http.response.body", "body": greeting.encode()})
+    return app
+
+def create_wsgi():
+    def app(environ, start_response):
+        start_response("200 OK", [])
+        return [b"made"]
+    return app
+`)
+	out := m.MustFail(t, 1, "env", "--chdir=/srv/made", "fnctl", "deploy", "main:create")
+	if !strings.Contains(out.Stderr, `write it with brackets: "main:create()"`) {
+		t.Errorf("without brackets:\n%s", out.Stderr)
+	}
+	for runtime, app := range map[string]string{"uvicorn": "main:create()", "hypercorn": "main:create()", "gunicorn": "main:create_wsgi()"} {
+		m.WriteFile(t, "/srv/made/jcloud.yml", "app: "+app+"\nruntime: "+runtime+"\nautoscale: {min: 0}\n")
+		m.MustRunIn(t, "/srv/made", "fnctl", "deploy")
+		if a := m.mustGet(t, "http://made.localhost:8080/"); a.body != "made" {
+			t.Errorf("%s: got %q", runtime, a.body)
+		}
+	}
+	m.MustRun(t, "fnctl", "remove", "made", "--purge")
 }
 
 const quick = "autoscale: {min: 0, max: 1, metric: rps, target: 1, stable_window: 6s, scale_down_delay: 0s}\n"

@@ -294,7 +294,7 @@ func TestParseApp(t *testing.T) {
 	for app, want := range map[string][]string{
 		"main:app": {"main", "app"}, "pkg.sub.main:api.app": {"pkg.sub.main", "api.app"}, "_m1:A_": {"_m1", "A_"}, "módulo:app": {"módulo", "app"},
 		"": nil, "main": nil, "main:": nil, ":app": nil, "main:app:x": nil, "1main:app": nil, "main:1app": nil, "main-x:app": nil,
-		"a..b:app": nil, ".a:app": nil, "a.:app": nil, "a b:app": nil, "main:app\n": nil, "../main:app": nil, "main:app()": nil, "mäin :app": nil,
+		"a..b:app": nil, ".a:app": nil, "a.:app": nil, "a b:app": nil, "main:app\n": nil, "../main:app": nil, "main:app()": {"main", "app"}, "main:app()()": nil, "main:app(1)": nil, "main:()": nil, "mäin :app": nil,
 	} {
 		module, attr, ok := platform.ParseApp(app)
 		if ok != (want != nil) || ok && (module != want[0] || attr != want[1]) || !ok && module+attr != "" {
