@@ -152,7 +152,7 @@ func TestFactories(t *testing.T) {
 		"arguments":       {"main:create_app(1)", flask, `APP "main:create_app(1)" is not module:attr`},
 	} {
 		a, err := Find(test.app, appFiles(t, "main.py", test.source), platform.DefaultConfig())
-		got := ""
+		var got string
 		if err == nil {
 			got = strings.Join(a.Command("python3"), " ")
 		} else {

@@ -23,6 +23,7 @@ func TestSnapshot(t *testing.T) {
 	m := bootInstalled(t, machine.Bookworm)
 	t.Run("ignore files", func(t *testing.T) { testIgnoreFiles(t, m) })
 	t.Run("app ignored", func(t *testing.T) { testAppIgnored(t, m) })
+	t.Run("data ignored", func(t *testing.T) { testDataIgnored(t, m) })
 	t.Run("shared", func(t *testing.T) { testSnapshotShared(t, m) })
 	t.Run("refused", func(t *testing.T) { testSnapshotRefused(t, m) })
 	t.Run("disk use", func(t *testing.T) { testDiskUse(t, m) })
@@ -187,4 +188,33 @@ func testSnapshotChanges(t *testing.T, m *testMachine) {
 	started = time.Now()
 	m.MustRun(t, "fnctl", "status", "large")
 	t.Logf("status within %v", time.Since(started).Round(time.Millisecond))
+}
+
+// An app that answers with a 500, since a file of it is ignored, is told which rule that is; with another rule it works.
+func testDataIgnored(t *testing.T, m *testMachine) {
+	m.WriteFile(t, "/srv/store/main.py", `
+async def app(scope, receive, send):
+    if scope["type"] == "http":
+        body = open("answer.pkl", "rb").read()
+        await send({"type": "http.response.start", "status": 200, "headers": []})
+        await send({"type": "http.response.body", "body": body})
+`)
+	m.WriteFile(t, "/srv/store/answer.pkl", "42")
+	m.WriteFile(t, "/srv/store/.gitignore", "*.pkl\n")
+	out, err := m.RunIn(t.Context(), "/srv/store", "fnctl", "deploy", "main:app")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, want := range []string{"; 1 ignored: answer.pkl", "it answered with 500", "No such file or directory: 'answer.pkl'",
+		"store-00001 answers GET / with 500 Internal Server Error: it looks for answer.pkl, which is ignored by .gitignore:1: *.pkl", `"!/answer.pkl" in .fnctlignore`} {
+		if !strings.Contains(out.Stderr, want) {
+			t.Errorf("the deploy doesn't say %q:\n%s", want, out.Stderr)
+		}
+	}
+	m.WriteFile(t, "/srv/store/.fnctlignore", "!/answer.pkl\n")
+	m.MustRunIn(t, "/srv/store", "fnctl", "deploy", "main:app")
+	if a := m.mustGet(t, "http://store.localhost:8080/"); a.body != "42" {
+		t.Errorf("got %q", a.body)
+	}
+	m.MustRun(t, "fnctl", "remove", "store", "--purge")
 }
