@@ -10,10 +10,10 @@ import (
 	"os/signal"
 	"syscall"
 
-	"github.com/agnivade/levenshtein"
 	"github.com/urfave/cli/v2"
 
 	"github.com/fnctl/fnctl/platform"
+	"github.com/fnctl/fnctl/platform/keys"
 )
 
 // Main runs the command line and returns its exit status: 0, 1 for a failure, 2 for wrong usage.
@@ -61,8 +61,6 @@ func newApp(stdout, stderr io.Writer) *cli.App {
 	return app
 }
 
-func onUsageError(_ *cli.Context, err error, _ bool) error { return platform.UsageError(err) }
-
 func unknownCommand(c *cli.Context, name string) error {
 	err := platform.UsageError(fmt.Errorf("there is no command %q", name))
 	if nearest := nearestCommand(c.App.Commands, name); nearest != "" {
@@ -71,13 +69,11 @@ func unknownCommand(c *cli.Context, name string) error {
 	return platform.WithHint(err, "\"fnctl help\" lists the commands")
 }
 
-// nearestCommand is the command that was probably meant: at most two slips away, and not another one altogether.
+// nearestCommand is the command that was probably meant.
 func nearestCommand(commands []*cli.Command, name string) string {
-	nearest, least := "", 3
-	for _, command := range commands {
-		if slips := levenshtein.ComputeDistance(command.Name, name); slips < min(least, len(command.Name)) {
-			nearest, least = command.Name, slips
-		}
+	names := make([]string, len(commands))
+	for i, command := range commands {
+		names[i] = command.Name
 	}
-	return nearest
+	return keys.Nearest(name, names)
 }

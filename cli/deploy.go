@@ -62,6 +62,10 @@ func deployApp(c *cli.Context) error {
 }
 
 func newRequest(c *cli.Context) (deploy.Request, error) {
+	if c.NArg() > 1 && c.Args().First() == "jcloud" {
+		return deploy.Request{}, platform.WithHint(platform.UsageError(fmt.Errorf("deploy takes one APP, got %q after it", c.Args().Get(1))),
+			"leave jcloud out: fnctl deploy %s", c.Args().Get(1))
+	}
 	if c.NArg() > 1 {
 		return deploy.Request{}, platform.UsageError(fmt.Errorf("deploy takes one APP, got %q after it", c.Args().Get(1)))
 	}

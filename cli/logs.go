@@ -99,11 +99,15 @@ func completeLogs(c *cli.Context) {
 
 // showInstances prints what the instances of a function, or of one revision, print, and what systemd says of them.
 func showInstances(c *cli.Context, name string, revision platform.RevisionID) error {
-	pattern, what := journal.UnitPattern(name), name
+	patterns, what := journal.UnitPatterns(name), name
 	if revision.Number > 0 {
-		pattern, what = "fn-"+revision.String()+"@*.service", revision.String()
+		patterns, what = []string{"fn-" + revision.String() + "@*.service"}, revision.String()
 	}
-	err := showJournal(c, append(journalRange(c), "--unit="+pattern))
+	args := journalRange(c)
+	for _, pattern := range patterns {
+		args = append(args, "--unit="+pattern)
+	}
+	err := showJournal(c, args)
 	if errors.Is(err, errNoUnit) && revision.Number > 0 && store().Has(name) {
 		return platform.WithHint(fmt.Errorf("%s has no logs", what), "\"fnctl revisions %s\" shows those that are kept", name)
 	}

@@ -41,9 +41,15 @@ func Lines(unit string, since time.Time, n int) []string {
 	return lines
 }
 
-// UnitPattern matches the units of all instances of a function, and of no other function.
-func UnitPattern(name string) string {
-	return "fn-" + name + "-[0-9][0-9][0-9][0-9][0-9]@*.service"
+// The digits of the number of a revision: five, and more from 100000 on.
+const fewestDigits, mostDigits = 5, 9
+
+// UnitPatterns match the units of all instances of a function, and of no other function: ping-00001-x is a name, too.
+func UnitPatterns(name string) (patterns []string) {
+	for digits := fewestDigits; digits <= mostDigits; digits++ {
+		patterns = append(patterns, "fn-"+name+"-"+strings.Repeat("[0-9]", digits)+"@*.service")
+	}
+	return patterns
 }
 
 // Entry is what is read of an entry of the journal.

@@ -6,6 +6,14 @@ import (
 	"github.com/agnivade/levenshtein"
 )
 
+// Nearest returns the candidate that a misspelt word is most likely to mean, "" if none is near.
+func Nearest(word string, candidates []string) string {
+	if i := nearest(word, candidates); i >= 0 {
+		return candidates[i]
+	}
+	return ""
+}
+
 // nearest returns the index of the candidate that a misspelt word is most likely to mean, the first one of several, or -1
 // if none is near. Case, hyphens and underscores don't matter.
 func nearest(word string, candidates []string) int {
