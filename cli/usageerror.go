@@ -44,5 +44,8 @@ func onUsageError(c *cli.Context, err error, _ bool) error {
 	if nearest := keys.Nearest(given, names); nearest != "" {
 		return platform.WithHint(usage, "did you mean --%s?", nearest)
 	}
+	if c.Command.Name == c.App.Name {
+		return platform.WithHint(usage, "\"fnctl help\" lists the commands")
+	}
 	return platform.WithHint(usage, "\"fnctl %s --help\" lists its flags", c.Command.Name)
 }

@@ -29,6 +29,9 @@ func (f *Function) Adopt(ctx context.Context, staged Staged) error {
 	if platform.Exists(f.Store.Paths.Function(f.Name)) {
 		return platform.WithHint(errors.New("this machine has a function of that name"), "fnctl remove %s; if fnctl list doesn't show it: fnctl gc", f.Name)
 	}
+	if err := checkUser(f.Store.Paths, f.Name); err != nil {
+		return err
+	}
 	route, err := staged.Store.Route(f.Name)
 	if err != nil {
 		return err

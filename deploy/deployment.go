@@ -43,6 +43,9 @@ func (d *deployment) run(ctx context.Context) (Deployed, error) {
 	if err := d.request.checkSource(d.Store); err != nil {
 		return Deployed{}, err
 	}
+	if err := checkUser(d.Store.Paths, d.Name); err != nil {
+		return Deployed{}, err
+	}
 	if err := d.checkHosts(d.request.Config.Hosts); err != nil {
 		return Deployed{}, err
 	}

@@ -199,6 +199,9 @@ func (r Request) revision(paths platform.Paths, id platform.RevisionID, secrets 
 
 // Preview returns the revision that a deploy would make now, and its units. It needs no root.
 func (e *Engine) Preview(r Request) (platform.Revision, []units.File, error) {
+	if err := checkUser(e.Store.Paths, r.Name); err != nil {
+		return platform.Revision{}, nil, err
+	}
 	if err := r.checkSource(e.Store); err != nil {
 		return platform.Revision{}, nil, err
 	}

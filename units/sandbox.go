@@ -50,11 +50,14 @@ var strictSandbox = []string{
 	"ProtectKernelTunables=yes",
 }
 
+// User is the name of the user of a function, who exists only while an instance runs.
+func User(function string) string { return "fn-" + function }
+
 func writeSandbox(w *writer, paths platform.Paths, rev platform.Revision) {
 	strict := rev.Config.Isolation == platform.IsolationStrict
 	w.comment("One user per function, which exists only while an instance runs. With an explicit name all instances share it,\n" +
 		"so that the workspace keeps its owner. In a user namespace of its own it cannot leave its disk quota.")
-	w.set("User", "fn-"+rev.ID.Function)
+	w.set("User", User(rev.ID.Function))
 	w.all(userSandbox...)
 	w.comment("What is forbidden is an error to the app, and does not end it.")
 	w.all(filterSandbox...)
