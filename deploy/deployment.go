@@ -43,6 +43,9 @@ func (d *deployment) run(ctx context.Context) (Deployed, error) {
 	if err := d.request.checkSource(d.Store); err != nil {
 		return Deployed{}, err
 	}
+	if _, err := d.Store.Route(d.Name); errors.Is(err, platform.ErrNewer) {
+		return Deployed{}, platform.WithRouteHint(err, d.Name)
+	}
 	if err := checkUser(d.Store.Paths, d.Name); err != nil {
 		return Deployed{}, err
 	}

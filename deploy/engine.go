@@ -111,7 +111,7 @@ func (f *Function) route() (platform.Route, error) {
 		return route, platform.NoFunction(f.Name)
 	}
 	if err != nil {
-		return route, platform.WithHint(err, "deploy %s again to write a new one", f.Name)
+		return route, platform.WithRouteHint(err, f.Name)
 	}
 	return route, nil
 }

@@ -28,7 +28,7 @@ func (e *Engine) Variables(name string) (Variables, error) {
 	var v Variables
 	route, err := e.Store.Route(name)
 	if err != nil {
-		return v, platform.WithHint(err, "deploy %s again to write a new one", name)
+		return v, platform.WithRouteHint(err, name)
 	}
 	id := route.Newest()
 	v.Revision, err = e.Store.Revision(id)
@@ -153,7 +153,7 @@ func (f *Function) changeVariables(ctx context.Context, verbose bool, change fun
 func (f *Function) checkOneServes() error {
 	route, err := f.Store.Route(f.Name)
 	if err != nil {
-		return platform.WithHint(err, "deploy %s again to write a new one", f.Name)
+		return platform.WithRouteHint(err, f.Name)
 	}
 	if route.PercentOf(route.Newest()) != 100 {
 		return platform.WithHint(fmt.Errorf("the traffic of %s is split: which revision is meant is not known", f.Name),

@@ -28,7 +28,7 @@ func (e *examination) checkFunctions(ctx context.Context) error {
 	for _, name := range names {
 		status, err := in.Function(name)
 		if err != nil {
-			e.fail("fnctl deploy it again", "%s: %v", name, err)
+			e.fail(cmp.Or(platform.HintOf(err), "fnctl deploy it again"), "%s: %v", name, err)
 			continue
 		}
 		phases[status.Phase]++

@@ -14,7 +14,7 @@ func (in *Inspector) Function(name string) (Function, error) {
 		return Function{}, err
 	}
 	if err != nil {
-		return Function{}, platform.WithHint(err, "requests go where the last good route says; deploy %s again to write a new one", name)
+		return Function{}, platform.WithRouteHint(fmt.Errorf("%w (requests go where the last good one says)", err), name)
 	}
 	traffic := map[platform.RevisionID]int{}
 	for _, share := range route.Traffic {

@@ -38,7 +38,7 @@ func TestFilesOnDisk(t *testing.T) {
 }
 
 // laterKeys are the lines with what later versions have added, which has its default.
-var laterKeys = regexp.MustCompile(`(?m)^ +"(start_timeout|stop_timeout|background_timeout)": .*\n`)
+var laterKeys = regexp.MustCompile(`(?m)^ +"(format|start_timeout|stop_timeout|background_timeout)": .*\n`)
 
 func rewriteRevision(t *testing.T, store platform.Store, data []byte) string {
 	var named struct{ Name platform.RevisionID }

@@ -67,7 +67,7 @@ func (s Store) Scale(name string) (Scale, error) {
 	if err := CheckName(name); err != nil {
 		return scale, err
 	}
-	err := readJSON(s.Paths.Scale(name), &scale)
+	err := readFormed(s.Paths.Scale(name), &scale)
 	if errors.Is(err, fs.ErrNotExist) {
 		return Scale{}, nil
 	}
@@ -88,8 +88,11 @@ func (s Store) PutScale(name string, scale Scale) error {
 	if err := scale.Check(); err != nil {
 		return fmt.Errorf("scale of %s: %w", name, err)
 	}
+	if _, err := s.Scale(name); errors.Is(err, ErrNewer) {
+		return err
+	}
 	if !scale.Empty() {
-		return writeJSON(s.Paths.Scale(name), scale, 0o644)
+		return writeJSON(s.Paths.Scale(name), scaleFile{header{format}, scale}, 0o644)
 	}
 	if err := removeFile(s.Paths.Scale(name)); err != nil {
 		return fmt.Errorf("scale of %s: %w", name, err)

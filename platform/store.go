@@ -65,7 +65,7 @@ func (s Store) Route(name string) (Route, error) {
 	if err := CheckName(name); err != nil {
 		return route, err
 	}
-	err := readJSON(s.Paths.Route(name), &route)
+	err := readFormed(s.Paths.Route(name), &route)
 	if errors.Is(err, fs.ErrNotExist) {
 		return route, s.explainNoRoute(name)
 	}
@@ -91,12 +91,16 @@ func (s Store) PutRoute(route Route) error {
 		return err
 	}
 	// The command that wrote the route before may have been killed before it could mark the revisions which that one reaches.
-	if before, err := s.Route(route.Function); err == nil {
-		if err := s.markServed(before); err != nil {
-			return err
-		}
+	before, err := s.Route(route.Function)
+	if err == nil {
+		err = s.markServed(before)
+	} else if !errors.Is(err, ErrNewer) {
+		err = nil // what is damaged is replaced
 	}
-	if err := writeJSON(s.Paths.Route(route.Function), route, 0o644); err != nil {
+	if err != nil {
+		return err
+	}
+	if err := writeJSON(s.Paths.Route(route.Function), routeFile{header{format}, route}, 0o644); err != nil {
 		return err
 	}
 	if routed := s.Paths.Routed(route.Function); !Exists(routed) {
@@ -160,7 +164,7 @@ func removeFile(path string) error {
 // Revision reads one revision.
 func (s Store) Revision(id RevisionID) (Revision, error) {
 	var rev Revision
-	err := readJSON(filepath.Join(s.Paths.Revision(id), "revision.json"), &rev)
+	err := readFormed(filepath.Join(s.Paths.Revision(id), "revision.json"), &rev)
 	if err == nil && rev.ID != id {
 		err = fmt.Errorf("%s describes another revision, %s", s.Paths.Revision(id), rev.ID)
 	}
@@ -169,7 +173,7 @@ func (s Store) Revision(id RevisionID) (Revision, error) {
 
 // PutRevision writes the description of a revision into its directory.
 func (s Store) PutRevision(dir string, rev Revision) error {
-	return writeJSON(filepath.Join(dir, "revision.json"), rev, 0o644)
+	return writeJSON(filepath.Join(dir, "revision.json"), revisionFile{header{format}, rev}, 0o644)
 }
 
 // Revisions lists the revisions of a function by number.
