@@ -193,6 +193,9 @@ func checkExecutable(text, path string) error {
 	return nil
 }
 
+// gunicornConfig tells apps the address of their clients, and reads a gunicorn.conf.py of theirs.
+const gunicornConfig = "/usr/share/fnctl/gunicorn.conf.py"
+
 // keepAlive is how long a server keeps an idle connection: longer than the gateway does, so that the gateway is always the
 // one to close it, and no request is lost on the way.
 const keepAlive = 75 * time.Second
@@ -225,7 +228,7 @@ func (a App) Command(interpreter string) []string {
 	case platform.RuntimeGunicorn:
 		// A worker of the default class works on one request at a time, closes each connection after one, and is killed if
 		// that takes longer than 30 s. gunicorn finds its socket by itself.
-		command = append(command, app, "--worker-class", "gthread", "--threads", strconv.Itoa(threadsOf(a.workers)),
+		command = append(command, app, "--config", gunicornConfig, "--worker-class", "gthread", "--threads", strconv.Itoa(threadsOf(a.workers)),
 			"--keep-alive", seconds, "--forwarded-allow-ips", "*")
 	}
 	if a.workers > 1 {

@@ -142,10 +142,10 @@ func TestVenvKey(t *testing.T) {
 func TestFactories(t *testing.T) {
 	const flask = "from flask import Flask\ndef create_app(config=None, *,\n    debug=False):\n    return Flask(__name__)\n"
 	for name, test := range map[string]struct{ app, source, want string }{
-		"flask":           {"main:create_app()", flask, "python3 -m gunicorn main:create_app() --worker-class"},
+		"flask":           {"main:create_app()", flask, "python3 -m gunicorn main:create_app() --config"},
 		"fastapi":         {"main:create_app()", "import fastapi\ndef create_app(): ...\n", "python3 -m uvicorn --factory main:create_app --fd 3"},
 		"no brackets":     {"main:create_app", flask, `main:create_app is a function that makes the app, and not the app (write it with brackets: "main:create_app()")`},
-		"WSGI":            {"main:app", "def app(environ, start_response): ...\n", "python3 -m gunicorn main:app --worker-class"},
+		"WSGI":            {"main:app", "def app(environ, start_response): ...\n", "python3 -m gunicorn main:app --config"},
 		"ASGI":            {"main:app", "async def app(scope, receive, send): ...\n", "python3 -m uvicorn main:app --fd 3"},
 		"ASGI, two calls": {"main:app", "def app(scope): ...\n", "python3 -m uvicorn main:app --fd 3"},
 		"decorated":       {"main:app", "@app\ndef apps(): ...\napp = make()\n", "python3 -m uvicorn main:app --fd 3"},

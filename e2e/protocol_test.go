@@ -109,6 +109,7 @@ func testHeaders(t *testing.T, m *testMachine) {
 		t.Fatal(err)
 	}
 	req.Header.Set("X-Forwarded-For", "6.6.6.6")
+	req.Header.Set("X-Real-IP", "6.6.6.6")
 	req.Header.Set("X-Request-ID", "my-id-1")
 	resp, err := m.Client().Do(req)
 	if err != nil {
@@ -119,7 +120,7 @@ func testHeaders(t *testing.T, m *testMachine) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	for _, want := range []string{`"x-forwarded-for":"127.0.0.1"`, `"x-forwarded-proto":"http"`, `"x-forwarded-host":"echo.localhost:8080"`,
+	for _, want := range []string{`"x-forwarded-for":"127.0.0.1"`, `"x-real-ip":"127.0.0.1"`, `"x-forwarded-proto":"http"`, `"x-forwarded-host":"echo.localhost:8080"`,
 		`"host":"echo.localhost:8080"`, `"x-request-id":"my-id-1"`, `"client":"127.0.0.1"`} {
 		if !strings.Contains(string(body), want) {
 			t.Errorf("the app doesn't see %s: %s", want, body)

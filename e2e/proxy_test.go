@@ -20,7 +20,7 @@ func TestProxySocket(t *testing.T) {
 	const far = "203.0.113.9"
 	client := func(as, group string, how ...string) string {
 		t.Helper()
-		args := append([]string{"--reuid=" + as, "--regid=" + group, "--clear-groups", "curl", "-sf", "-H", "X-Forwarded-For: " + far}, how...)
+		args := append([]string{"--reuid=" + as, "--regid=" + group, "--clear-groups", "curl", "-sf", "-H", "X-Forwarded-For: 6.6.6.6, " + far}, how...)
 		var seen struct {
 			Client string `json:"client"`
 		}

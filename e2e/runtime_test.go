@@ -53,11 +53,13 @@ def create(greeting="made"):
     return app
 
 def create_wsgi():
+    import os
     def app(environ, start_response):
         start_response("200 OK", [])
-        return [b"made"]
+        return [os.environ["GREETING"].encode()]
     return app
 `)
+	m.WriteFile(t, "/srv/made/gunicorn.conf.py", "raw_env = ['GREETING=made']\n")
 	out := m.MustFail(t, 1, "env", "--chdir=/srv/made", "fnctl", "deploy", "main:create")
 	if !strings.Contains(out.Stderr, `write it with brackets: "main:create()"`) {
 		t.Errorf("without brackets:\n%s", out.Stderr)
@@ -107,6 +109,9 @@ func testSamples(t *testing.T, m *testMachine) {
 	for _, name := range []string{"flask", "django", "node", "port"} {
 		m.waitZero(t, name, 30*time.Second)
 		cold := m.mustGet(t, "http://"+name+".localhost:8080/")
+		if name == "flask" && !strings.Contains(cold.body, `"client":"127.0.0.1"`) {
+			t.Errorf("an app in gunicorn doesn't know its client: %s", cold.body)
+		}
 		if cold.header.Get("Fnctl-Cold-Start") == "" {
 			t.Errorf("%s: no cold start", name)
 		}

@@ -271,19 +271,45 @@ func TestConnectionLimits(t *testing.T) {
 
 // X-Forwarded fields are the gateway's own, unless a trusted proxy sends them.
 func TestForwardedFields(t *testing.T) {
-	const given = "X-Forwarded-For: 6.6.6.6\r\nX-Forwarded-For: 7.7.7.7, 8.8.8.8\r\nX-Forwarded-Proto: https\r\nX-Forwarded-Host: example.com\r\nForwarded: for=6.6.6.6\r\nX-Real-Ip: 6.6.6.6\r\n"
+	const (
+		given = "X-Forwarded-For: 6.6.6.6\r\nX-Forwarded-For: 7.7.7.7, 8.8.8.8\r\nX-Forwarded-Proto: https\r\nX-Forwarded-Host: example.com\r\n" +
+			"X-Forwarded-Port: 8443\r\nX-Forwarded-Prefix: /shop\r\nForwarded: for=6.6.6.6\r\nX-Real-Ip: 6.6.6.6\r\nX_REAL_IP: 6.6.6.6\r\n" +
+			"Script_Name: /x\r\nPath-Info: /x\r\nProxy: evil\r\nTrue-Client-IP: 6.6.6.6\r\nCf_Connecting_Ip: 6.6.6.6\r\n"
+		lists = "X-Forwarded-Host: evil.example, shop.example\r\nX-Forwarded-Proto: http, https\r\nX-Forwarded-Port: 80, 443\r\n"
+		wrong = "X-Forwarded-Proto: gopher\r\nX-Forwarded-Port: 99999\r\nX-Forwarded-Prefix: shop\r\n"
+	)
+	local, private := netip.MustParsePrefix("127.0.0.0/8"), netip.MustParsePrefix("10.0.0.0/8")
+	from := func(client, proto, host string) map[string]string {
+		return map[string]string{
+			"X-Forwarded-For": client, "X-Real-Ip": client, "X-Forwarded-Proto": proto, "X-Forwarded-Host": host,
+			"Forwarded": "", "X_real_ip": "", "Script_name": "", "Path-Info": "", "Proxy": "",
+		}
+	}
+	with := func(fields map[string]string, more ...string) map[string]string {
+		for i := 0; i < len(more); i += 2 {
+			fields[more[i]] = more[i+1]
+		}
+		return fields
+	}
 	for name, test := range map[string]struct {
 		trusted []netip.Prefix
 		given   string
 		want    map[string]string
 	}{
-		"nobody is trusted": {nil, given, map[string]string{"X-Forwarded-For": "127.0.0.1", "X-Forwarded-Proto": "http", "X-Forwarded-Host": "ping.localhost", "Forwarded": ""}},
-		"another is trusted": {[]netip.Prefix{netip.MustParsePrefix("10.0.0.0/8"), netip.MustParsePrefix("::1/128")}, given,
-			map[string]string{"X-Forwarded-For": "127.0.0.1", "X-Forwarded-Proto": "http", "X-Forwarded-Host": "ping.localhost"}},
-		"the peer is trusted": {[]netip.Prefix{netip.MustParsePrefix("127.0.0.0/8")}, given,
-			map[string]string{"X-Forwarded-For": "6.6.6.6, 7.7.7.7, 8.8.8.8, 127.0.0.1", "X-Forwarded-Proto": "https", "X-Forwarded-Host": "example.com"}},
-		"a trusted peer says nothing": {[]netip.Prefix{netip.MustParsePrefix("127.0.0.0/8")}, "",
-			map[string]string{"X-Forwarded-For": "127.0.0.1", "X-Forwarded-Proto": "http", "X-Forwarded-Host": "ping.localhost"}},
+		"nobody is trusted": {nil, given, with(from("127.0.0.1", "http", "ping.localhost"),
+			"X-Forwarded-Port", "", "X-Forwarded-Prefix", "", "True-Client-Ip", "", "Cf_connecting_ip", "")},
+		"another is trusted": {[]netip.Prefix{private, netip.MustParsePrefix("::1/128")}, given, from("127.0.0.1", "http", "ping.localhost")},
+		"the peer is trusted": {[]netip.Prefix{local}, given, with(from("8.8.8.8", "https", "example.com"),
+			"X-Forwarded-Port", "8443", "X-Forwarded-Prefix", "/shop", "True-Client-Ip", "6.6.6.6")},
+		"a trusted peer says nothing": {[]netip.Prefix{local}, "", from("127.0.0.1", "http", "ping.localhost")},
+		"two proxies are trusted":     {[]netip.Prefix{local, private}, "X-Forwarded-For: 6.6.6.6, 8.8.8.8, 10.1.2.3\r\n", from("8.8.8.8", "http", "ping.localhost")},
+		"all are trusted":             {[]netip.Prefix{local, private}, "X-Forwarded-For: 10.1.2.3, 127.0.0.2\r\n", from("10.1.2.3", "http", "ping.localhost")},
+		"addresses with ports":        {[]netip.Prefix{local}, "X-Forwarded-For: [2001:db8::1]:4711\r\n", from("2001:db8::1", "http", "ping.localhost")},
+		"an address in brackets":      {[]netip.Prefix{local}, "X-Forwarded-For: [::ffff:1.2.3.4]\r\n", from("1.2.3.4", "http", "ping.localhost")},
+		"no address":                  {[]netip.Prefix{local}, "X-Forwarded-For: 6.6.6.6, unknown\r\n", from("127.0.0.1", "http", "ping.localhost")},
+		"the last of lists":           {[]netip.Prefix{local}, lists, with(from("127.0.0.1", "https", "shop.example"), "X-Forwarded-Port", "443")},
+		"nothing of the kind": {[]netip.Prefix{local}, wrong, with(from("127.0.0.1", "http", "ping.localhost"),
+			"X-Forwarded-Port", "", "X-Forwarded-Prefix", "")},
 	} {
 		t.Run(name, func(t *testing.T) {
 			var got http.Header

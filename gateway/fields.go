@@ -49,7 +49,7 @@ func plain(nominated []byte) bool {
 
 // withoutOurs leaves out of a trailer what is for the gateway to set.
 func withoutOurs(trailer []wire.Field) []wire.Field {
-	return slices.DeleteFunc(trailer, func(f wire.Field) bool { return isOurRequestField(f.Name) })
+	return slices.DeleteFunc(trailer, func(f wire.Field) bool { return isStrangersField(f.Name) })
 }
 
 // has reports whether a field is there.
@@ -67,13 +67,35 @@ func isFraming(name []byte) bool {
 func isOurRequestField(name []byte) bool {
 	switch name[0] | 0x20 {
 	case 'h':
-		return len(name) == 4 && bytes.EqualFold(name, []byte("host"))
+		return is(name, "host")
 	case 'c':
 		return isFraming(name)
 	case 'f':
-		return hasPrefix(name, "forwarded") && len(name) == len("forwarded") || hasPrefix(name, "fnctl-")
+		return is(name, "forwarded") || hasPrefix(name, "fnctl-")
+	case 'p':
+		return is(name, "path-info") || is(name, "proxy") // the second is HTTP_PROXY to a CGI program
+	case 's':
+		return is(name, "script-name") // gunicorn takes it for where the app is mounted
 	case 'x':
-		return hasPrefix(name, "x-forwarded-") || hasPrefix(name, "x-request-id")
+		return hasPrefix(name, "x-forwarded-") || hasPrefix(name, "x-request-id") || is(name, "x-real-ip")
+	}
+	return false
+}
+
+// clientFields are those by which proxies of all kinds tell an address of the client. Frameworks believe one or another of them.
+var clientFields = []string{
+	"cf-connecting-ip", "client-ip", "fastly-client-ip", "true-client-ip", "x-client-ip", "x-cluster-client-ip", "x-original-forwarded-for",
+	"x-remote-addr", "x-remote-ip",
+}
+
+// isStrangersField reports whether a field of a request is for the gateway or for a trusted proxy to set, and not for a stranger.
+func isStrangersField(name []byte) bool {
+	if isOurRequestField(name) {
+		return true
+	}
+	switch name[0] | 0x20 {
+	case 'c', 'f', 't', 'x':
+		return slices.ContainsFunc(clientFields, func(field string) bool { return is(name, field) })
 	}
 	return false
 }
@@ -90,6 +112,9 @@ func isOurResponseField(name []byte) bool {
 	}
 	return false
 }
+
+// is compares as hasPrefix does.
+func is(name []byte, field string) bool { return len(name) == len(field) && hasPrefix(name, field) }
 
 // hasPrefix compares without regard to case, and takes an underscore for a hyphen.
 func hasPrefix(name []byte, prefix string) bool {

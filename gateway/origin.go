@@ -1,8 +1,12 @@
 package gateway
 
 import (
+	"cmp"
 	"net"
 	"net/netip"
+	"slices"
+	"strconv"
+	"strings"
 
 	"github.com/fnctl/fnctl/gateway/wire"
 )
@@ -11,7 +15,8 @@ import (
 type origin struct {
 	peer     string // its address without port, "" on a unix socket
 	addr     netip.Addr
-	trusted  bool   // its X-Forwarded fields are believed
+	trusted  bool // its X-Forwarded fields are believed
+	proxies  []netip.Prefix
 	protocol string // HTTP/1.1, HTTP/1.0 or HTTP/2.0
 	host     string // of the last request
 }
@@ -20,10 +25,10 @@ type origin struct {
 func newOrigin(conn net.Conn, proxies []netip.Prefix) origin {
 	remote, ok := conn.RemoteAddr().(*net.TCPAddr)
 	if !ok {
-		return origin{trusted: true}
+		return origin{trusted: true, proxies: proxies}
 	}
 	addr := remote.AddrPort().Addr().Unmap()
-	o := origin{peer: addr.WithZone("").String(), addr: addr}
+	o := origin{peer: addr.WithZone("").String(), addr: addr, proxies: proxies}
 	for _, proxy := range proxies {
 		o.trusted = o.trusted || proxy.Contains(addr)
 	}
@@ -38,25 +43,77 @@ func (o *origin) lastHost(host []byte) string {
 	return o.host
 }
 
-// forwarded calls each with the fields by which the app knows where a request comes from.
+// forwarded calls each with the fields by which the app knows where a request comes from. There is one address of the client, so that
+// apps agree on it, whether they take the first one of X-Forwarded-For, the last, or X-Real-IP.
 func (o *origin) forwarded(req *wire.Request, each func(name, value string)) {
-	from, host, proto := o.peer, o.lastHost(req.Host), "http"
+	client, host, proto := o.peer, o.lastHost(req.Host), "http"
 	if o.trusted {
-		if before := values(req.Fields, "x-forwarded-for"); before != "" && from != "" {
-			from = before + ", " + from
-		} else if before != "" {
-			from = before
+		client = o.client(req.Fields)
+		if said := lastOf(req.Fields, "x-forwarded-host"); said != "" {
+			host = said
 		}
-		if said, once := find(req.Fields, "x-forwarded-host"); once {
-			host = string(said)
-		}
-		if said, once := find(req.Fields, "x-forwarded-proto"); once {
-			proto = string(said)
+		if said := lastOf(req.Fields, "x-forwarded-proto"); strings.EqualFold(said, "https") {
+			proto = "https"
 		}
 	}
-	if from != "" {
-		each("X-Forwarded-For", from)
-	}
+	each("X-Forwarded-For", client)
+	each("X-Real-Ip", client)
 	each("X-Forwarded-Host", host)
 	each("X-Forwarded-Proto", proto)
+	if !o.trusted {
+		return
+	}
+	if port := lastOf(req.Fields, "x-forwarded-port"); isPort(port) {
+		each("X-Forwarded-Port", port)
+	}
+	if prefix := lastOf(req.Fields, "x-forwarded-prefix"); strings.HasPrefix(prefix, "/") {
+		each("X-Forwarded-Prefix", prefix)
+	}
+}
+
+// loopback is the address of a client of whom a process of this machine says nothing.
+const loopback = "127.0.0.1"
+
+// client is the address of the client of a trusted proxy: of those that X-Forwarded-For lists, to which each proxy appends the one that it
+// sees, the last that is none of a trusted proxy. What stands before it is the client's own word.
+func (o *origin) client(fields []wire.Field) string {
+	client := cmp.Or(o.peer, loopback)
+	list := values(fields, "x-forwarded-for")
+	for list != "" {
+		var last string
+		if comma := strings.LastIndexByte(list, ','); comma >= 0 {
+			list, last = list[:comma], list[comma+1:]
+		} else {
+			list, last = "", list
+		}
+		addr, ok := parseClient(strings.TrimSpace(last))
+		if !ok {
+			break
+		}
+		client = addr.String()
+		if !slices.ContainsFunc(o.proxies, func(proxy netip.Prefix) bool { return proxy.Contains(addr) }) {
+			break
+		}
+	}
+	return client
+}
+
+// parseClient reads an address as proxies write it, some with a port.
+func parseClient(s string) (netip.Addr, bool) {
+	if withPort, err := netip.ParseAddrPort(s); err == nil {
+		return withPort.Addr().Unmap().WithZone(""), true
+	}
+	addr, err := netip.ParseAddr(strings.TrimSuffix(strings.TrimPrefix(s, "["), "]"))
+	return addr.Unmap().WithZone(""), err == nil
+}
+
+// lastOf is the last element of the list of a field, which the nearest proxy has written.
+func lastOf(fields []wire.Field, name string) string {
+	list := values(fields, name)
+	return strings.TrimSpace(list[strings.LastIndexByte(list, ',')+1:])
+}
+
+func isPort(s string) bool {
+	port, err := strconv.ParseUint(s, 10, 16)
+	return err == nil && port > 0 && s[0] != '+'
 }

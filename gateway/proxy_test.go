@@ -63,7 +63,7 @@ func TestHeaders(t *testing.T) {
 	}
 	for name, want := range map[string]string{
 		"X-Forwarded-For": "127.0.0.1", "X-Forwarded-Host": "ping.localhost", "X-Forwarded-Proto": "http",
-		"X-Forwarded-Port": "", "X_forwarded_for": "", "Forwarded": "", "Fnctl-Cold-Start": "", "X-Request-Id": "mine-1", "X-Hop": "", "Keep-Alive": "", "Connection": "",
+		"X-Real-Ip": "127.0.0.1", "X-Forwarded-Port": "", "X_forwarded_for": "", "Forwarded": "", "Fnctl-Cold-Start": "", "X-Request-Id": "mine-1", "X-Hop": "", "Keep-Alive": "", "Connection": "",
 		"Traceparent": req.Header.Get("Traceparent"), "User-Agent": req.UserAgent(),
 	} {
 		if strings.Join(got.Header[name], ",") != want && name != "User-Agent" {

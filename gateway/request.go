@@ -86,7 +86,13 @@ func pathOf(target []byte) string {
 func (r *request) fields() []wire.Field { return r.req.Fields }
 
 // eachPassed calls each with the fields that go through.
-func (r *request) eachPassed(each func(wire.Field)) { endToEnd(r.req.Fields, isOurRequestField, each) }
+func (r *request) eachPassed(each func(wire.Field)) {
+	ours := isStrangersField
+	if r.origin.trusted {
+		ours = isOurRequestField
+	}
+	endToEnd(r.req.Fields, ours, each)
+}
 
 // eachAdded calls each with the fields that the gateway adds.
 func (r *request) eachAdded(each func(name, value string)) {

@@ -8,7 +8,7 @@ app = Flask(__name__)
 
 @app.get("/")
 def index():
-    return {"message": "Hello from Flask!", "scheme": request.scheme, "pid": os.getpid()}
+    return {"message": "Hello from Flask!", "scheme": request.scheme, "pid": os.getpid(), "client": request.remote_addr}
 
 
 @app.get("/sleep/<float:seconds>")

@@ -1,0 +1,28 @@
+"""What gunicorn is given by fnctl: the address of the client as REMOTE_ADDR, which no connection over a unix socket has.
+
+A gunicorn.conf.py of the app is read first, as gunicorn would by itself.
+"""
+
+import os
+
+_own = os.path.abspath("gunicorn.conf.py")
+if os.path.exists(_own):
+    __file__ = _own
+    with open(_own, "rb") as _text:
+        exec(compile(_text.read(), _own, "exec"))
+_own_hook = globals().get("post_worker_init")
+
+
+def post_worker_init(worker):
+    if _own_hook:
+        _own_hook(worker)
+    app = worker.wsgi
+
+    def with_client(environ, start_response):
+        # The gateway sets it, and nobody else can.
+        client = environ.get("HTTP_X_REAL_IP")
+        if client:
+            environ["REMOTE_ADDR"] = client
+        return app(environ, start_response)
+
+    worker.wsgi = with_client
