@@ -4,7 +4,6 @@ import (
 	"errors"
 	"fmt"
 	"os"
-	"os/exec"
 	"strconv"
 	"strings"
 
@@ -144,17 +143,11 @@ func linesFlag(n int) string {
 // errNoUnit reports that a pattern matches no unit that has ever logged.
 var errNoUnit = errors.New("no such unit")
 
-// showJournal prints entries as journalctl does.
+// showJournal prints entries of the journal.
 func showJournal(c *cli.Context, args []string) error {
-	format := "--output=short-iso"
-	if wantsJSON(c) {
-		format = "--output=json"
-	}
-	cmd := exec.CommandContext(c.Context, "journalctl", append([]string{"--no-pager", format}, args...)...)
 	var problems strings.Builder
-	cmd.Stdout, cmd.Stderr = raw(c.App.Writer), &problems // journalctl escapes
-	cmd.Cancel = func() error { return cmd.Process.Signal(os.Interrupt) }
-	err := cmd.Run()
+	printer := newLogPrinter(c.App.Writer, wantsJSON(c))
+	err := printer.read(c.Context, &problems, append(args, "--all"))
 	switch {
 	case c.Context.Err() != nil:
 		return nil // following ends with an interrupt
@@ -162,5 +155,5 @@ func showJournal(c *cli.Context, args []string) error {
 		return errNoUnit
 	}
 	fmt.Fprint(c.App.ErrWriter, problems.String())
-	return journal.Explain(err, args)
+	return err
 }

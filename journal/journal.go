@@ -27,16 +27,25 @@ func Lines(unit string, since time.Time, n int) []string {
 	// What the app wrote just before it ended may still be on its way; without root it cannot be waited for.
 	_ = exec.CommandContext(ctx, "journalctl", "--sync").Run()
 	// Backwards, because with --since the first lines are shown, not the last.
-	out, err := exec.CommandContext(ctx, "journalctl", "--quiet", "--no-pager", "--output=cat", "--reverse",
-		"--lines="+strconv.Itoa(n), fmt.Sprintf("--since=@%d.%06d", since.Unix(), since.Nanosecond()/1000), "_SYSTEMD_UNIT="+unit).Output()
+	args := []string{
+		"--quiet", "--all", "--reverse", "--lines=" + strconv.Itoa(n), fmt.Sprintf("--since=@%d.%06d", since.Unix(), since.Nanosecond()/1000),
+		"_SYSTEMD_UNIT=" + unit,
+	}
+	var lines []string
+	err := Read(ctx, io.Discard, args, func(entry struct {
+		Message Raw `json:"MESSAGE"`
+	},
+	) error {
+		text := strings.Split(string(entry.Message), "\n")
+		slices.Reverse(text)
+		for _, line := range text {
+			lines = append(lines, platform.Line(line))
+		}
+		return nil
+	})
 	if err != nil {
 		return nil
 	}
-	text := strings.TrimRight(string(out), "\n")
-	if text == "" {
-		return nil
-	}
-	lines := strings.Split(text, "\n")
 	slices.Reverse(lines)
 	return lines
 }

@@ -43,6 +43,14 @@ func CompareNatural(a, b string) int {
 	return strings.Compare(a, b)
 }
 
+// Line is a line that a program has written, as a terminal would leave it: after a carriage return it is written anew, as progress bars
+// are. What is no UTF-8 is replaced; other control characters stay.
+func Line(text string) string {
+	text = strings.TrimRight(text, "\r")
+	text = text[strings.LastIndexByte(text, '\r')+1:]
+	return strings.ToValidUTF8(text, string(utf8.RuneError))
+}
+
 // Printable makes a text fit for a terminal, whoever has written it: what is not a graphic character, such as the escape that
 // begins a command to the terminal, or what turns the direction of writing, is written as in a Go string: \x1b. Line feeds
 // and tabs stay.

@@ -1,0 +1,70 @@
+//go:build e2e
+
+package e2e
+
+import (
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+)
+
+// What apps write beside plain text: a progress bar, another encoding, a command to the terminal, JSON, and a line that journald splits.
+const oddLines = `
+import json, sys
+for i in range(0, 101, 5):
+    sys.stderr.write("\rDownloading: %3d%%|%s" % (i, "#" * (i // 5)))
+sys.stderr.write("\n\x1b[31mred\n")
+sys.stderr.flush()
+sys.stdout.buffer.write("Straße".encode("latin-1") + b" not found\n")
+print(json.dumps({"level": "error", "msg": "x" * 5000}))
+print("begin" + "y" * 200000 + "end")
+sys.stdout.flush()
+
+async def app(scope, receive, send):
+    if scope["type"] == "http":
+        await send({"type": "http.response.start", "status": 200, "headers": []})
+        await send({"type": "http.response.body", "body": b"ok"})
+`
+
+// Text is text, whatever was written, and whole.
+func testOddLines(t *testing.T, m *testMachine) {
+	m.WriteFile(t, "/srv/odd/main.py", oddLines)
+	m.WriteFile(t, "/srv/odd/jcloud.yml", serverless)
+	m.MustRunIn(t, "/srv/odd", "fnctl", "deploy", "main:app")
+	wanted := []string{
+		": Downloading: 100%|####################\n", `: \x1b[31mred` + "\n", ": Stra\uFFFDe not found\n",
+		`"msg": "` + strings.Repeat("x", 5000) + `"}` + "\n", ": begin" + strings.Repeat("y", 200000) + "end\n",
+	}
+	check := func(how, text string) {
+		t.Helper()
+		for _, want := range wanted {
+			if !strings.Contains(text, want) {
+				t.Errorf("%s doesn't show %.60q", how, want)
+			}
+		}
+		if strings.Contains(text, "blob data") || strings.Contains(text, "\x1b") || strings.Contains(text, "\r") {
+			t.Errorf("%s shows what is no text", how)
+		}
+	}
+	eventually(t, 10*time.Second, "all is in the journal", func() bool { return strings.Contains(m.MustRun(t, "fnctl", "logs", "odd"), "yend\n") })
+	check("logs", m.MustRun(t, "fnctl", "logs", "odd"))
+	check("logs --revision", m.MustRun(t, "fnctl", "logs", "odd", "--revision", "1", "--since", "-10min"))
+	m.WriteFile(t, "/run/odd", "")
+	stop := m.Start(t, "sh", "-c", "exec fnctl logs odd -f >/run/odd")
+	eventually(t, 10*time.Second, "-f shows it", func() bool { return strings.Contains(m.MustRun(t, "cat", "/run/odd"), "yend\n") })
+	check("logs -f", m.MustRun(t, "cat", "/run/odd"))
+	stop(syscall.SIGINT)
+	var said []string
+	for _, entry := range parseLines[map[string]string](t, m.MustRun(t, "fnctl", "logs", "odd", "-o", "json")) {
+		said = append(said, ": "+entry["MESSAGE"]+"\n")
+	}
+	wanted[1] = ": \x1b[31mred\n"
+	text := strings.Join(said, "")
+	for _, want := range wanted {
+		if !strings.Contains(text, want) {
+			t.Errorf("JSON doesn't have %.60q", want)
+		}
+	}
+	m.MustRun(t, "fnctl", "remove", "odd", "--purge")
+}
