@@ -3,6 +3,8 @@ package cli
 import (
 	"fmt"
 	"io"
+	"runtime"
+	"strings"
 
 	"github.com/fnctl/fnctl/platform"
 )
@@ -10,11 +12,46 @@ import (
 // idlePython is what a Python process with a web framework uses before its first request, in MiB.
 const idlePython = 40
 
-// warnConfig says what of a configuration is valid and will not work out, on a machine with some cores; 0 if it is not known where
-// the function will run.
-func warnConfig(stderr io.Writer, config platform.Config, cores int) {
-	if cores > 0 && config.Instance.Cores > float64(cores) {
-		printWarning(stderr, fmt.Errorf("instance: %s has %v cores, and the machine has %d", config.Instance.Name, config.Instance.Cores, cores))
+// hardware is what a machine has for its functions.
+type hardware struct {
+	cores  int
+	memory int64 // in bytes, 0 if it is not known
+	gpus   platform.GPUs
+}
+
+// thisMachine is where a deploy runs, and what it deploys.
+func thisMachine(paths platform.Paths) *hardware {
+	memory, _ := paths.HostMemory() // what is not known is not warned of
+	return &hardware{runtime.NumCPU(), memory.Total, paths.GPUs()}
+}
+
+// warnTier says what of a tier a machine has not.
+func warnTier(stderr io.Writer, tier platform.Tier, m *hardware) {
+	if tier.Cores > float64(m.cores) {
+		printWarning(stderr, fmt.Errorf("instance: %s has %v cores, and the machine has %d", tier.Name, tier.Cores, m.cores))
+	}
+	if m.memory > 0 && tier.MemoryBytes() > m.memory {
+		printWarning(stderr, fmt.Errorf("instance: %s has %s of memory, and the machine has %s", tier.Name, platform.ByteSize(tier.MemoryBytes()), platform.ByteSize(m.memory)))
+	}
+	switch promised := tier.GPUCount(); {
+	case promised == 0:
+	case m.gpus.Count == 0:
+		printWarning(stderr, platform.WithHint(fmt.Errorf("instance: %s has a GPU, and the machine has none that a program could compute on", tier.Name),
+			"with a driver there is /dev/nvidia0, or /dev/kfd; deploy again once it is there"))
+	case m.gpus.Count < promised:
+		printWarning(stderr, fmt.Errorf("instance: %s has %s, and the machine has %d", tier.Name, platform.Plural(promised, "GPU"), m.gpus.Count))
+	}
+	if tier.GPUCount() > 0 && len(m.gpus.Missing) > 0 {
+		printWarning(stderr, platform.WithHint(fmt.Errorf("instance: without %s no program computes on the GPU, and only root can make that", strings.Join(m.gpus.Missing, " and ")),
+			"nvidia-modprobe -u -c 0, at each boot, and deploy again"))
+	}
+}
+
+// warnConfig says what of a configuration is valid and will not work out, on a machine; nil if it is not known where the function will
+// run.
+func warnConfig(stderr io.Writer, config platform.Config, on *hardware) {
+	if on != nil {
+		warnTier(stderr, config.Instance, on)
 	}
 	for _, target := range config.Autoscale.Metrics {
 		if target.Metric == platform.MetricCPU {

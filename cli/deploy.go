@@ -3,7 +3,6 @@ package cli
 import (
 	"fmt"
 	"path/filepath"
-	"runtime"
 
 	"github.com/urfave/cli/v2"
 
@@ -45,13 +44,15 @@ func deployApp(c *cli.Context) error {
 	if err != nil {
 		return err
 	}
+	warn := func() { warnConfig(c.App.ErrWriter, request.Config, thisMachine(store().Paths)) }
 	if c.Bool("dry-run") {
+		warn()
 		return dryRun(c, request)
 	}
 	if err := requireRoot("deploy"); err != nil {
 		return err
 	}
-	warnConfig(c.App.ErrWriter, request.Config, runtime.NumCPU())
+	warn()
 	return withFunction(c, request.Name, func(function *deploy.Function) error {
 		deployed, err := function.Deploy(c.Context, request)
 		if err != nil {

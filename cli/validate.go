@@ -40,7 +40,7 @@ func validate(c *cli.Context) error {
 	if file == "" {
 		return platform.WithHint(fmt.Errorf("no jcloud.yml or jcloud.yaml in this directory"), "an app without one gets the defaults")
 	}
-	warnConfig(c.App.ErrWriter, config, 0)
+	warnConfig(c.App.ErrWriter, config, nil)
 	if wantsJSON(c) {
 		return printJSON(c.App.Writer, config)
 	}

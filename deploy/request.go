@@ -183,6 +183,10 @@ func readEnv(path string) (map[string]string, error) {
 func (r Request) revision(paths platform.Paths, id platform.RevisionID, secrets *platform.Secrets) platform.Revision {
 	config := r.Config
 	config.Env = nil // anyone may read a revision; its variables are in a file of their own
+	var gpus []string
+	if config.Instance.GPUCount() > 0 {
+		gpus = paths.GPUs().Nodes
+	}
 	return platform.Revision{
 		ID:      id,
 		Created: time.Now().UTC().Truncate(time.Second),
@@ -193,7 +197,8 @@ func (r Request) revision(paths platform.Paths, id platform.RevisionID, secrets 
 		Source:  r.source,
 		Secrets: secrets,
 
-		DeviceGroups: platform.DeviceGroups(config.Devices),
+		TierDevices:  gpus,
+		DeviceGroups: platform.DeviceGroups(slices.Concat(config.Devices, gpus)),
 	}
 }
 

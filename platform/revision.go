@@ -49,7 +49,9 @@ type Revision struct {
 	// Command is the argument vector of an instance. Its first element is an absolute path, or a path relative to the
 	// app directory.
 	Command []string `json:"command"`
-	// DeviceGroups are the groups that instances must be in to open the devices of the configuration.
+	// TierDevices are the GPUs of the machine, if the tier has some.
+	TierDevices []string `json:"tier_devices,omitempty"`
+	// DeviceGroups are the groups that instances must be in to open the devices of the configuration and of the tier.
 	DeviceGroups []string `json:"device_groups,omitempty"`
 	Config       Config   `json:"config"`
 	// Source is the directory that the app was deployed from, "" for revisions that were made before it was kept.

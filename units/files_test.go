@@ -57,6 +57,13 @@ func golden(t *testing.T) map[string]platform.Revision {
 			r.Config.Isolation = platform.IsolationStrict
 			r.Config.Devices, r.DeviceGroups = []string{"/dev/dri/card0", "/dev/video0"}, []string{"video"}
 		}),
+		"gpu": revision("model", 1, func(r *platform.Revision) {
+			r.App, r.Runtime = "./server", platform.RuntimeSocket
+			r.Command = []string{"server"}
+			r.Config.Isolation = platform.IsolationStrict
+			r.Config.Instance, _ = platform.TierByName("G1")
+			r.TierDevices, r.DeviceGroups = []string{"/dev/kfd", "/dev/dri/renderD128"}, []string{"render"}
+		}),
 	}
 }
 

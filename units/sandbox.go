@@ -124,15 +124,22 @@ var (
 // writeDevices leaves an instance the devices that are none, such as /dev/null, and those that it asks for.
 func writeDevices(w *writer, rev platform.Revision, strict bool) {
 	w.set("DevicePolicy", "closed")
-	if len(rev.Config.Devices) == 0 {
+	if len(rev.Config.Devices)+len(rev.TierDevices) == 0 {
 		if strict {
 			w.set("PrivateDevices", "yes")
 		}
 		return
 	}
-	w.comment("devices:")
-	for _, device := range rev.Config.Devices {
-		w.set("DeviceAllow", device+" rw")
+	for _, devices := range []struct {
+		why   string
+		nodes []string
+	}{{"devices:", rev.Config.Devices}, {"The GPUs of tier " + rev.Config.Instance.Name + ".", rev.TierDevices}} {
+		if len(devices.nodes) > 0 {
+			w.comment(devices.why)
+		}
+		for _, device := range devices.nodes {
+			w.set("DeviceAllow", device+" rw")
+		}
 	}
 	if len(rev.DeviceGroups) > 0 {
 		w.set("SupplementaryGroups", strings.Join(rev.DeviceGroups, " "))
