@@ -3,7 +3,11 @@
 package e2e
 
 import (
+	"bufio"
+	"errors"
 	"fmt"
+	"io"
+	"net"
 	"net/http"
 	"slices"
 	"strconv"
@@ -73,25 +77,39 @@ func (m *testMachine) tell(t *testing.T, name, command, file string) {
 }
 
 // A hundred requests that find nothing: five instances are on the way before the first of them has answered anything, and all
-// of them get their share. None comes to its end before that; otherwise the first may have served all.
+// of them get their share. None comes to its end before that; otherwise the first may have served all. The connections are there
+// before, so that the requests come at once, however long those take to make.
 func testHundredAtZero(t *testing.T, m *testMachine, name string) {
 	m.tell(t, name, "touch", "heavy")
 	const needed = 5
-	client := m.Client()
+	var conns []net.Conn
+	for range 100 {
+		conn, err := m.DialContext(t.Context(), "tcp", "127.0.0.1:8080")
+		if err != nil {
+			t.Fatal(err)
+		}
+		conns = append(conns, conn)
+	}
 	served := map[string]int{}
 	var first time.Duration // when it was answered
 	var mu sync.Mutex
 	var wg sync.WaitGroup
+	t.Cleanup(func() {
+		for _, conn := range conns {
+			conn.Close()
+		}
+		wg.Wait()
+	})
 	began := monotonic(t)
-	for range 100 {
+	for _, conn := range conns {
 		wg.Go(func() {
-			a, err := fetch(t.Context(), client, "http://"+name+".localhost:8080/")
-			if err != nil || a.code != http.StatusOK {
-				t.Errorf("%d %s %v", a.code, a.body, err)
+			body, err := askOnce(conn, name+".localhost")
+			if err != nil {
+				t.Errorf("%q %v", body, err)
 			}
 			mu.Lock()
 			defer mu.Unlock()
-			if served[a.body]++; len(served) == 1 && served[a.body] == 1 {
+			if served[body]++; len(served) == 1 && served[body] == 1 {
 				first = monotonic(t) - began
 			}
 		})
@@ -112,6 +130,23 @@ func testHundredAtZero(t *testing.T, m *testMachine, name string) {
 	if len(served) < needed {
 		t.Errorf("the requests that were held went to %v, want %d instances", served, needed)
 	}
+}
+
+// askOnce asks for / over a connection, and returns the body of the answer if that is a 200.
+func askOnce(conn net.Conn, host string) (string, error) {
+	if _, err := io.WriteString(conn, "GET / HTTP/1.1\r\nHost: "+host+"\r\n\r\n"); err != nil {
+		return "", err
+	}
+	res, err := http.ReadResponse(bufio.NewReader(conn), nil)
+	if err != nil {
+		return "", err
+	}
+	defer res.Body.Close()
+	body, err := io.ReadAll(res.Body)
+	if err == nil && res.StatusCode != http.StatusOK {
+		err = errors.New(res.Status)
+	}
+	return string(body), err
 }
 
 // serviceStarts is when instances of a function were started after some time, in order, by systemd's clock.
