@@ -20,6 +20,8 @@ import (
 type App struct {
 	Text    string // as the user wrote it: main:app, ./server
 	Runtime platform.Runtime
+	// Framework is the package that makes the app, if the module imports one that is known.
+	Framework string
 	// Found says what the runtime is, and what it was found out from.
 	Found string
 	// program and args are what a command runs.
@@ -35,7 +37,7 @@ func (a App) IsPython() bool { return a.Runtime.IsServer() || a.program == Pytho
 
 // Deployed is the app of a revision that was deployed before, whose files are in its snapshot.
 func Deployed(rev platform.Revision, snapshot string) (App, error) {
-	a := App{Text: rev.App, Runtime: rev.Runtime, workers: rev.Config.Workers}
+	a := App{Text: rev.App, Runtime: rev.Runtime, Framework: rev.Framework, workers: rev.Config.Workers}
 	if !a.Runtime.IsServer() {
 		a.program, a.args = rev.Command[0], rev.Command[1:]
 		if IsVenvPython(a.program) {
@@ -101,7 +103,7 @@ func findModule(text, module, attr, dir string, config platform.Config) (App, er
 	if !platform.IsFactory(text) && m.definesFactory() {
 		return App{}, platform.WithHint(fmt.Errorf("%s is a function that makes the app, and not the app", text), "write it with brackets: \"%s()\"", text)
 	}
-	a := App{Text: text, Runtime: config.Runtime, workers: config.Workers, Requirements: required}
+	a := App{Text: text, Runtime: config.Runtime, Framework: m.framework(), workers: config.Workers, Requirements: required}
 	if a.Runtime != "" {
 		a.Found = fmt.Sprintf("%s runs %s: jcloud.yml says so", a.Runtime, text)
 		return a, nil

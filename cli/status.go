@@ -12,7 +12,6 @@ import (
 
 	"github.com/fnctl/fnctl/deploy"
 	"github.com/fnctl/fnctl/inspect"
-	"github.com/fnctl/fnctl/platform"
 )
 
 func statusCommand() *cli.Command {
@@ -116,7 +115,7 @@ func printSummary(w io.Writer, s inspect.Function) {
 		{"App logs", "fnctl logs " + s.Name},
 		{"Base credits (per hour)", fmt.Sprintf("%.3f", s.BaseCredits)},
 	})
-	if _, _, isASGI := platform.ParseApp(s.App); isASGI && !s.Private {
+	if s.Framework == "fastapi" && !s.Private { // which has these pages by itself
 		t.AppendRows([]table.Row{
 			{"Swagger UI", s.Endpoint + "/docs"},
 			{"OpenAPI JSON", s.Endpoint + "/openapi.json"},

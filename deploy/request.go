@@ -191,7 +191,7 @@ func (r Request) revision(paths platform.Paths, id platform.RevisionID, secrets 
 		ID:      id,
 		Created: time.Now().UTC().Truncate(time.Second),
 		App:     r.App.Text,
-		Runtime: r.App.Runtime,
+		Runtime: r.App.Runtime, Framework: r.App.Framework,
 		Command: r.App.Command(r.App.Venv(paths, r.Name, config.SystemPackages).Interpreter()),
 		Config:  config,
 		Source:  r.source,

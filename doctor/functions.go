@@ -3,6 +3,7 @@ package doctor
 import (
 	"cmp"
 	"context"
+	"errors"
 	"fmt"
 	"os"
 	"slices"
@@ -28,7 +29,11 @@ func (e *examination) checkFunctions(ctx context.Context) error {
 	for _, name := range names {
 		status, err := in.Function(name)
 		if err != nil {
-			e.fail(cmp.Or(platform.HintOf(err), "fnctl deploy it again"), "%s: %v", name, err)
+			remedy := "fnctl deploy it again"
+			if errors.Is(err, platform.ErrNewer) {
+				remedy = platform.HintOf(err)
+			}
+			e.fail(remedy, "%s: %v", name, err)
 			continue
 		}
 		phases[status.Phase]++

@@ -15,6 +15,7 @@ type Function struct {
 	Hosts       []string   `json:"hosts,omitempty"`
 	Private     bool       `json:"private,omitempty"`
 	App         string     `json:"app"`
+	Framework   string     `json:"framework,omitempty"`
 	Created     time.Time  `json:"created"`
 	Labels      Labels     `json:"labels,omitempty"`
 	BaseCredits float64    `json:"base_credits_per_hour"`

@@ -46,6 +46,8 @@ type Revision struct {
 	// App is the argument of deploy: module:attr, or the path of an executable.
 	App     string  `json:"app"`
 	Runtime Runtime `json:"runtime"`
+	// Framework is the package that makes the app, such as fastapi, "" if that is not known.
+	Framework string `json:"framework,omitempty"`
 	// Command is the argument vector of an instance. Its first element is an absolute path, or a path relative to the
 	// app directory.
 	Command []string `json:"command"`
