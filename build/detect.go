@@ -92,7 +92,9 @@ func (m pythonModule) interfaceByCode() (wsgi bool, why string) {
 }
 
 // framework is the package that makes the application, as far as the module tells.
-func (m pythonModule) framework() string { return m.imports(slices.Concat(asgiFrameworks, wsgiFrameworks)) }
+func (m pythonModule) framework() string {
+	return m.imports(slices.Concat(asgiFrameworks, wsgiFrameworks))
+}
 
 // imports returns the first of some packages that the module imports.
 func (m pythonModule) imports(packages []string) string {
