@@ -33,6 +33,7 @@ type deployment struct {
 	secrets  secretPlan
 	revision platform.Revision
 	leftOut  []snapshot.LeftOut // of the app's directory
+	advice   []error            // of what will not work, and is no failure
 	started  time.Time
 	status   int // of the answer that proved the revision
 	// failure is why the revision does not come to serve; what failed before it started has none.
@@ -91,6 +92,9 @@ func (d *deployment) steps(ctx context.Context, c *change) error {
 		}
 	}
 	d.warnError()
+	for _, err := range d.advice {
+		d.Progress.Warn(err)
+	}
 	return d.takeTraffic(ctx, c)
 }
 

@@ -40,6 +40,9 @@ func (d *deployment) prepareRuntime(ctx context.Context) (string, error) {
 	if err := build.CheckServer(ctx, d.revision.Runtime, v); err != nil {
 		return "", err
 	}
+	if err := build.CheckWebSockets(ctx, d.revision.Runtime, v, d.Store.Paths.Snapshot(d.revision.ID)); err != nil {
+		d.advice = append(d.advice, err)
+	}
 	// A module that does not compile is no error here: the app may never import it.
 	if err := build.Compile(ctx, d.Units, d.Store.Paths, d.revision.ID); err != nil && d.request.Verbose {
 		d.Progress.Note("%v", err)

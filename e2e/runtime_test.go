@@ -219,6 +219,19 @@ func testWrongApps(t *testing.T, m *testMachine) {
 			t.Errorf("%s: want %q and %q, got:\n%s", name, wrong.want, wrong.hint, out.Stderr)
 		}
 	}
+	const away = "cd /usr/lib/python3/dist-packages; for p in websockets wsproto; do [ ! -e $p$1 ] || mv $p$1 $p$2; done"
+	m.WriteFile(t, "/srv/wrong/main.py", "from fastapi import FastAPI, WebSocket\napp = FastAPI()\n\n@app.websocket('/ws')\nasync def ws(s: WebSocket): ...\n")
+	m.WriteFile(t, "/srv/wrong/jcloud.yml", "app: main:app\n")
+	m.MustRun(t, "sh", "-c", away, "sh", "", ".away")
+	warned := m.MustRunIn(t, "/srv/wrong", "sh", "-c", "fnctl deploy 2>&1")
+	m.MustRun(t, "sh", "-c", away, "sh", ".away", "")
+	if !strings.Contains(warned, "main.py has a route for WebSockets, and uvicorn has no library for them") || !strings.Contains(warned, "python3-websockets") {
+		t.Errorf("without a library for WebSockets:\n%s", warned)
+	}
+	if said := m.MustRunIn(t, "/srv/wrong", "sh", "-c", "fnctl deploy --force 2>&1"); strings.Contains(said, "WebSockets") {
+		t.Errorf("with one:\n%s", said)
+	}
+	m.MustRun(t, "fnctl", "remove", "wrong", "--purge")
 	m.MustRun(t, "mv", "/usr/bin/python3", "/usr/bin/python3.away")
 	m.WriteFile(t, "/srv/wrong/jcloud.yml", "app: main:app\n")
 	out := m.MustFail(t, 1, "env", "--chdir=/srv/wrong", "fnctl", "deploy")
