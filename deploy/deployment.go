@@ -211,6 +211,12 @@ func (d *deployment) switchRoute(ctx context.Context) (string, error) {
 	if err := d.Function.switchRoute(route); err != nil {
 		return "", err
 	}
+	if route.Paused {
+		// What proved the revision has nothing to do, and a resume would meet it.
+		if err := (teardown{Engine: d.Engine}).halt(ctx, d.revision.ID); err != nil {
+			d.Progress.Warn(err)
+		}
+	}
 	// From here on the deploy has succeeded; what is left to do is the activator's, or harmless.
 	d.prune(ctx)
 	return d.switched(), nil

@@ -176,6 +176,9 @@ func testPausedReboot(t *testing.T, m *testMachine) {
 func testDeployPaused(t *testing.T, m *testMachine) {
 	m.MustRun(t, "fnctl", "pause", "echo")
 	m.MustRunIn(t, "/srv/echo", "fnctl", "deploy", "main:app", "--force")
+	if left := m.MustRun(t, "systemctl", "list-units", "--plain", "--no-legend", "fn-echo-*@*"); left != "" {
+		t.Errorf("a deploy of a paused function leaves what proved it:\n%s", left)
+	}
 	m.mustBePaused(t)
 	m.MustRun(t, "fnctl", "resume", "echo")
 	m.mustGetSoon(t)
