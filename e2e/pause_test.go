@@ -149,6 +149,9 @@ func (m *testMachine) mustBePaused(t *testing.T) {
 	if left := m.MustRun(t, "sh", "-c", "ls /run/fnctl/instances /etc/systemd/system/fnctl.target.wants | grep '^fn-echo\\|^echo' || true"); left != "" {
 		t.Errorf("of a paused function there is %s", left)
 	}
+	if text := m.MustRun(t, "fnctl", "status", "echo"); !strings.Contains(text, "; paused") || strings.Contains(text, "doesn't answer") {
+		t.Errorf("status prints %s", text)
+	}
 	if out := m.MustRun(t, "fnctl", "list", "--phase", "paused"); !strings.Contains(out, "echo") {
 		t.Errorf("list prints %s", out)
 	}

@@ -52,7 +52,7 @@ func (in *Inspector) Function(name string) (Function, error) {
 	status.Phase = in.phaseOf(name, status)
 	switch {
 	case route.Paused && status.Phase != PhaseUpdating:
-		status.Phase = PhasePaused
+		status.Phase, status.Scale.Reason = PhasePaused, "paused"
 	case err != nil:
 		status.Phase = PhaseFailed
 	}
@@ -90,8 +90,11 @@ func (in *Inspector) addScales(status *Function, route platform.Route, override 
 func (in *Inspector) scaleOf(rev platform.Revision) Scale {
 	auto := rev.Config.Autoscale
 	status := Scale{Metric: auto.Metric, Target: auto.Target, Min: auto.Min, Max: auto.Max}
-	if revision, ok := in.desired[rev.ID]; ok {
+	switch revision, ok := in.desired[rev.ID]; {
+	case ok:
 		status.Value, status.Desired, status.Reason = revision.Value, revision.Desired, revision.Explanation
+	case in.desired != nil: // it answers, and has not come to this one yet
+		status.Reason = "nothing is decided yet"
 	}
 	return status
 }
