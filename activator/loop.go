@@ -3,7 +3,6 @@ package activator
 import (
 	"context"
 	"errors"
-	"io/fs"
 	"time"
 
 	"github.com/fnctl/fnctl/platform"
@@ -86,15 +85,16 @@ func (a *Activator) showInstances(rev *revision) {
 	}
 }
 
-// logAction logs how an action ended. It leaves out one that the activator's own end has cancelled, and a probe of an
-// instance that was drained before it accepted: a socket that was lost is found, and logged, by itself.
+// logAction logs how an action ended. It leaves out one that the activator's own end has cancelled. A probe that comes to nothing is no
+// event: the instance may still start, or was drained; systemd says how it ended, and a replacement has its own reason.
 func (a *Activator) logAction(done action) {
 	log := a.log.With("function", done.id.Revision.Function, "revision", done.id.Revision.String(), "instance", done.id.String())
 	switch {
 	case done.err == nil:
 		log.Info("instance: "+done.verb, "event", done.verb, "duration", done.took.Round(time.Millisecond))
 	case errors.Is(done.err, context.Canceled):
-	case done.verb == actionProbe && errors.Is(done.err, fs.ErrNotExist):
+	case done.verb == actionProbe:
+		log.Debug("instance: "+done.verb, "err", done.err)
 	default:
 		log.Warn("instance: "+done.verb, "event", "fail", "err", done.err)
 	}

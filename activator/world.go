@@ -3,6 +3,7 @@ package activator
 import (
 	"context"
 	"errors"
+	"io/fs"
 	"log/slog"
 	"os"
 	"strings"
@@ -217,6 +218,10 @@ func (w *world) revision(id platform.RevisionID, now time.Time) *revision {
 // adopt takes over a revision with the instances that it already has.
 func (w *world) adopt(id platform.RevisionID, now time.Time) *revision {
 	described, err := w.store.Revision(id)
+	if errors.Is(err, fs.ErrNotExist) && !w.routes.serve(id) {
+		delete(w.awake, id) // a deploy that failed has taken it back, while its instances end
+		return nil
+	}
 	if err != nil {
 		w.log.Error("read the revision", "function", id.Function, "revision", id.String(), "err", err)
 		delete(w.awake, id)
