@@ -46,6 +46,9 @@ func (s starter) prove(
 	defer timer.Stop()
 	var watching sync.WaitGroup
 	watching.Go(func() { s.watch(ctx, id, cancel) })
+	if !rev.Runtime.IsServer() {
+		watching.Go(func() { s.watchPorts(ctx, rev, id, cancel) })
+	}
 	if limit := rev.Config.StartTimeout; limit < check.Timeout {
 		watching.Go(func() { check.limitStart(ctx, limit, cancel) })
 	}

@@ -207,13 +207,19 @@ func testWrongApps(t *testing.T, m *testMachine) {
 		"asgi as wsgi":       {"app: main:app\nruntime: gunicorn", asgi, "it is an ASGI application", "runtime: uvicorn"},
 		"granian":            {"app: main:app\nruntime: granian", asgi, "granian not found", "write granian into the app's requirements.txt"},
 		"port":               {"command: [sleep, '30']\nruntime: port\nhealthcheck: {timeout: 4s}", "", "it does not listen on port ", "PORT"},
+		"another port":       {"command: [python3, -m, http.server, '3999']\nruntime: port\nhealthcheck: {timeout: 2m}", "", "it listens on port 3999, and not on $PORT (", "PORT"},
+		"a port of its own":  {"command: [python3, -m, http.server, '8081']\nruntime: socket\nhealthcheck: {timeout: 2m}", "", "it listens on port 8081, and not on its socket", "runtime: port"},
 		"no such program":    {"command: [nodejs-of-tomorrow, x]", "", "not found", "a program of the machine must be installed"},
 	} {
 		dir := "/srv/wrong"
 		m.MustRun(t, "rm", "-rf", dir)
 		m.WriteFile(t, dir+"/main.py", wrong.main)
 		m.WriteFile(t, dir+"/jcloud.yml", wrong.config+"\n")
+		began := time.Now()
 		out := m.MustFail(t, 1, "env", "--chdir="+dir, "fnctl", "deploy")
+		if time.Since(began) > 2*time.Minute {
+			t.Errorf("%s: told after %v, when the time of its proof was over", name, time.Since(began))
+		}
 		last := out.Stderr[max(0, strings.LastIndex(out.Stderr, "fnctl: error: ")):]
 		if !strings.Contains(last, wrong.want) || !strings.Contains(last, "fnctl: hint: ") || !strings.Contains(last, wrong.hint) {
 			t.Errorf("%s: want %q and %q, got:\n%s", name, wrong.want, wrong.hint, out.Stderr)

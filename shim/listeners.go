@@ -1,0 +1,105 @@
+package shim
+
+import (
+	"bufio"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"net/netip"
+	"os"
+	"slices"
+	"strconv"
+	"strings"
+)
+
+// Listeners returns the addresses at which some processes listen for TCP connections, which have one network. Those of another user's
+// processes take root.
+func Listeners(pids []int) ([]netip.AddrPort, error) {
+	sockets := make(map[string]bool) // by inode
+	for _, pid := range pids {
+		if err := addSockets(sockets, pid); err != nil {
+			return nil, err
+		}
+	}
+	for _, pid := range pids {
+		addresses, err := listenersIn(pid, sockets)
+		if errors.Is(err, fs.ErrNotExist) {
+			continue // it has ended
+		}
+		return addresses, err
+	}
+	return nil, nil
+}
+
+// addSockets notes the sockets that a process has open.
+func addSockets(sockets map[string]bool, pid int) error {
+	dir := fmt.Sprintf("/proc/%d/fd", pid)
+	entries, err := os.ReadDir(dir)
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	for _, entry := range entries {
+		target, err := os.Readlink(dir + "/" + entry.Name())
+		if err != nil {
+			continue // it was closed meanwhile
+		}
+		if inode, is := strings.CutPrefix(target, "socket:["); is {
+			sockets[strings.TrimSuffix(inode, "]")] = true
+		}
+	}
+	return nil
+}
+
+func listenersIn(pid int, sockets map[string]bool) (found []netip.AddrPort, err error) {
+	for _, family := range []string{"tcp", "tcp6"} {
+		file, err := os.Open(fmt.Sprintf("/proc/%d/net/%s", pid, family))
+		if errors.Is(err, fs.ErrNotExist) && family == "tcp6" {
+			continue // a kernel without IPv6
+		}
+		if err != nil {
+			return nil, err
+		}
+		addresses, err := readListeners(file, func(inode string) bool { return sockets[inode] })
+		file.Close()
+		if err != nil {
+			return nil, fmt.Errorf("look for open ports in %s: %w", file.Name(), err)
+		}
+		for _, address := range addresses {
+			if !slices.Contains(found, address) {
+				found = append(found, address)
+			}
+		}
+	}
+	return found, nil
+}
+
+// readListeners reads a file such as /proc/net/tcp, in which those who listen come first.
+func readListeners(file io.Reader, chosen func(inode string) bool) (found []netip.AddrPort, err error) {
+	const local, state, inode = 1, 3, 9
+	lines := bufio.NewScanner(file)
+	lines.Scan() // the head
+	for lines.Scan() {
+		fields := strings.Fields(lines.Text())
+		if len(fields) <= inode || fields[state] != stateListen {
+			break
+		}
+		if !chosen(fields[inode]) {
+			continue
+		}
+		host, hexPort, _ := strings.Cut(fields[local], ":")
+		port, err := strconv.ParseUint(hexPort, 16, 16)
+		if err != nil {
+			return nil, err
+		}
+		address, err := parseKernelAddress(host)
+		if err != nil {
+			return nil, err
+		}
+		found = append(found, netip.AddrPortFrom(address, uint16(port)))
+	}
+	return found, lines.Err()
+}
