@@ -136,6 +136,16 @@ func findProgram(text string, args []string, dir string, config platform.Config)
 	if err := checkExecutable(text, path); err != nil {
 		return App{}, err
 	}
+	if !own {
+		if err := checkVisible(path, config); err != nil {
+			return App{}, err
+		}
+	}
+	if interpreter := interpreterOf(path); interpreter != "" {
+		if err := checkVisible(interpreter, config); err != nil {
+			return App{}, err
+		}
+	}
 	a := App{Text: text, Runtime: config.Runtime, program: program, args: args}
 	if a.IsPython() {
 		if a.Requirements, err = ReadRequirements(dir); err != nil {

@@ -71,6 +71,9 @@ func NewRequest(s Source) (Request, error) {
 	if err := platform.CheckDevices(r.Config.Devices); err != nil {
 		return r, platform.WithHint(err, "leave it out of devices, or load its driver")
 	}
+	if err := platform.CheckReadOnlyPaths(r.Config.ReadOnlyPaths); err != nil {
+		return r, err
+	}
 	for _, host := range s.Hosts {
 		host = strings.ToLower(host)
 		if err := platform.CheckHost(host); err != nil {

@@ -5,6 +5,7 @@ package e2e
 import (
 	"encoding/json"
 	"fmt"
+	"maps"
 	"slices"
 	"strings"
 	"testing"
@@ -28,6 +29,7 @@ func TestIsolation(t *testing.T) {
 			t.Run("files", func(t *testing.T) { testFilesOfOthers(t, m) })
 			t.Run("exposure", func(t *testing.T) { testExposure(t, m) })
 			t.Run("relaxations", func(t *testing.T) { testRelaxations(t, m) })
+			t.Run("opened paths", func(t *testing.T) { testOpenedPaths(t, m) })
 			t.Run("usual", func(t *testing.T) { testUsual(t, m) })
 			if suite == machine.Trixie {
 				t.Run("servers", func(t *testing.T) { testServers(t, m) })
@@ -160,6 +162,57 @@ func testRelaxations(t *testing.T, m *testMachine) {
 			}
 		}
 	}
+}
+
+// openedMain tries to read and to write what read_only_paths opens, and what is beside it.
+const openedMain = `
+import errno, json, os
+
+def came_of(attempt):
+    try:
+        attempt()
+        return "done"
+    except OSError as e:
+        return errno.errorcode[e.errno]
+
+async def app(scope, receive, send):
+    if scope["type"] == "http":
+        body = json.dumps({
+            "read": came_of(lambda: open("/home/media/models/model").read()),
+            "write": came_of(lambda: open("/home/media/models/model", "w")),
+            "make": came_of(lambda: open("/home/media/models/other", "w")),
+            "beside": came_of(lambda: os.stat("/home/media/private")),
+            "list": ",".join(os.listdir("/home/media")),
+        }).encode()
+        await send({"type": "http.response.start", "status": 200, "headers": []})
+        await send({"type": "http.response.body", "body": body})
+`
+
+// What is opened is read, and nothing else; a program that functions do not see is refused before anything starts.
+func testOpenedPaths(t *testing.T, m *testMachine) {
+	m.MustRun(t, "sh", "-c", "mkdir -p /home/media/models /home/media/private && echo m >/home/media/models/model && chmod 777 /home/media/models && chmod 666 /home/media/models/model")
+	m.WriteFile(t, "/srv/opened/main.py", openedMain)
+	for _, profile := range []string{"default", "strict"} {
+		m.WriteFile(t, "/srv/opened/jcloud.yml", "isolation: "+profile+"\nread_only_paths: [/home/media/models]\nautoscale: {min: 0}\n")
+		m.MustRunIn(t, "/srv/opened", "fnctl", "deploy", "main:app")
+		got := attemptsOf(t, m.mustGet(t, "http://opened.localhost:8080/").body)
+		if want := map[string]string{"read": "done", "write": "EROFS", "make": "EROFS", "beside": "ENOENT", "list": "models"}; !maps.Equal(got, want) {
+			t.Errorf("%s: got %v, want %v", profile, got, want)
+		}
+	}
+	m.MustRun(t, "chmod", "750", "/home/media")
+	out := m.MustFail(t, 1, "env", "--chdir=/srv/opened", "fnctl", "deploy", "main:app")
+	if !strings.Contains(out.Stderr, "other users of the machine cannot read /home/media/models: /home/media has the mode 0750") {
+		t.Errorf("a closed directory: %s", out.Stderr)
+	}
+	m.MustRun(t, "fnctl", "remove", "opened", "--purge")
+	m.MustRun(t, "sh", "-c", "cp /bin/sleep /home/media/tool && ln -s /home/media/tool /usr/local/bin/tool")
+	m.WriteFile(t, "/srv/hidden/jcloud.yml", "command: [tool, '60']\n")
+	out = m.MustFail(t, 1, "env", "--chdir=/srv/hidden", "fnctl", "deploy")
+	if !strings.Contains(out.Stderr, "/usr/local/bin/tool is a link to /home/media/tool, and functions see nothing of /home") || !strings.Contains(out.Stderr, "read_only_paths") {
+		t.Errorf("a program in a home: %s", out.Stderr)
+	}
+	m.MustRun(t, "sh", "-c", "rm /usr/local/bin/tool; rm -r /home/media; ! test -e /var/lib/fnctl/functions/hidden")
 }
 
 // testRootCan shows that the attempts are real ones: who is not confined succeeds.

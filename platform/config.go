@@ -40,8 +40,10 @@ type Config struct {
 	// ExecutableMemory reports whether instances may make code in memory.
 	ExecutableMemory bool `json:"executable_memory"`
 	// Devices are the paths of the devices that instances may open.
-	Devices   []string  `json:"devices,omitempty"`
-	Autoscale Autoscale `json:"autoscale"`
+	Devices []string `json:"devices,omitempty"`
+	// ReadOnlyPaths are files and directories of the machine that instances see besides what all functions do.
+	ReadOnlyPaths []string  `json:"read_only_paths,omitempty"`
+	Autoscale     Autoscale `json:"autoscale"`
 	// Workers is the number of worker processes in each instance, at least 1.
 	Workers int `json:"workers"`
 	Limits

@@ -172,6 +172,11 @@ var configTable = &keys.Table[draft]{Keys: []keys.Key[draft]{
 		Example: "[/dev/kvm]",
 		Bind:    func(d *draft) keys.Value { return keys.Bind(&d.Devices, devicePaths) },
 	},
+	{
+		Path: "read_only_paths", Doc: "Files and directories of the machine that instances may read though they are below `/home`, `/root` or another place that functions do not see.",
+		Example: "[/home/media/models]",
+		Bind:    func(d *draft) keys.Value { return keys.Bind(&d.ReadOnlyPaths, readOnlyPaths) },
+	},
 	{Path: "autoscale", Doc: "How many instances run.", Rules: metricSchemas()},
 	{
 		Path: "autoscale.min", Doc: "Instances that always run. `0` is serverless: the first request starts one.",

@@ -4,6 +4,8 @@ import (
 	"fmt"
 	"path"
 	"regexp"
+	"slices"
+	"strings"
 
 	"github.com/fnctl/fnctl/platform/keys"
 )
@@ -39,6 +41,55 @@ var devicePaths = keys.List[string]{Of: keys.Text[string]{
 func checkDevice(device string) error {
 	if !devicePattern.MatchString(device) || path.Clean(device) != device {
 		return fmt.Errorf("must be the path of a device such as /dev/kvm, got %s", keys.Quote(device))
+	}
+	return nil
+}
+
+// HiddenDirs are directories of the machine that no instance sees, and in whose place it finds empty ones.
+var HiddenDirs = []string{"/home", "/root", "/run/user"}
+
+// HiddenFrom returns the directory by which a path is hidden from the instances of a configuration, "" if they see it: temporary
+// directories are their own, and read_only_paths opens others.
+func (c Config) HiddenFrom(file string) string {
+	opened := func(dir string) bool { return isWithin(file, dir) }
+	if slices.ContainsFunc(c.ReadOnlyPaths, opened) {
+		return ""
+	}
+	hidden := slices.Concat(HiddenDirs, []string{"/tmp", "/var/tmp", "/dev/shm"})
+	if c.Isolation == IsolationStrict {
+		hidden = append(hidden, "/srv", "/run")
+	}
+	if at := slices.IndexFunc(hidden, opened); at >= 0 {
+		return hidden[at]
+	}
+	return ""
+}
+
+// isWithin reports whether a path is a directory or lies in it.
+func isWithin(file, dir string) bool { return file == dir || strings.HasPrefix(file, dir+"/") }
+
+// readOnlyPattern matches a path that means itself in a unit: no blank, no quote, no specifier, no colon.
+var readOnlyPattern = regexp.MustCompile(`^/[A-Za-z0-9._/@+,=-]{1,400}$`)
+
+// readOnlyPaths is the kind of paths that a configuration opens.
+var readOnlyPaths = keys.List[string]{Of: keys.Text[string]{
+	Parse: keys.Checked(checkReadOnlyPath), Pattern: readOnlyPattern.String(), What: "the path of a file or a directory of the machine",
+}}
+
+// withheld is what no configuration may open: what the sandbox is made of, what others keep there, and what leads to them.
+var withheld = []string{
+	"/proc", "/sys", "/dev", "/run", "/etc/fnctl", "/etc/shadow", "/etc/gshadow", "/var/lib/fnctl", "/var/lib/fnctl-data", "/var/lib/private", "/var/cache/fnctl",
+	"/var/cache/private", "/var/log/journal",
+}
+
+func checkReadOnlyPath(file string) error {
+	if !readOnlyPattern.MatchString(file) || path.Clean(file) != file {
+		return fmt.Errorf("must be an absolute path without blanks, such as /home/media/models, got %s", keys.Quote(file))
+	}
+	for _, dir := range withheld {
+		if isWithin(file, dir) || isWithin(dir, file) {
+			return fmt.Errorf("%s is not to be opened: %s is not for functions", keys.Quote(file), dir)
+		}
 	}
 	return nil
 }

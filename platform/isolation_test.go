@@ -2,6 +2,9 @@ package platform_test
 
 import (
 	"encoding/json"
+	"errors"
+	"os"
+	"path/filepath"
 	"reflect"
 	"strings"
 	"testing"
@@ -42,6 +45,47 @@ func TestIsolationRefuses(t *testing.T) {
 	} {
 		if c, err := platform.ParseConfig("jcloud.yml", []byte(text)); err == nil {
 			t.Errorf("%q was accepted: %v", text, c)
+		}
+	}
+}
+
+// A path that is opened lands in a unit file, and opens neither what the sandbox is made of nor what leads there.
+func TestReadOnlyPathsKey(t *testing.T) {
+	c, err := platform.ParseConfig("jcloud.yml", []byte("read_only_paths: [/home/media/models, /srv/a.b_c-d+e@f=g]"))
+	if err != nil || strings.Join(c.ReadOnlyPaths, " ") != "/home/media/models /srv/a.b_c-d+e@f=g" {
+		t.Errorf("got %q, %v", c.ReadOnlyPaths, err)
+	}
+	for _, text := range []string{
+		"/", "media", "/home/", "/home/../etc", "/home//x", "'/home/a b'", `"/home/x\nUser=root"`, "/home/%h", "'/home/x:/etc'", "/home/$HOME", "'/home/\"x'",
+		"/proc", "/proc/1", "/sys/fs", "/dev/null", "/run", "/run/fnctl/instances", "/etc", "/etc/shadow", "/etc/fnctl/fnctl.yml", "/var", "/var/lib",
+		"/var/lib/fnctl/functions/other", "/var/lib/fnctl-data/other", "/var/lib/private/x", "/var/cache", "/var/cache/private",
+	} {
+		if c, err := platform.ParseConfig("jcloud.yml", []byte("read_only_paths: ["+text+"]")); err == nil {
+			t.Errorf("%s was accepted: %q", text, c.ReadOnlyPaths)
+		}
+	}
+}
+
+func TestCheckReadOnlyPaths(t *testing.T) {
+	dir := t.TempDir()
+	open, closed, file := filepath.Join(dir, "open"), filepath.Join(dir, "closed"), filepath.Join(dir, "file")
+	inside := filepath.Join(closed, "inside")
+	for _, d := range []string{open, inside} {
+		if err := os.MkdirAll(d, 0o755); err != nil {
+			t.Fatal(err)
+		}
+	}
+	// Others may not enter the parent of what is made for a test.
+	if err := errors.Join(os.Chmod(filepath.Dir(dir), 0o755), os.WriteFile(file, nil, 0o644), os.Symlink("open", filepath.Join(dir, "link")), os.Chmod(closed, 0o750)); err != nil {
+		t.Fatal(err)
+	}
+	for path, want := range map[string]string{
+		open: "", file: "", filepath.Join(dir, "link"): "by a link", closed: "closed has the mode 0750", inside: "closed has the mode 0750", filepath.Join(dir, "none"): "no such file",
+		"/dev/null": "neither a file nor a directory",
+	} {
+		err := platform.CheckReadOnlyPaths([]string{path})
+		if want == "" && err != nil || want != "" && (err == nil || !strings.Contains(err.Error(), want)) {
+			t.Errorf("%s: got %v, want %q", path, err, want)
 		}
 	}
 }

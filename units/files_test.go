@@ -57,6 +57,11 @@ func golden(t *testing.T) map[string]platform.Revision {
 			r.Config.Isolation = platform.IsolationStrict
 			r.Config.Devices, r.DeviceGroups = []string{"/dev/dri/card0", "/dev/video0"}, []string{"video"}
 		}),
+		"paths": revision("media", 1, func(r *platform.Revision) {
+			r.App, r.Runtime = "./server", platform.RuntimeSocket
+			r.Command = []string{"server"}
+			r.Config.ReadOnlyPaths = []string{"/home/media/models", "/srv/pictures"}
+		}),
 		"gpu": revision("model", 1, func(r *platform.Revision) {
 			r.App, r.Runtime = "./server", platform.RuntimeSocket
 			r.Command = []string{"server"}

@@ -15,7 +15,7 @@ var userSandbox = []string{
 	"DynamicUser=yes",
 	"ProtectSystem=strict",
 	// ProtectHome=tmpfs, but not to be written to, which that is up to systemd 255.
-	"TemporaryFileSystem=/home:ro /root:ro /run/user:ro",
+	"TemporaryFileSystem=" + strings.Join(platform.HiddenDirs, ":ro ") + ":ro",
 	"PrivateTmp=yes",
 	"PrivateMounts=yes",
 	"PrivateUsers=yes",
@@ -72,6 +72,10 @@ func writeSandbox(w *writer, paths platform.Paths, rev platform.Revision) {
 	w.set("TemporaryFileSystem", paths.Functions()+":ro")
 	if venv := venvOf(paths, rev); venv != "" {
 		w.set("BindReadOnlyPaths", venv)
+	}
+	if len(rev.Config.ReadOnlyPaths) > 0 {
+		w.comment("read_only_paths:")
+		w.set("BindReadOnlyPaths", strings.Join(rev.Config.ReadOnlyPaths, " "))
 	}
 	writeShared(w, rev.Config, strict)
 	w.set("ProtectClock", "yes")
