@@ -16,12 +16,13 @@ func removeCommand() *cli.Command {
 		Name:      "remove",
 		Aliases:   []string{"rm"},
 		Usage:     "remove a function; its persistent data stays unless --purge is given",
-		UsageText: "remove NAME [--purge] [--yes]",
+		UsageText: "remove NAME [--purge] [--yes] [--timeout TIME]",
 		Description: "New requests are refused, those that run are finished; then its revisions and units go, and its logs stay. On a\n" +
 			"terminal it asks first.",
 		Flags: []cli.Flag{
 			&cli.BoolFlag{Name: "purge", Usage: "remove the function's persistent data, too"},
 			&cli.BoolFlag{Name: "yes", Aliases: []string{"y"}, Usage: "don't ask"},
+			&cli.DurationFlag{Name: "timeout", Value: deploy.RemovePatience, Usage: "after `TIME` requests that still run are cut; those of a function never take longer than its timeout"},
 			noWaitFlag(),
 		},
 		BashComplete: completeFunctions,
@@ -55,7 +56,7 @@ func removeFunction(c *cli.Context, name string) error {
 			return err
 		}
 		defer function.Close()
-		if err := function.Remove(c.Context, purge); err != nil {
+		if err := function.Remove(c.Context, purge, c.Duration("timeout")); err != nil {
 			return err
 		}
 		_, err = fmt.Fprintf(c.App.Writer, "%s removed successfully!\n", name)

@@ -2,9 +2,13 @@ package deploy
 
 import (
 	"context"
+	"errors"
 	"fmt"
+	"io/fs"
 	"os"
 	"time"
+
+	"golang.org/x/sys/unix"
 
 	"github.com/fnctl/fnctl/platform"
 	"github.com/fnctl/fnctl/workspace"
@@ -18,9 +22,13 @@ func (e *Engine) Removable(name string, purge bool) bool {
 	return platform.Exists(e.Store.Paths.Function(name)) || purge && platform.Exists(e.Store.Paths.Workspace(name))
 }
 
-// Remove ends the function: new requests are refused, those that run are finished, and its revisions, units and, with purge,
-// its data go. The error wraps platform.ErrNoFunction if there is nothing to remove.
-func (f *Function) Remove(ctx context.Context, purge bool) error {
+// RemovePatience is how long Remove usually waits for requests: a request may take as long as its function's timeout, which may be
+// hours.
+const RemovePatience = 10 * time.Minute
+
+// Remove ends the function: new requests are refused, those that run are finished, but not for longer than patience, and its revisions,
+// units and, with purge, its data go. The error wraps platform.ErrNoFunction if there is nothing to remove.
+func (f *Function) Remove(ctx context.Context, purge bool, patience time.Duration) error {
 	if !f.Removable(f.Name, purge) { // another command was faster
 		return platform.NoFunction(f.Name)
 	}
@@ -33,7 +41,7 @@ func (f *Function) Remove(ctx context.Context, purge bool) error {
 		return err
 	}
 	err := f.Progress.Step("finishing the requests of "+f.Name, func() (string, error) {
-		return "finished the requests of " + f.Name, f.drain(ctx, timeout)
+		return "finished the requests of " + f.Name, f.drain(ctx, min(timeout, patience))
 	})
 	if err != nil && ctx.Err() != nil {
 		return platform.WithHint(fmt.Errorf("remove %s: interrupted", f.Name), "it takes no requests any more; \"fnctl remove %s\" removes the rest", f.Name)
@@ -68,10 +76,20 @@ func (f *Function) drain(ctx context.Context, timeout time.Duration) error {
 	}
 	ctx, cancel := context.WithTimeoutCause(ctx, timeout, fmt.Errorf("requests still ran after %s", timeout))
 	defer cancel()
-	for {
+	for told := 0; ; {
 		page, err := readGateway(ctx, f.Store.Paths.GatewaySocket())
-		if err != nil || page.inFlight(f.Name) == 0 {
+		running := 0
+		switch {
+		case errors.Is(err, fs.ErrNotExist) || errors.Is(err, unix.ECONNREFUSED):
 			return nil // a gateway that is not there has no requests
+		case err == nil:
+			if running = int(page.inFlight(f.Name)); running == 0 {
+				return nil
+			}
+		}
+		if running != told {
+			told = running
+			f.Progress.Detail(fmt.Sprintf("%s, for %s at most", platform.Plural(running, "request"), timeout))
 		}
 		select {
 		case <-ctx.Done():

@@ -3,8 +3,11 @@
 package e2e
 
 import (
+	"context"
+	"errors"
 	"fmt"
 	"net/http"
+	"strings"
 	"testing"
 	"time"
 
@@ -19,6 +22,7 @@ func TestRemove(t *testing.T) {
 	m.MustRun(t, "fnctl", "remove", "echo", "--purge") // systemd makes the parents of its directories once and for all
 	before := footprint(t, m)
 	t.Run("finishes requests", func(t *testing.T) { testRemoveInFlight(t, m) })
+	t.Run("impatient", func(t *testing.T) { testRemoveImpatient(t, m) })
 	t.Run("killed", func(t *testing.T) { testRemoveKilled(t, m, before) })
 	t.Run("without its route", func(t *testing.T) { testRemoveWithoutRoute(t, m, before) })
 }
@@ -44,6 +48,27 @@ func testRemoveInFlight(t *testing.T, m *testMachine) {
 	if a, err := fetch(t.Context(), m.Client(), echoURL+"/sleep"); err != nil || a.code != http.StatusNotFound {
 		t.Errorf("afterwards: got %d %q, %v", a.code, a.body, err)
 	}
+}
+
+// Requests that would run for an hour are not waited for that long.
+func testRemoveImpatient(t *testing.T, m *testMachine) {
+	m.deploy(t, "echo", serverless+"timeout: 1h\n", "main:app")
+	ended := make(chan error, 1)
+	ctx, cancel := context.WithCancel(t.Context())
+	defer cancel()
+	go func() {
+		a, err := fetch(ctx, m.Client(), echoURL+"/sleep?seconds=3600")
+		if err == nil && a.code == http.StatusOK {
+			err = errors.New("it was waited for")
+		}
+		ended <- err
+	}()
+	m.waitInFlight(t, "echo", 1)
+	out := m.MustRun(t, "sh", "-c", "fnctl remove echo --purge --timeout 2s 2>&1")
+	if !strings.Contains(out, "1 request, for 2s at most") || !strings.Contains(out, "removed successfully") {
+		t.Errorf("remove says:\n%s", out)
+	}
+	<-ended
 }
 
 // Wherever a removal is killed, the next command of either kind works, and in the end nothing is left.
