@@ -205,8 +205,12 @@ func checkExecutable(text, path string) error {
 	return nil
 }
 
-// gunicornConfig tells apps the address of their clients, and reads a gunicorn.conf.py of theirs.
-const gunicornConfig = "/usr/share/fnctl/gunicorn.conf.py"
+const (
+	// gunicornConfig tells apps the address of their clients, and reads a gunicorn.conf.py of theirs.
+	gunicornConfig = "/usr/share/fnctl/gunicorn.conf.py"
+	// hypercornApp does so for the app that the variable FNCTL_APP names.
+	hypercornApp = "/usr/share/fnctl/fnctl_client.py:app"
+)
 
 // keepAlive is how long a server keeps an idle connection: longer than the gateway does, so that the gateway is always the
 // one to close it, and no request is lost on the way.
@@ -234,7 +238,8 @@ func (a App) Command(interpreter string) []string {
 		// Only the gateway can reach the socket, and it is right about where a request comes from.
 		command = append(command, app, "--fd", "3", "--timeout-keep-alive", seconds, "--proxy-headers", "--forwarded-allow-ips", "*")
 	case platform.RuntimeHypercorn:
-		command = append(command, app, "--bind", "fd://3", "--keep-alive", seconds)
+		// It is named by a variable: see packaging/python/fnctl_client.py.
+		command = append(command, hypercornApp, "--bind", "fd://3", "--keep-alive", seconds)
 	case platform.RuntimeGranian:
 		command = append(command, app, "--interface", "asgi", "--host", "127.0.0.1", "--port", "$PORT")
 	case platform.RuntimeGunicorn:

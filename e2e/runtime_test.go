@@ -124,9 +124,11 @@ func testSamples(t *testing.T, m *testMachine) {
 
 func testHypercorn(t *testing.T, m *testMachine) {
 	m.deploy(t, "echo", "app: main:app\nruntime: hypercorn\nprotocol: h2c\nautoscale: {min: 1, max: 1}\n")
-	m.mustGet(t, "http://echo.localhost:8080/env")
+	if a := m.mustGet(t, "http://echo.localhost:8080/headers"); !strings.Contains(a.body, `"client":"127.0.0.1"`) {
+		t.Errorf("an app in hypercorn doesn't know its client: %s", a.body)
+	}
 	unit := m.MustRun(t, "systemctl", "cat", "fn-echo-00001@1.service")
-	if !strings.Contains(unit, "ExecStart=/usr/bin/python3 -m hypercorn main:app --bind fd://3") {
+	if !strings.Contains(unit, "ExecStart=/usr/bin/python3 -m hypercorn /usr/share/fnctl/fnctl_client.py:app --bind fd://3") {
 		t.Errorf("the unit is\n%s", unit)
 	}
 	m.MustRun(t, "fnctl", "remove", "echo", "--purge")

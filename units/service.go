@@ -90,6 +90,9 @@ func writeEnvironment(w *writer, paths platform.Paths, rev platform.Revision) {
 		"Environment=HOSTNAME="+rev.ID.String()+"-%i",
 		"Environment=FNCTL_BUSY="+work+"/"+platform.BusyFile,
 	)
+	if rev.Runtime == platform.RuntimeHypercorn {
+		w.set("Environment", "FNCTL_APP="+rev.App)
+	}
 	writeThreads(w, rev.Config)
 	if rev.Config.DiskSize > 0 {
 		w.comment("Persistent, and shared by all instances and revisions of the function.")
