@@ -59,7 +59,7 @@ func (a adoption) run(ctx context.Context, route platform.Route) error {
 	if err := a.rewriteUnits(); err != nil {
 		return err
 	}
-	if err := a.moveData(); err != nil {
+	if err := a.moveData(ctx); err != nil {
 		return err
 	}
 	newest, err := a.Store.Revision(route.Newest())
@@ -93,7 +93,7 @@ func (a adoption) move(ctx context.Context) error {
 	if err := platform.MakeDir(a.Store.Paths.Functions(), 0o755); err != nil {
 		return err
 	}
-	if err := os.Rename(a.staged.Store.Paths.Function(a.Name), a.Store.Paths.Function(a.Name)); err != nil {
+	if err := moveTree(ctx, a.staged.Store.Paths.Function(a.Name), a.Store.Paths.Function(a.Name)); err != nil {
 		return err
 	}
 	if err := a.Store.MakeFunction(a.Name); err != nil { // the backup has the modes of where it was made
@@ -133,7 +133,7 @@ func (a adoption) rewriteUnits() error {
 }
 
 // moveData brings the persistent data of the function where systemd makes it. Its owner is set when an instance starts.
-func (a adoption) moveData() error {
+func (a adoption) moveData(ctx context.Context) error {
 	from := a.staged.Data
 	to := a.Store.Paths.Workspace(a.Name)
 	if !platform.Exists(from) {
@@ -149,5 +149,5 @@ func (a adoption) moveData() error {
 	if err := platform.Remove(to); err != nil { // it is empty, or not there
 		return err
 	}
-	return os.Rename(from, to)
+	return moveTree(ctx, from, to)
 }

@@ -46,6 +46,8 @@ func TestBackup(t *testing.T) {
 		to := bootInstalled(t, machine.Trixie)
 		to.WriteFile(t, "/root/passphrase", "correct horse battery\n")
 		to.WriteFile(t, backupFile, string(data))
+		// Data has a file system of its own there.
+		to.MustRun(t, "sh", "-c", "mkdir -p -m 700 /var/lib/private && mkdir -m 755 /var/lib/private/fnctl-data && mount -t tmpfs -o mode=755 tmpfs /var/lib/private/fnctl-data")
 		testRestoreKilled(t, to)
 		to.MustRun(t, "fnctl", append([]string{"restore", backupFile}, withPassphrase...)...)
 		if got := to.MustRun(t, "fnctl", "traffic", "echo", "-o", "json"); got != traffic {
