@@ -3,6 +3,7 @@ package accesslog
 
 import (
 	"context"
+	"hash/maphash"
 	"sync"
 	"time"
 
@@ -16,12 +17,13 @@ import (
 const (
 	// rate is how many requests of a second are logged. Each takes journald some 30 µs and 750 bytes.
 	rate = 500
-	// What is saved up for a burst. The last part is for requests that failed.
+	// maxBurst is what is saved up for a burst, and maxBacklog how many entries may wait for journald.
 	maxBurst   = time.Second
-	usualBurst = 800 * time.Millisecond
-	// How many entries may wait for journald; again the last ones must have failed.
-	maxBacklog   = 1000
-	usualBacklog = 800
+	maxBacklog = 1000
+	// share is what a function may have of the rate before its requests count as a flood, and shares is among how many functions are told
+	// apart: more have some in common.
+	share  = rate / 5
+	shares = 256
 	// gatherTime is how long entries are gathered. It takes less than half the work to write many one after the other, for
 	// journald as well.
 	gatherTime = 100 * time.Millisecond
@@ -35,6 +37,8 @@ type Log struct {
 	journal    journal.Socket
 	began      time.Time
 	limit      rateLimit
+	seed       maphash.Seed
+	functions  [shares]rateLimit // by the hash of the name
 	// Dropped counts the requests that were left out.
 	Dropped prometheus.Counter
 	// The buffers of entries go round: those in free are empty, those in full wait to be written.
@@ -44,6 +48,7 @@ type Log struct {
 // New makes a log that writes to the socket at path, of all requests or only of those that failed. Run, or During, writes it.
 func New(path string, failedOnly bool) *Log {
 	l := &Log{
+		seed:       maphash.MakeSeed(),
 		failedOnly: failedOnly,
 		journal:    journal.Socket{Path: path},
 		began:      time.Now(),
@@ -54,6 +59,9 @@ func New(path string, failedOnly bool) *Log {
 		}),
 		free: make(chan []byte, maxBacklog),
 		full: make(chan []byte, maxBacklog),
+	}
+	for i := range l.functions {
+		l.functions[i].interval = time.Second / share
 	}
 	for range maxBacklog {
 		l.free <- nil // grows when it is first used
@@ -67,11 +75,9 @@ func (l *Log) Record(a *gateway.Access) {
 	if l.failedOnly && !failed {
 		return
 	}
-	burst, backlog := usualBurst, usualBacklog
-	if failed {
-		burst, backlog = maxBurst, maxBacklog
-	}
-	if len(l.full) >= backlog || !l.limit.admit(time.Since(l.began), burst) {
+	now := time.Since(l.began)
+	part := partOf(failed, !l.functions[maphash.String(l.seed, a.Function)%shares].admit(now, maxBurst))
+	if len(l.full) >= maxBacklog*part/tenths || !l.limit.admit(now, maxBurst*time.Duration(part)/tenths) {
 		l.Dropped.Inc()
 		return
 	}
@@ -81,6 +87,22 @@ func (l *Log) Record(a *gateway.Access) {
 	default:
 		l.Dropped.Inc()
 	}
+}
+
+const tenths = 10
+
+// partOf is how many tenths of the burst and of the backlog a request may use: the last ones are for those that failed, and a flood, whether
+// it fails or not, leaves room for the other functions.
+func partOf(failed, flood bool) int {
+	switch {
+	case flood && !failed:
+		return 4
+	case flood:
+		return 6
+	case !failed:
+		return 8
+	}
+	return tenths
 }
 
 // During runs the log for as long as serve runs.
