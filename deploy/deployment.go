@@ -74,6 +74,9 @@ func (d *deployment) run(ctx context.Context) (Deployed, error) {
 		c.onFailure(reaches(d.revision.ID), d.giveUp)
 		return d.steps(ctx, c)
 	})
+	if err == nil {
+		d.checkServed(ctx)
+	}
 	return Deployed{Revision: d.revision}, err
 }
 

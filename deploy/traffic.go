@@ -146,7 +146,7 @@ func (t *trafficChange) planned(plan TrafficPlan) (route platform.Route, needed 
 
 // apply makes revisions ready to serve, then lets a route take effect.
 func (t *trafficChange) apply(ctx context.Context, needed []platform.Revision, route platform.Route, done string) error {
-	return t.change(ctx, t.before, func(c *change) error {
+	err := t.change(ctx, t.before, func(c *change) error {
 		for _, rev := range needed {
 			err := t.Progress.Step("starting "+rev.ID.String(), func() (string, error) { return t.start(ctx, c, rev, route.PercentOf(rev.ID)) })
 			if err != nil {
@@ -158,6 +158,10 @@ func (t *trafficChange) apply(ctx context.Context, needed []platform.Revision, r
 		}
 		return t.Progress.Step("switching the route", func() (string, error) { return done, t.switchRoute(route) })
 	})
+	if err == nil {
+		t.checkServed(ctx)
+	}
+	return err
 }
 
 // splits reads the revisions that are to get traffic.

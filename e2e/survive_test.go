@@ -4,6 +4,7 @@ package e2e
 
 import (
 	"fmt"
+	"net/http"
 	"strings"
 	"testing"
 	"time"
@@ -27,6 +28,7 @@ func TestSurvive(t *testing.T) {
 		func() { t.Run("socket file removed", func(t *testing.T) { testSocketFileRemoved(t, m) }) },
 		func() { t.Run("copy of the app removed", func(t *testing.T) { testCopyRemoved(t, m) }) },
 	)
+	t.Run("gateway asleep", func(t *testing.T) { testGatewayAsleep(t, m) })
 	t.Run("route damaged", func(t *testing.T) { testRouteDamaged(t, m) })
 	t.Run("deploy killed", func(t *testing.T) { testDeployKilled(t, m) })
 	t.Run("reboot", func(t *testing.T) { testComesBack(t, m, m.Reboot) })
@@ -40,6 +42,24 @@ func testUpdate(t *testing.T, m *testMachine) {
 	}
 	eventually(t, 30*time.Second, "only the new revision has instances", func() bool { return len(m.status(t, "ping").Revisions) == 1 })
 	traffic.stop(t)
+}
+
+// A deploy says it if the gateway does not take the route: it is not served.
+func testGatewayAsleep(t *testing.T, m *testMachine) {
+	out := m.MustRunIn(t, "/srv/ping", "sh", "-c", `systemctl kill --signal=STOP fnctl-gateway.service
+		fnctl deploy main:app --force 2>&1; deployed=$?
+		systemctl kill --signal=CONT fnctl-gateway.service; exit $deployed`)
+	if !strings.Contains(out, "the gateway has not taken the route of ping") || !strings.Contains(out, "journalctl -u fnctl-gateway") {
+		t.Errorf("the deploy says:\n%s", out)
+	}
+	eventually(t, 10*time.Second, "ping is served", func() bool {
+		a, err := fetch(t.Context(), m.Client(), pingURL)
+		return err == nil && a.code == http.StatusOK
+	})
+	if out := m.MustRunIn(t, "/srv/ping", "sh", "-c", "fnctl deploy main:app --force 2>&1"); strings.Contains(out, "has not taken") {
+		t.Errorf("with a gateway that is awake:\n%s", out)
+	}
+	eventually(t, 30*time.Second, "only the new revision has instances", func() bool { return len(m.status(t, "ping").Revisions) == 1 })
 }
 
 func testActivatorKilled(t *testing.T, m *testMachine) {
