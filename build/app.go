@@ -18,8 +18,10 @@ import (
 
 // App is what is started in an instance.
 type App struct {
-	Text    string // as the user wrote it: main:app, ./server
-	Runtime platform.Runtime
+	Text string // as the user wrote it: main:app, ./server
+	// SourceDir is the directory with the modules, relative to the app's, "" if it is that.
+	SourceDir string
+	Runtime   platform.Runtime
 	// Framework is the package that makes the app, if the module imports one that is known.
 	Framework string
 	// Found says what the runtime is, and what it was found out from.
@@ -37,7 +39,7 @@ func (a App) IsPython() bool { return a.Runtime.IsServer() || a.program == Pytho
 
 // Deployed is the app of a revision that was deployed before, whose files are in its snapshot.
 func Deployed(rev platform.Revision, snapshot string) (App, error) {
-	a := App{Text: rev.App, Runtime: rev.Runtime, Framework: rev.Framework, workers: rev.Config.Workers}
+	a := App{Text: rev.App, SourceDir: rev.SourceDir, Runtime: rev.Runtime, Framework: rev.Framework, workers: rev.Config.Workers}
 	if !a.Runtime.IsServer() {
 		a.program, a.args = rev.Command[0], rev.Command[1:]
 		if IsVenvPython(a.program) {
@@ -76,18 +78,33 @@ func Find(arg, dir string, config platform.Config) (App, error) {
 	return findProgram(text, args, dir, config)
 }
 
+// srcLayout is where many projects have their modules (packaging.python.org, "src layout vs flat layout").
+const srcLayout = "src"
+
+// moduleFile is the file of a module, relative to a directory, "" if there is none.
+func moduleFile(dir, module string) string {
+	path := filepath.Join(strings.Split(module, ".")...)
+	for _, file := range []string{path + ".py", filepath.Join(path, "__init__.py")} {
+		if platform.Exists(filepath.Join(dir, file)) {
+			return file
+		}
+	}
+	return ""
+}
+
 // findModule finds an application in a Python module.
 func findModule(text, module, attr, dir string, config platform.Config) (App, error) {
 	if config.Runtime != "" && !config.Runtime.IsServer() {
 		return App{}, platform.WithHint(fmt.Errorf("runtime: %s is not for an app such as %s", config.Runtime, text),
 			"use uvicorn, hypercorn, granian or gunicorn, or leave runtime: out")
 	}
-	path := filepath.Join(strings.Split(module, ".")...)
-	file := path + ".py"
-	if !platform.Exists(filepath.Join(dir, file)) {
-		file = filepath.Join(path, "__init__.py")
+	file, sourceDir := moduleFile(dir, module), ""
+	if file == "" {
+		if file = moduleFile(filepath.Join(dir, srcLayout), module); file != "" {
+			file, sourceDir = filepath.Join(srcLayout, file), srcLayout
+		}
 	}
-	if !platform.Exists(filepath.Join(dir, file)) {
+	if file == "" {
 		return App{}, platform.WithHint(fmt.Errorf("module %q not found: %s has neither %s.py nor %s/__init__.py", module, dir,
 			strings.ReplaceAll(module, ".", "/"), strings.ReplaceAll(module, ".", "/")), "--app-dir names the directory of the app")
 	}
@@ -103,7 +120,7 @@ func findModule(text, module, attr, dir string, config platform.Config) (App, er
 	if !platform.IsFactory(text) && m.definesFactory() {
 		return App{}, platform.WithHint(fmt.Errorf("%s is a function that makes the app, and not the app", text), "write it with brackets: \"%s()\"", text)
 	}
-	a := App{Text: text, Runtime: config.Runtime, Framework: m.framework(), workers: config.Workers, Requirements: required}
+	a := App{Text: text, SourceDir: sourceDir, Runtime: config.Runtime, Framework: m.framework(), workers: config.Workers, Requirements: required}
 	if a.Runtime != "" {
 		a.Found = fmt.Sprintf("%s runs %s: jcloud.yml says so", a.Runtime, text)
 		return a, nil

@@ -166,3 +166,25 @@ func TestFactories(t *testing.T) {
 		}
 	}
 }
+
+// Modules are found in src, too, unless there is one of the name beside it.
+func TestSrcLayout(t *testing.T) {
+	const app = "import flask\n"
+	for name, c := range map[string]struct {
+		files []string
+		dir   string
+	}{
+		"src":     {[]string{"src/shop/main.py", app}, "src"},
+		"package": {[]string{"src/shop/main/__init__.py", app}, "src"},
+		"flat":    {[]string{"shop/main.py", app, "src/shop/main.py", app}, ""},
+	} {
+		a, err := Find("shop.main:app", appFiles(t, c.files...), platform.DefaultConfig())
+		if err != nil || a.SourceDir != c.dir || a.Runtime != platform.RuntimeGunicorn {
+			t.Errorf("%s: got %+v, %v", name, a, err)
+		}
+	}
+	_, err := Find("shop.main:app", appFiles(t, "src/other.py", app), platform.DefaultConfig())
+	if err == nil || !strings.Contains(err.Error(), `module "shop.main" not found`) {
+		t.Errorf("got %v", err)
+	}
+}

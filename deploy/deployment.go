@@ -7,6 +7,7 @@ import (
 	"net/http"
 	"time"
 
+	"github.com/fnctl/fnctl/build"
 	"github.com/fnctl/fnctl/journal"
 	"github.com/fnctl/fnctl/platform"
 	"github.com/fnctl/fnctl/snapshot"
@@ -65,6 +66,11 @@ func (d *deployment) run(ctx context.Context) (Deployed, error) {
 		return Deployed{Revision: current, Unchanged: true}, nil
 	}
 	d.warnExposed()
+	if d.request.Dir != "" {
+		for _, problem := range build.CheckProject(d.request.Dir, d.request.App) {
+			d.Progress.Warn(problem)
+		}
+	}
 	number, err := d.nextNumber(ctx)
 	if err != nil {
 		return Deployed{}, err

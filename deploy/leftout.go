@@ -85,7 +85,7 @@ func (d *deployment) missesLeftOut(lines []string) (snapshot.LeftOut, bool) {
 // startedFiles are the files of the app's directory that its command names: a module, a program, a script.
 func (d *deployment) startedFiles() (files []string) {
 	if module, _, is := platform.ParseApp(d.request.App.Text); is {
-		name := strings.ReplaceAll(module, ".", "/")
+		name := path.Join(d.request.App.SourceDir, strings.ReplaceAll(module, ".", "/"))
 		// As Python does, the package before the module.
 		for _, file := range []string{path.Join(name, "__init__.py"), name + ".py"} {
 			if isFile(filepath.Join(d.request.Dir, file)) {

@@ -27,6 +27,7 @@ func TestRuntime(t *testing.T) {
 			t.Parallel()
 			m := bootInstalled(t, suite)
 			t.Run("samples", func(t *testing.T) { testSamples(t, m) })
+			t.Run("project", func(t *testing.T) { testProject(t, m) })
 			t.Run("factories", func(t *testing.T) { testFactories(t, m) })
 			t.Run("hypercorn", func(t *testing.T) { testHypercorn(t, m) })
 			t.Run("websocket through the shim", func(t *testing.T) { testShimWebSocket(t, m) })
@@ -40,6 +41,32 @@ func TestRuntime(t *testing.T) {
 func TestVenv(t *testing.T) {
 	t.Parallel()
 	testVenvs(t, bootInstalled(t, machine.Bookworm))
+}
+
+// A project as tools make it: its modules are found, and what will not be as it says is told before anything starts.
+func testProject(t *testing.T, m *testMachine) {
+	m.WriteFile(t, "/srv/proj/pyproject.toml", "[project]\nname = \"shop\"\nrequires-python = \">=3.99\"\ndependencies = [\"humanize\"]\n")
+	m.WriteFile(t, "/srv/proj/src/shop/__init__.py", "")
+	m.WriteFile(t, "/srv/proj/src/shop/names.py", "name = 'shop'\n")
+	m.WriteFile(t, "/srv/proj/src/shop/main.py", `
+from shop.names import name
+
+async def app(scope, receive, send):
+    if scope["type"] == "http":
+        await send({"type": "http.response.start", "status": 200, "headers": []})
+        await send({"type": "http.response.body", "body": name.encode()})
+`)
+	m.WriteFile(t, "/srv/proj/jcloud.yml", "autoscale: {min: 0}\n")
+	out := m.MustRunIn(t, "/srv/proj", "sh", "-c", "fnctl deploy shop.main:app 2>&1")
+	for _, want := range []string{"pyproject.toml names packages, and there is no requirements.txt: none is installed", "pyproject.toml asks for Python >=3.99, and the machine has 3.1"} {
+		if before, _, found := strings.Cut(out, want); !found || strings.Contains(before, "copied the app") {
+			t.Errorf("a deploy doesn't say %q before anything else:\n%s", want, out)
+		}
+	}
+	if a := m.mustGet(t, "http://proj.localhost:8080/"); a.body != "shop" {
+		t.Errorf("got %q", a.body)
+	}
+	m.MustRun(t, "fnctl", "remove", "proj", "--purge")
 }
 
 // What makes the app is called by each server, and written with brackets.

@@ -56,6 +56,8 @@ type Revision struct {
 	// DeviceGroups are the groups that instances must be in to open the devices of the configuration and of the tier.
 	DeviceGroups []string `json:"device_groups,omitempty"`
 	Config       Config   `json:"config"`
+	// SourceDir is the directory of the app's Python modules, relative to the app's, "" if it is that.
+	SourceDir string `json:"source_dir,omitempty"`
 	// Source is the directory that the app was deployed from, "" for revisions that were made before it was kept.
 	Source string `json:"source,omitempty"`
 	// Size is that of the app's files in bytes, 0 for revisions that were made before it was kept.

@@ -90,6 +90,9 @@ func writeEnvironment(w *writer, paths platform.Paths, rev platform.Revision) {
 		"Environment=HOSTNAME="+rev.ID.String()+"-%i",
 		"Environment=FNCTL_BUSY="+work+"/"+platform.BusyFile,
 	)
+	if rev.SourceDir != "" {
+		w.set("Environment", "PYTHONPATH="+work+"/"+rev.SourceDir)
+	}
 	if rev.Runtime == platform.RuntimeHypercorn {
 		w.set("Environment", "FNCTL_APP="+rev.App)
 	}
