@@ -129,10 +129,6 @@ func findModule(text, module, attr, dir string, config platform.Config) (App, er
 	return a, nil
 }
 
-// systemPath is where a program that is given by its name is looked for: systemd knows these directories, too, and what else
-// the user who deploys has in PATH may lie where no function can read it.
-var systemPath = []string{"/usr/local/sbin", "/usr/local/bin", "/usr/sbin", "/usr/bin"}
-
 // findProgram finds an executable: one of the app's own, or else one of the machine.
 func findProgram(text string, args []string, dir string, config platform.Config) (App, error) {
 	if config.Runtime.IsServer() {
@@ -197,13 +193,13 @@ func locateProgram(text, dir string) (program string, own bool, err error) {
 	if strings.Contains(text, "/") || platform.Exists(filepath.Join(dir, text)) {
 		return inside, true, nil
 	}
-	for _, bin := range systemPath {
+	for _, bin := range platform.SystemPath {
 		if path := filepath.Join(bin, text); platform.Exists(path) {
 			return path, false, nil
 		}
 	}
 	return "", false, platform.WithHint(fmt.Errorf("APP %q not found: there is no file %s, and no %s in %s", text, filepath.Join(dir, text), text,
-		strings.Join(systemPath, ":")), "APP is module:attr, such as main:app, or an executable in the app's directory; a program of the machine must be installed")
+		strings.Join(platform.SystemPath, ":")), "APP is module:attr, such as main:app, or an executable in the app's directory; a program of the machine must be installed")
 }
 
 func checkExecutable(text, path string) error {

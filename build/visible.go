@@ -75,7 +75,7 @@ func interpreterOf(script string) string {
 	if filepath.Base(fields[0]) != "env" || len(fields) < 2 {
 		return fields[0]
 	}
-	for _, bin := range systemPath {
+	for _, bin := range platform.SystemPath {
 		if path := filepath.Join(bin, fields[len(fields)-1]); platform.Exists(path) {
 			return path
 		}

@@ -307,7 +307,8 @@ func wheel(t *testing.T, dir, name, version, source string) {
 const (
 	venvURL  = "http://venv.localhost:8080/"
 	venvDir  = "/var/lib/fnctl/functions/venv/venvs"
-	venvMain = `import greeting
+	venvMain = `import greeting, shutil
+assert shutil.which("python3").endswith("/bin/python3") and "/venvs/" in shutil.which("python3")
 
 async def app(scope, receive, send):
     await send({"type": "http.response.start", "status": 200, "headers": []})

@@ -6,6 +6,10 @@ import (
 	"os"
 )
 
+// SystemPath is where a program that is given by its name is looked for, and the PATH of instances: systemd knows these directories, too,
+// and what else the user who deploys has in PATH may lie where no function can read it.
+var SystemPath = []string{"/usr/local/sbin", "/usr/local/bin", "/usr/sbin", "/usr/bin"}
+
 // Exists reports whether there is something at a path, as far as that can be seen.
 func Exists(path string) bool {
 	_, err := os.Stat(path)

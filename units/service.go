@@ -90,6 +90,9 @@ func writeEnvironment(w *writer, paths platform.Paths, rev platform.Revision) {
 		"Environment=HOSTNAME="+rev.ID.String()+"-%i",
 		"Environment=FNCTL_BUSY="+work+"/"+platform.BusyFile,
 	)
+	if venv := venvOf(paths, rev); venv != "" {
+		w.set("Environment", "PATH="+venv+"/bin:"+strings.Join(platform.SystemPath, ":"))
+	}
 	if rev.SourceDir != "" {
 		w.set("Environment", "PYTHONPATH="+work+"/"+rev.SourceDir)
 	}
