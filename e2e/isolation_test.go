@@ -45,7 +45,7 @@ func (m *testMachine) prepareVictim(t *testing.T) {
 	t.Helper()
 	m.WriteFile(t, "/srv/secrets", "TOKEN=sesame-1\n")
 	m.deploy(t, "ping", "env: {PASSWORD: sesame-1}\n", "main:app", "--secret", "/srv/secrets")
-	m.MustRun(t, "sh", "-c", "echo sesame-1 >/var/lib/fnctl-data/ping/data && touch /var/tmp/marker /root/marker")
+	m.MustRun(t, "sh", "-c", "echo sesame-1 >/var/lib/fnctl-data/ping/data && touch /var/tmp/marker /root/marker && mkdir -m 755 /home/somebody && echo x >/home/somebody/marker")
 	m.MustRun(t, "python3", "-c", sharedByAll)
 	m.WriteFile(t, "/srv/ping/.env", "PASSWORD=for-everybody\n")
 	m.MustRun(t, "sh", "-c", "cp /usr/bin/id /usr/local/bin/whoami-root && chmod 4755 /usr/local/bin/whoami-root")
@@ -223,7 +223,7 @@ func testRootCan(t *testing.T, m *testMachine, pid string) {
 		"read its environment", "read its command line", "list its files", "see processes of others", "signal it", "trace it",
 		"connect to its socket", "join its control group", "connect to the gateway", "connect to the activator", "connect to PID 1",
 		"connect to D-Bus", "bind an instance's socket", "bind a low port", "write a unit", "write a route", "write to /",
-		"write to /var/tmp of all", "read the shadow", "read a home", "become root", "become another", "run a set-user-ID program",
+		"write to /var/tmp of all", "read the shadow", "read a home", "read an open home", "become root", "become another", "run a set-user-ID program",
 		"make a set-user-ID program", "mount", "leave its root", "make a mount namespace", "set the host name",
 		"read its project", "see its name", "read its description", "write elsewhere", "lock for all", "read shared memory", "read the queue of another", "read a shared segment", "notify PID 1",
 		"forge fields of the journal", "reach a socket in /run",

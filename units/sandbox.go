@@ -14,8 +14,9 @@ import (
 var userSandbox = []string{
 	"DynamicUser=yes",
 	"ProtectSystem=strict",
-	// ProtectHome=tmpfs, but not to be written to, which that is up to systemd 255.
-	"TemporaryFileSystem=" + strings.Join(platform.HiddenDirs, ":ro ") + ":ro",
+	// In the place of platform.HiddenDirs. TemporaryFileSystem= for the same does nothing: DynamicUser= makes them read-only, and of
+	// two mounts at one place systemd drops that one.
+	"ProtectHome=tmpfs",
 	"PrivateTmp=yes",
 	"PrivateMounts=yes",
 	"PrivateUsers=yes",

@@ -63,7 +63,6 @@ var switches = [][]string{
 	{"TemporaryFileSystem=/run:ro"},
 	{"TemporaryFileSystem=/dev/shm:mode=1777,nodev,nosuid"},
 	{"TemporaryFileSystem=/var/lib/fnctl/functions:ro"},
-	{"TemporaryFileSystem=/home:ro /root:ro /run/user:ro"},
 	{"ProtectHome=tmpfs"},
 	{"NoExecPaths=/var"},
 	{"SystemCallFilter=@system-service"},

@@ -109,6 +109,8 @@ def make_setuid():
 def find_writable():
     """Looks for a place to write to that is not its own."""
     own = [os.getcwd(), os.environ.get("JCLOUD_WORKSPACE", "/nowhere"), "/tmp", "/var/tmp", "/dev/shm", "/dev/mqueue", "/proc", "/sys"]
+    # Empty ones of its own are in the place of these.
+    own += [path for path in ("/home", "/root", "/run/user") if os.access(path, os.R_OK) and not os.listdir(path)]
     own = [os.path.realpath(path) for path in own] + own
     for place, places, files in os.walk("/"):
         places[:] = [name for name in places if os.path.join(place, name) not in own]
@@ -190,6 +192,7 @@ def attempts(victim, pid):
         "write to /var/tmp of all": lambda: os.stat("/var/tmp/marker"),
         "read the shadow": lambda: read("/etc/shadow"),
         "read a home": lambda: os.stat("/root/marker"),
+        "read an open home": lambda: read("/home/somebody/marker"),
         # what all functions share
         "write elsewhere": find_writable,
         "lock for all": lambda: write("/run/lock/evil"),
