@@ -20,8 +20,8 @@ const (
 	// idleElsewhere is how long a program must have listened elsewhere, and done next to nothing, to be given up: one that loads a
 	// model may have a port for metrics meanwhile.
 	idleElsewhere = 20 * time.Second
-	// idleShare is next to nothing, in cores.
-	idleShare = 0.05
+	// idleTicks is next to nothing, of the hundred ticks that a core has between two looks.
+	idleTicks = 5
 )
 
 // watchPorts tells where a program listens instead of where it should, and cancels if it does nothing else.
@@ -29,15 +29,18 @@ func (s starter) watchPorts(ctx context.Context, rev platform.Revision, id platf
 	group := s.Store.Paths.InstanceCgroup(platform.SliceName(id.Revision.Function), id)
 	var told string
 	var since time.Time // it has been idle
-	var used time.Duration
+	used := 0
 	for platform.Sleep(ctx, portLook); ctx.Err() == nil; platform.Sleep(ctx, portLook) {
 		pids, err := group.PIDs()
 		if err != nil {
 			continue // it does not run yet
 		}
-		text := misplaced(pids, rev.Runtime)
-		now, err := group.CPUTime()
-		if text == "" || err != nil {
+		port := 0
+		if rev.Runtime.TakesPort() {
+			pids, port = programsOf(pids) // without the shim, which looks for the port
+		}
+		text := misplaced(pids, rev.Runtime, port)
+		if text == "" {
 			since = time.Time{}
 			continue
 		}
@@ -45,9 +48,9 @@ func (s starter) watchPorts(ctx context.Context, rev platform.Revision, id platf
 			told = text
 			s.Progress.Note("%s", text)
 		}
-		busy := now-used > time.Duration(idleShare*float64(portLook))
-		switch used = now; {
-		case busy:
+		before := used
+		switch used = ticksOf(pids); {
+		case used-before > idleTicks:
 			since = time.Time{}
 		case since.IsZero():
 			since = time.Now()
@@ -58,29 +61,29 @@ func (s starter) watchPorts(ctx context.Context, rev platform.Revision, id platf
 	}
 }
 
-// misplaced says where the processes of a program listen, if that is not where it should: "" if it is, or if it listens nowhere.
-func misplaced(pids []int, runtime platform.Runtime) string {
+// misplaced says where the processes of a program listen, if that is not where it should: "" if it is, or if it listens nowhere. port is
+// what the shim has given it.
+func misplaced(pids []int, runtime platform.Runtime, port int) string {
 	listening, err := shim.Listeners(pids)
-	if err != nil || len(listening) == 0 {
+	if err != nil {
 		return ""
-	}
-	wanted, where := 0, "its socket"
-	if runtime.TakesPort() {
-		if wanted = portOf(pids); wanted == 0 {
-			return "" // the program has not been started yet
-		}
-		where = fmt.Sprintf("$PORT (%d)", wanted)
 	}
 	var ports []string
 	for _, address := range listening {
-		if int(address.Port()) == wanted {
+		if int(address.Port()) == port {
 			return ""
 		}
 		if port := strconv.Itoa(int(address.Port())); !slices.Contains(ports, port) {
 			ports = append(ports, port)
 		}
 	}
-	return fmt.Sprintf("it listens on port %s, and not on %s", strings.Join(ports, ", "), where)
+	switch {
+	case len(ports) == 0:
+		return ""
+	case runtime.TakesPort():
+		return fmt.Sprintf("it listens on port %s, and not on $PORT (%d)", strings.Join(ports, ", "), port)
+	}
+	return fmt.Sprintf("it listens on port %s, and not on its socket", strings.Join(ports, ", "))
 }
 
 func misplacedHint(runtime platform.Runtime) string {
@@ -90,8 +93,8 @@ func misplacedHint(runtime platform.Runtime) string {
 	return "let it take file descriptor 3; or let it listen on the port that the variable PORT names, with runtime: port in jcloud.yml"
 }
 
-// portOf is the port that the shim has given to one of some processes, 0 if none has one.
-func portOf(pids []int) int {
+// programsOf are those of some processes to which the shim has given a port, and that port, 0 if there is none.
+func programsOf(pids []int) (programs []int, port int) {
 	for _, pid := range pids {
 		environ, err := os.ReadFile(fmt.Sprintf("/proc/%d/environ", pid))
 		if err != nil {
@@ -99,10 +102,29 @@ func portOf(pids []int) int {
 		}
 		for variable := range bytes.SplitSeq(environ, []byte{0}) {
 			if value, is := bytes.CutPrefix(variable, []byte("PORT=")); is {
-				port, _ := strconv.Atoi(string(value)) // 0 if it is none
-				return port
+				programs = append(programs, pid)
+				port, _ = strconv.Atoi(string(value)) // 0 if it is none
 			}
 		}
 	}
-	return 0
+	return programs, port
+}
+
+// ticksOf is the processor time of some processes, in ticks of which a second has a hundred (proc(5), "/proc/pid/stat").
+func ticksOf(pids []int) (ticks int) {
+	const user, system = 11, 12 // behind the name of the program, which may have blanks
+	for _, pid := range pids {
+		stat, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", pid))
+		if err != nil {
+			continue // it has ended
+		}
+		fields := strings.Fields(string(stat[bytes.LastIndexByte(stat, ')')+1:]))
+		for i, field := range fields {
+			if i == user || i == system {
+				n, _ := strconv.Atoi(field) // digits
+				ticks += n
+			}
+		}
+	}
+	return ticks
 }
