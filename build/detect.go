@@ -52,13 +52,16 @@ func detectServer(module pythonModule, required Requirements) (runtime platform.
 // definesFactory reports whether the module defines the attribute as a plain function that needs no argument. Applications are
 // called with some: scope, environ.
 func (m pythonModule) definesFactory() bool {
-	found := regexp.MustCompile(`(?m)^def\s+` + regexp.QuoteMeta(m.attr) + `\s*\(([^)]*)\)`).FindSubmatch(m.source)
-	if found == nil {
+	attr := regexp.QuoteMeta(m.attr)
+	// One that is decorated, or bound to something else, may be anything.
+	found := regexp.MustCompile(`(?m)((?:^[@)].*\n)?)^def\s+` + attr + `\s*\(([^)]*)\)`).FindSubmatch(m.source)
+	if found == nil || len(found[1]) > 0 || regexp.MustCompile(`(?m)^`+attr+`\s*[:=]`).Match(m.source) {
 		return false
 	}
-	for _, parameter := range strings.Split(string(found[1]), ",") {
+	for _, parameter := range strings.Split(string(found[2]), ",") {
 		parameter = strings.TrimSpace(parameter)
-		if optional := parameter == "" || parameter == "/" || strings.HasPrefix(parameter, "*") || strings.Contains(parameter, "="); !optional {
+		optional := parameter == "" || parameter == "/" || parameter == "*" || strings.HasPrefix(parameter, "**") || strings.Contains(parameter, "=")
+		if !optional {
 			return false
 		}
 	}

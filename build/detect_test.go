@@ -148,7 +148,12 @@ func TestFactories(t *testing.T) {
 		"WSGI":            {"main:app", "def app(environ, start_response): ...\n", "python3 -m gunicorn main:app --config"},
 		"ASGI":            {"main:app", "async def app(scope, receive, send): ...\n", "python3 -m uvicorn main:app --fd 3"},
 		"ASGI, two calls": {"main:app", "def app(scope): ...\n", "python3 -m uvicorn main:app --fd 3"},
-		"decorated":       {"main:app", "@app\ndef apps(): ...\napp = make()\n", "python3 -m uvicorn main:app --fd 3"},
+		"another":         {"main:app", "@app\ndef apps(): ...\napp = make()\n", "python3 -m uvicorn main:app --fd 3"},
+		"decorated":       {"main:app", "@as_app\ndef app(): ...\n", "python3 -m uvicorn main:app --fd 3"},
+		"decorated, long": {"main:app", "@as_app(\n    1,\n)\ndef app(): ...\n", "python3 -m uvicorn main:app --fd 3"},
+		"bound anew":      {"main:app", "def app(): ...\n\napp = wrap(app)\n", "python3 -m uvicorn main:app --fd 3"},
+		"any arguments":   {"main:app", "def app(*args): ...\n", "python3 -m uvicorn main:app --fd 3"},
+		"a configuration": {"main:app", "def app(*, debug=False, **config): ...\n", "main:app is a function that makes the app"},
 		"arguments":       {"main:create_app(1)", flask, `APP "main:create_app(1)" is not module:attr`},
 	} {
 		a, err := Find(test.app, appFiles(t, "main.py", test.source), platform.DefaultConfig())

@@ -80,6 +80,9 @@ func errEncoding(err error) error {
 	return platform.WithHint(fmt.Errorf("its encoding cannot be told: %w", err), "save it as UTF-8")
 }
 
+// endsOfLines makes one of all that Python's str.splitlines takes for it.
+var endsOfLines = strings.NewReplacer("\r\n", "\n", "\r", "\n", "\v", "\n", "\f", "\n", "\x1c", "\n", "\x1d", "\n", "\x1e", "\n", "\u0085", "\n", "\u2028", "\n", "\u2029", "\n")
+
 // requirementLine is a line of a file of requirements, of which several may be one in the file.
 type requirementLine struct {
 	number int // of the first, from 1
@@ -89,7 +92,7 @@ type requirementLine struct {
 // splitRequirements splits a file into lines as pip does: at all ends of lines that there are, and a line that ends with a backslash
 // goes on in the next one, unless it is a comment.
 func splitRequirements(text string) (lines []requirementLine) {
-	text = strings.NewReplacer("\r\n", "\n", "\r", "\n").Replace(text)
+	text = endsOfLines.Replace(text)
 	joined := requirementLine{}
 	for i, line := range strings.Split(text, "\n") {
 		if joined.number == 0 {

@@ -28,6 +28,7 @@ func TestRequirementsOfAllEncodings(t *testing.T) {
 		"UTF-16, big endian":       inUTF16(text, binary.BigEndian),
 		"Latin-1":                  "# -*- coding: latin-1 -*-\n# f\xFCr\nflask\n-r more.txt\n",
 		"another one":              "#!\n# vim: set fileencoding=cp1252 :\n# \x80\nflask\n-r more.txt\n",
+		"odd ends of lines":        "# x\v-r more.txt\fflask\u2028",
 		"lines of old Macs":        "# x\rflask\r-r more.txt\r",
 		"a first line that counts": "\xEF\xBB\xBF-r more.txt\nflask\n",
 	} {

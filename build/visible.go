@@ -31,6 +31,9 @@ func checkVisible(program string, config platform.Config) error {
 			return nil //nolint:nilerr // others say that it is missing
 		}
 		if info.Mode()&os.ModeSymlink != 0 {
+			if hidden := config.HiddenFrom(next); hidden != "" {
+				return errHidden(program, via, next, hidden) // nor does it see the link
+			}
 			target, err := os.Readlink(next)
 			if links++; err != nil || links > maxLinks {
 				return nil //nolint:nilerr // see above

@@ -5,6 +5,7 @@ import (
 	"context"
 	"fmt"
 	"io"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -15,8 +16,8 @@ import (
 )
 
 const (
-	// restOfLine is how long the rest of a line is waited for that journald has split.
-	restOfLine = 100 * time.Millisecond
+	// restOfLine is how long the rest of a line is waited for that journald has split, while the journal is followed.
+	restOfLine = time.Second
 	// maxLine bounds the memory of such a line.
 	maxLine = 1 << 20
 )
@@ -35,7 +36,7 @@ type logPrinter struct {
 type openLine struct {
 	entry logEntry // the first
 	text  strings.Builder
-	since time.Time
+	since time.Time // the last part came
 }
 
 func newLogPrinter(w io.Writer, json bool) *logPrinter {
@@ -58,10 +59,11 @@ func (p *logPrinter) read(ctx context.Context, stderr io.Writer, args []string) 
 			}
 		})
 	}()
+	follows := slices.Contains(args, "--follow")
 	var failed error
 	for failed == nil {
 		var late <-chan time.Time
-		if oldest, is := p.oldest(); is {
+		if oldest, is := p.oldest(); is && follows {
 			late = time.After(time.Until(oldest.Add(restOfLine)))
 		}
 		select {
@@ -80,7 +82,7 @@ func (p *logPrinter) read(ctx context.Context, stderr io.Writer, args []string) 
 	return failed
 }
 
-// oldest is when the line began that is open for longest.
+// oldest is when the line last grew that has not for longest.
 func (p *logPrinter) oldest() (since time.Time, is bool) {
 	for _, line := range p.open {
 		if !is || line.since.Before(since) {
@@ -98,9 +100,10 @@ func (p *logPrinter) next(entry logEntry) error {
 		return p.print(entry)
 	}
 	if line == nil {
-		line = &openLine{entry: entry, since: time.Now()}
+		line = &openLine{entry: entry}
 		p.open[stream] = line
 	}
+	line.since = time.Now()
 	line.text.WriteString(string(entry["MESSAGE"]))
 	if goesOn && line.text.Len() < maxLine {
 		return nil
@@ -108,7 +111,7 @@ func (p *logPrinter) next(entry logEntry) error {
 	return p.finish(stream)
 }
 
-// close prints the lines that have been open since some time or longer, as far as they go.
+// close prints the lines that have not grown since some time, as far as they go.
 func (p *logPrinter) close(since time.Time) error {
 	for stream, line := range p.open {
 		if line.since.After(since) {

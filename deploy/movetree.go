@@ -30,10 +30,11 @@ func moveTree(ctx context.Context, from, to string) error {
 		os.RemoveAll(part)
 		return fmt.Errorf("copy %s to %s: %w: %s", from, filepath.Dir(to), err, platform.LastLines(strings.TrimSpace(string(out)), 3))
 	}
-	if err := platform.SyncFileSystem(part); err != nil {
-		return err
+	if err = platform.SyncFileSystem(part); err == nil {
+		err = os.Rename(part, to)
 	}
-	if err := os.Rename(part, to); err != nil {
+	if err != nil {
+		os.RemoveAll(part)
 		return err
 	}
 	return os.RemoveAll(from)

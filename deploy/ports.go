@@ -45,6 +45,9 @@ func (s starter) watchPorts(ctx context.Context, rev platform.Revision, id platf
 			continue
 		}
 		if text != told {
+			if !rev.Runtime.TakesPort() && s.readsSocket(ctx, id) {
+				return // it has a port besides
+			}
 			told = text
 			s.Progress.Note("%s", text)
 		}
@@ -55,10 +58,24 @@ func (s starter) watchPorts(ctx context.Context, rev platform.Revision, id platf
 		case since.IsZero():
 			since = time.Now()
 		case time.Since(since) >= idleElsewhere:
+			if !rev.Runtime.TakesPort() && s.readsSocket(ctx, id) {
+				return
+			}
 			cancel(platform.WithHint(fmt.Errorf("%s", text), "%s", misplacedHint(rev.Runtime)))
 			return
 		}
 	}
+}
+
+// readsSocket reports whether an instance reads what comes over its socket, though it may not be healthy yet.
+func (s starter) readsSocket(ctx context.Context, id platform.InstanceID) bool {
+	ctx, cancel := context.WithTimeout(ctx, portLook)
+	defer cancel()
+	conn, err := platform.Probe(ctx, s.Store.Paths.InstanceSocket(id), 'G')
+	if err == nil {
+		conn.Close()
+	}
+	return err == nil
 }
 
 // misplaced says where the processes of a program listen, if that is not where it should: "" if it is, or if it listens nowhere. port is

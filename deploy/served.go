@@ -47,7 +47,7 @@ func (f *Function) checkServed(ctx context.Context) {
 	}
 }
 
-// serves reports whether the gateway knows all revisions of a route that have traffic.
+// serves reports whether the gateway knows all revisions of a route that have traffic: a new one it knows by the route.
 func (p gatewayPage) serves(route platform.Route) bool {
 	known := map[string]bool{}
 	for _, m := range p[platform.MetricInFlight].GetMetric() {

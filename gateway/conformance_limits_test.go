@@ -308,6 +308,7 @@ func TestForwardedFields(t *testing.T) {
 		"an address in brackets":      {[]netip.Prefix{local}, "X-Forwarded-For: [::ffff:1.2.3.4]\r\n", from("1.2.3.4", "http", "ping.localhost")},
 		"no address":                  {[]netip.Prefix{local}, "X-Forwarded-For: 6.6.6.6, unknown\r\n", from("127.0.0.1", "http", "ping.localhost")},
 		"the last of lists":           {[]netip.Prefix{local}, lists, with(from("127.0.0.1", "https", "shop.example"), "X-Forwarded-Port", "443")},
+		"a WebSocket":                 {[]netip.Prefix{local}, "X-Forwarded-Proto: wss\r\n", from("127.0.0.1", "https", "ping.localhost")},
 		"nothing of the kind": {[]netip.Prefix{local}, wrong, with(from("127.0.0.1", "http", "ping.localhost"),
 			"X-Forwarded-Port", "", "X-Forwarded-Prefix", "")},
 	} {

@@ -27,6 +27,8 @@ var (
 var (
 	// errDial is wrapped by the error of a connection that could not be made: nothing was sent.
 	errDial = errors.New("connect to the instance")
+	// errPreface is wrapped by the error of a connection of HTTP/2 whose instance got less than the preface: it has seen no request.
+	errPreface = errors.New("begin to speak HTTP/2 with the instance")
 	// errEnded is an errDial, too: the instance has just closed a connection. Its process may be gone, and its socket takes
 	// connections all the same, from which nothing would be read.
 	errEnded = fmt.Errorf("%w: it has closed one that was idle", errDial)

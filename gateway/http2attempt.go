@@ -154,7 +154,9 @@ func (a *http2Attempt) brokeOff(err error) bool { return a.res == nil }
 
 // unseen knows less than that of HTTP/1: one connection is for many requests. The transport itself repeats a request of which
 // the instance says that it has not taken it.
-func (a *http2Attempt) unseen(err error) bool { return errors.Is(err, errDial) && !a.body.wasTouched() }
+func (a *http2Attempt) unseen(err error) bool {
+	return (errors.Is(err, errDial) || errors.Is(err, errPreface)) && !a.body.wasTouched()
+}
 
 func (a *http2Attempt) finish(whole bool) {
 	if !whole {

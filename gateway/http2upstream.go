@@ -45,7 +45,7 @@ func (c *prefacedConn) Write(p []byte) (int, error) {
 		return c.Conn.Write(p)
 	}
 	if err := c.begin(p); err != nil {
-		return 0, fmt.Errorf("%w: %w", errDial, err) // the instance got less than the preface
+		return 0, fmt.Errorf("%w: %w", errPreface, err)
 	}
 	return len(p), nil
 }

@@ -42,7 +42,7 @@ func TestHTTP2PrefaceOfWhichOneByteWasRead(t *testing.T) {
 	if err == nil {
 		res.Body.Close()
 	}
-	if !errors.Is(err, errDial) {
+	if !errors.Is(err, errPreface) || errors.Is(err, errDial) {
 		t.Errorf("got %v", err)
 	}
 }

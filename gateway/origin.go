@@ -52,7 +52,7 @@ func (o *origin) forwarded(req *wire.Request, each func(name, value string)) {
 		if said := lastOf(req.Fields, "x-forwarded-host"); said != "" {
 			host = said
 		}
-		if said := lastOf(req.Fields, "x-forwarded-proto"); strings.EqualFold(said, "https") {
+		if said := lastOf(req.Fields, "x-forwarded-proto"); strings.EqualFold(said, "https") || strings.EqualFold(said, "wss") {
 			proto = "https"
 		}
 	}

@@ -57,7 +57,10 @@ func (c Config) HiddenFrom(file string) string {
 	}
 	hidden := slices.Concat(HiddenDirs, []string{"/tmp", "/var/tmp", "/dev/shm"})
 	if c.Isolation == IsolationStrict {
-		hidden = append(hidden, "/srv", "/run")
+		hidden = append(hidden, "/srv")
+	}
+	if c.Isolation == IsolationStrict || c.Network == NetworkNone {
+		hidden = append(hidden, "/run")
 	}
 	if at := slices.IndexFunc(hidden, opened); at >= 0 {
 		return hidden[at]
@@ -79,7 +82,7 @@ var readOnlyPaths = keys.List[string]{Of: keys.Text[string]{
 // withheld is what no configuration may open: what the sandbox is made of, what others keep there, and what leads to them.
 var withheld = []string{
 	"/proc", "/sys", "/dev", "/run", "/etc/fnctl", "/etc/shadow", "/etc/gshadow", "/var/lib/fnctl", "/var/lib/fnctl-data", "/var/lib/private", "/var/cache/fnctl",
-	"/var/cache/private", "/var/log/journal",
+	"/var/cache/private", "/var/log/journal", "/tmp", "/var/tmp",
 }
 
 func checkReadOnlyPath(file string) error {

@@ -58,7 +58,7 @@ func TestReadOnlyPathsKey(t *testing.T) {
 	for _, text := range []string{
 		"/", "media", "/home/", "/home/../etc", "/home//x", "'/home/a b'", `"/home/x\nUser=root"`, "/home/%h", "'/home/x:/etc'", "/home/$HOME", "'/home/\"x'",
 		"/proc", "/proc/1", "/sys/fs", "/dev/null", "/run", "/run/fnctl/instances", "/etc", "/etc/shadow", "/etc/fnctl/fnctl.yml", "/var", "/var/lib",
-		"/var/lib/fnctl/functions/other", "/var/lib/fnctl-data/other", "/var/lib/private/x", "/var/cache", "/var/cache/private",
+		"/var/lib/fnctl/functions/other", "/var/lib/fnctl-data/other", "/var/lib/private/x", "/var/cache", "/var/cache/private", "/tmp", "/tmp/x", "/var/tmp",
 	} {
 		if c, err := platform.ParseConfig("jcloud.yml", []byte("read_only_paths: ["+text+"]")); err == nil {
 			t.Errorf("%s was accepted: %q", text, c.ReadOnlyPaths)

@@ -2,6 +2,7 @@
 unix socket has."""
 
 import importlib
+import inspect
 import os
 import sys
 
@@ -19,10 +20,14 @@ def load(name):
     return found() if factory else found
 
 
+def takes_asgi(app):
+    return inspect.iscoroutinefunction(app) or inspect.iscoroutinefunction(getattr(app, "__call__", None))
+
+
 inner = load(os.environ["FNCTL_APP"])
 
 
-async def app(scope, receive, send):
+async def with_client(scope, receive, send):
     if scope["type"] in ("http", "websocket"):
         fields = dict(scope["headers"])
         # The gateway sets both, and nobody else can.
@@ -32,3 +37,7 @@ async def app(scope, receive, send):
         if scheme == b"https":
             scope = {**scope, "scheme": "wss" if scope["type"] == "websocket" else "https"}
     await inner(scope, receive, send)
+
+
+# hypercorn makes one of ASGI of an application of WSGI by itself.
+app = with_client if takes_asgi(inner) else inner
