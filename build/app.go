@@ -193,13 +193,21 @@ func locateProgram(text, dir string) (program string, own bool, err error) {
 	if strings.Contains(text, "/") || platform.Exists(filepath.Join(dir, text)) {
 		return inside, true, nil
 	}
-	for _, bin := range platform.SystemPath {
-		if path := filepath.Join(bin, text); platform.Exists(path) {
-			return path, false, nil
-		}
+	if path := onSystemPath(text); path != "" {
+		return path, false, nil
 	}
 	return "", false, platform.WithHint(fmt.Errorf("APP %q not found: there is no file %s, and no %s in %s", text, filepath.Join(dir, text), text,
 		strings.Join(platform.SystemPath, ":")), "APP is module:attr, such as main:app, or an executable in the app's directory; a program of the machine must be installed")
+}
+
+// onSystemPath is where a program of the machine is, "" if it is not installed.
+func onSystemPath(program string) string {
+	for _, bin := range platform.SystemPath {
+		if path := filepath.Join(bin, program); platform.Exists(path) {
+			return path
+		}
+	}
+	return ""
 }
 
 func checkExecutable(text, path string) error {

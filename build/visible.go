@@ -23,7 +23,8 @@ func checkVisible(program string, config platform.Config) error {
 	for links := 0; len(rest) > 0; {
 		next := filepath.Join(at, rest[0])
 		rest = rest[1:]
-		if hidden := config.HiddenFrom(next); hidden != "" && len(rest) == 0 {
+		hidden := config.HiddenFrom(next)
+		if hidden != "" && len(rest) == 0 {
 			return errHidden(program, via, next, hidden)
 		}
 		info, err := os.Lstat(next)
@@ -31,7 +32,7 @@ func checkVisible(program string, config platform.Config) error {
 			return nil //nolint:nilerr // others say that it is missing
 		}
 		if info.Mode()&os.ModeSymlink != 0 {
-			if hidden := config.HiddenFrom(next); hidden != "" {
+			if hidden != "" {
 				return errHidden(program, via, next, hidden) // nor does it see the link
 			}
 			target, err := os.Readlink(next)
@@ -46,7 +47,7 @@ func checkVisible(program string, config platform.Config) error {
 			continue
 		}
 		// In the place of a hidden directory there is one that can be entered, for what is opened in it.
-		if config.HiddenFrom(next) == "" && info.Mode().Perm()&0o001 == 0 {
+		if hidden == "" && info.Mode().Perm()&0o001 == 0 {
 			return platform.WithHint(fmt.Errorf("functions cannot execute %s: %s has the mode %04o", program, next, info.Mode().Perm()), "chmod o+rx %s", next)
 		}
 		at = next
@@ -78,10 +79,5 @@ func interpreterOf(script string) string {
 	if filepath.Base(fields[0]) != "env" || len(fields) < 2 {
 		return fields[0]
 	}
-	for _, bin := range platform.SystemPath {
-		if path := filepath.Join(bin, fields[len(fields)-1]); platform.Exists(path) {
-			return path
-		}
-	}
-	return ""
+	return onSystemPath(fields[len(fields)-1])
 }

@@ -8,7 +8,6 @@ import (
 	"io/fs"
 	"net/netip"
 	"os"
-	"slices"
 	"strconv"
 	"strings"
 )
@@ -23,7 +22,7 @@ func Listeners(pids []int) ([]netip.AddrPort, error) {
 		}
 	}
 	for _, pid := range pids {
-		addresses, err := listenersIn(pid, sockets)
+		addresses, err := listenersOf(fmt.Sprintf("/proc/%d", pid), func(_ uint16, _, inode string) bool { return sockets[inode] })
 		if errors.Is(err, fs.ErrNotExist) {
 			continue // it has ended
 		}
@@ -54,32 +53,31 @@ func addSockets(sockets map[string]bool, pid int) error {
 	return nil
 }
 
-func listenersIn(pid int, sockets map[string]bool) (found []netip.AddrPort, err error) {
+// listenersOf returns the addresses of the chosen sockets that listen in the network of a process, whose directory is given.
+func listenersOf(process string, chosen func(port uint16, uid, inode string) bool) (found []netip.AddrPort, err error) {
 	for _, family := range []string{"tcp", "tcp6"} {
-		file, err := os.Open(fmt.Sprintf("/proc/%d/net/%s", pid, family))
+		file, err := os.Open(process + "/net/" + family)
 		if errors.Is(err, fs.ErrNotExist) && family == "tcp6" {
 			continue // a kernel without IPv6
 		}
 		if err != nil {
-			return nil, err
+			return nil, fmt.Errorf("look for open ports: %w", err)
 		}
-		addresses, err := readListeners(file, func(inode string) bool { return sockets[inode] })
+		addresses, err := readListeners(file, chosen)
 		file.Close()
 		if err != nil {
 			return nil, fmt.Errorf("look for open ports in %s: %w", file.Name(), err)
 		}
-		for _, address := range addresses {
-			if !slices.Contains(found, address) {
-				found = append(found, address)
-			}
-		}
+		found = append(found, addresses...)
 	}
 	return found, nil
 }
 
-// readListeners reads a file such as /proc/net/tcp, in which those who listen come first.
-func readListeners(file io.Reader, chosen func(inode string) bool) (found []netip.AddrPort, err error) {
-	const local, state, inode = 1, 3, 9
+const stateListen = "0A"
+
+// readListeners reads a file such as /proc/net/tcp. The kernel lists those who listen first, so that the rest need not be read.
+func readListeners(file io.Reader, chosen func(port uint16, uid, inode string) bool) (found []netip.AddrPort, err error) {
+	const local, state, owner, inode = 1, 3, 7, 9
 	lines := bufio.NewScanner(file)
 	lines.Scan() // the head
 	for lines.Scan() {
@@ -87,13 +85,13 @@ func readListeners(file io.Reader, chosen func(inode string) bool) (found []neti
 		if len(fields) <= inode || fields[state] != stateListen {
 			break
 		}
-		if !chosen(fields[inode]) {
-			continue
-		}
 		host, hexPort, _ := strings.Cut(fields[local], ":")
 		port, err := strconv.ParseUint(hexPort, 16, 16)
 		if err != nil {
 			return nil, err
+		}
+		if !chosen(uint16(port), fields[owner], fields[inode]) {
+			continue
 		}
 		address, err := parseKernelAddress(host)
 		if err != nil {

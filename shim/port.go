@@ -1,17 +1,13 @@
 package shim
 
 import (
-	"bufio"
 	"encoding/binary"
 	"encoding/hex"
-	"errors"
 	"fmt"
-	"io"
 	"net"
 	"net/netip"
 	"os"
 	"strconv"
-	"strings"
 	"time"
 )
 
@@ -69,23 +65,14 @@ func (p *program) awaitPort(port int, patience Patience) ([]string, error) {
 // listeningAt returns the addresses to connect to in order to reach a port that a process of this user listens on. Should the
 // program be late, another function could have the port: nothing may ever get there.
 func listeningAt(port int) ([]string, error) {
+	own := strconv.Itoa(os.Getuid())
+	listening, err := listenersOf("/proc/self", func(at uint16, uid, _ string) bool { return int(at) == port && uid == own })
+	if err != nil {
+		return nil, err
+	}
 	var reachable []string
-	for _, family := range []string{"tcp", "tcp6"} {
-		file, err := os.Open("/proc/self/net/" + family)
-		if errors.Is(err, os.ErrNotExist) && family == "tcp6" {
-			continue // a kernel without IPv6
-		}
-		if err != nil {
-			return nil, fmt.Errorf("look for open ports: %w", err)
-		}
-		addresses, err := readListening(file, port, os.Getuid())
-		file.Close()
-		if err != nil {
-			return nil, fmt.Errorf("look for open ports in /proc/net/%s: %w", family, err)
-		}
-		for _, address := range addresses {
-			reachable = append(reachable, dialable(address, port)...)
-		}
+	for _, address := range listening {
+		reachable = append(reachable, dialable(address.Addr(), port)...)
 	}
 	return reachable, nil
 }
@@ -100,37 +87,6 @@ func dialable(listening netip.Addr, port int) []string {
 		return []string{at("127.0.0.1")}
 	}
 	return []string{at("127.0.0.1"), at("::1")} // it may take both, or IPv6 only
-}
-
-const stateListen = "0A"
-
-// readListening returns at which addresses a user listens on a port, from a file such as /proc/net/tcp. The kernel lists
-// those who listen first, so that the rest need not be read.
-func readListening(file io.Reader, port, uid int) ([]netip.Addr, error) {
-	const local, state, owner = 1, 3, 7
-	var found []netip.Addr
-	lines := bufio.NewScanner(file)
-	lines.Scan() // the head
-	for lines.Scan() {
-		fields := strings.Fields(lines.Text())
-		if len(fields) <= owner || fields[state] != stateListen {
-			break
-		}
-		host, hexPort, _ := strings.Cut(fields[local], ":")
-		number, err := strconv.ParseUint(hexPort, 16, 16)
-		if err != nil {
-			return nil, err
-		}
-		if int(number) != port || fields[owner] != strconv.Itoa(uid) {
-			continue
-		}
-		address, err := parseKernelAddress(host)
-		if err != nil {
-			return nil, err
-		}
-		found = append(found, address)
-	}
-	return found, lines.Err()
 }
 
 // parseKernelAddress reads an address as the kernel prints it: in words of the machine's byte order.
