@@ -17,9 +17,13 @@ func (f *Function) Pause(ctx context.Context) error {
 		}
 		route.Paused = true
 		// The activator drains what has no request to expect any more.
-		return f.Progress.Step("switching the route", func() (string, error) {
+		err := f.Progress.Step("switching the route", func() (string, error) {
 			return fmt.Sprintf("paused %s: new requests are refused, those that run are finished", f.Name), f.switchRoute(route)
 		})
+		if err == nil {
+			f.checkServed(ctx)
+		}
+		return err
 	})
 }
 

@@ -1,10 +1,14 @@
 package deploy
 
 import (
+	"bytes"
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
+	"io"
 	"io/fs"
+	"net/http"
 	"time"
 
 	"golang.org/x/sys/unix"
@@ -16,25 +20,20 @@ const (
 	// servedTimeout is how long the gateway is given to take a route, which it does within milliseconds.
 	servedTimeout = 5 * time.Second
 	servedPoll    = 20 * time.Millisecond
+	// gatewayRouteLimit bounds the answer, in bytes.
+	gatewayRouteLimit = 16 << 20
 )
 
 // checkServed warns if the gateway does not take the route of the function: then nobody serves what is ready to. One that does not run
 // takes it when it starts.
 func (f *Function) checkServed(ctx context.Context) {
 	route, err := f.Store.Route(f.Name)
-	if err != nil || route.Paused {
+	if err != nil {
 		return
 	}
 	ctx, cancel := context.WithTimeout(ctx, servedTimeout)
 	defer cancel()
-	for {
-		page, err := readGateway(ctx, f.Store.Paths.GatewaySocket())
-		switch {
-		case errors.Is(err, fs.ErrNotExist) || errors.Is(err, unix.ECONNREFUSED):
-			return
-		case err == nil && page.serves(route):
-			return
-		}
+	for !hasTaken(ctx, f.Store.Paths.GatewaySocket(), route) {
 		platform.Sleep(ctx, servedPoll)
 		switch cause := context.Cause(ctx); {
 		case errors.Is(cause, context.DeadlineExceeded):
@@ -47,16 +46,20 @@ func (f *Function) checkServed(ctx context.Context) {
 	}
 }
 
-// serves reports whether the gateway knows all revisions of a route that have traffic: a new one it knows by the route.
-func (p gatewayPage) serves(route platform.Route) bool {
-	known := map[string]bool{}
-	for _, m := range p[platform.MetricInFlight].GetMetric() {
-		known[labelOf(m, "revision")] = true
+// hasTaken reports whether the gateway goes by a route, or will when it starts. Of one that is too old to tell it is taken for granted.
+func hasTaken(ctx context.Context, socket string, route platform.Route) bool {
+	resp, err := AskDaemon(ctx, socket, platform.PathGatewayRoute+route.Function)
+	if err != nil {
+		return errors.Is(err, fs.ErrNotExist) || errors.Is(err, unix.ECONNREFUSED)
 	}
-	for _, share := range route.Traffic {
-		if share.Percent > 0 && !known[share.Revision.String()] {
-			return false
-		}
+	defer resp.Body.Close()
+	if resp.StatusCode == http.StatusNotFound {
+		return true
 	}
-	return true
+	taken, err := io.ReadAll(io.LimitReader(resp.Body, gatewayRouteLimit))
+	if err != nil {
+		return false
+	}
+	want, err := json.Marshal(route)
+	return err == nil && bytes.Equal(bytes.TrimSpace(taken), want)
 }

@@ -66,7 +66,13 @@ func (f *fleet) find(host string) (*target, *refusal) {
 	return nil, noTag(t.function.name, label)
 }
 
-// install replaces the table. A request that meets a retired pool looks up the table again: so the pools of the new table are
+// route is the route by which requests to a function go, and whether there is one.
+func (f *fleet) route(function string) (platform.Route, bool) {
+	route, has := f.table.Load().routes[function]
+	return route, has && len(route.Traffic) > 0
+}
+
+// install replaces the table, which keeps the routes. A request that meets a retired pool looks up the table again: so the pools of the new table are
 // in service before it is published, and those that it does not reach are retired after.
 func (f *fleet) install(routes map[string]platform.Route, owners map[string]string) {
 	f.mu.Lock()
@@ -76,7 +82,7 @@ func (f *fleet) install(routes map[string]platform.Route, owners map[string]stri
 	for name, route := range routes {
 		targets[name] = f.target(route, reached)
 	}
-	next := &table{hosts: make(map[string]*target, len(owners))}
+	next := &table{hosts: make(map[string]*target, len(owners)), routes: routes}
 	for host, name := range owners {
 		next.hosts[host] = targets[name]
 	}

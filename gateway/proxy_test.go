@@ -682,7 +682,12 @@ func TestStatus(t *testing.T) {
 	client := &http.Client{Transport: &http.Transport{DialContext: func(context.Context, string, string) (net.Conn, error) {
 		return net.Dial("unix", status.Addr().String())
 	}}}
-	for path, want := range map[string]string{"/healthz": `{"status":"ok"}`, "/metrics": platform.MetricInFlight + `{function="ping",revision="ping-00001"} 0`} {
+	for path, want := range map[string]string{
+		"/healthz":                         `{"status":"ok"}`,
+		"/metrics":                         platform.MetricInFlight + `{function="ping",revision="ping-00001"} 0`,
+		platform.PathGatewayRoute + "ping": `{"function":"ping","traffic":[{"revision":"ping-00001","percent":100,`,
+		platform.PathGatewayRoute + "pong": "null\n",
+	} {
 		res, err := client.Get("http://gateway" + path)
 		if err != nil {
 			t.Fatal(err)

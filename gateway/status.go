@@ -1,6 +1,7 @@
 package gateway
 
 import (
+	"encoding/json"
 	"errors"
 	"fmt"
 	"net"
@@ -11,16 +12,28 @@ import (
 
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/client_golang/prometheus/promhttp"
+
+	"github.com/fnctl/fnctl/platform"
 )
 
-// newStatus makes the server of the metrics and the health of the gateway, on which another gateway also asks to take its
-// place.
+// newStatus makes the server of the metrics and the health of the gateway, and of the routes that it goes by, on which another
+// gateway also asks to take its place.
 func newStatus(cfg *Config, errorLog *stdlog.Logger, fleet *fleet, succession *succession) *http.Server {
 	mux := http.NewServeMux()
 	mux.Handle("GET /metrics", metricsHandler(cfg.Registry, fleet, errorLog))
 	mux.HandleFunc("GET /healthz", func(w http.ResponseWriter, _ *http.Request) {
 		w.Header().Set("Content-Type", "application/json")
 		w.Write([]byte(`{"status":"ok"}` + "\n"))
+	})
+	mux.HandleFunc("GET "+platform.PathGatewayRoute+"{function}", func(w http.ResponseWriter, r *http.Request) {
+		var found *platform.Route
+		if route, has := fleet.route(r.PathValue("function")); has {
+			found = &route
+		}
+		w.Header().Set("Content-Type", "application/json")
+		if err := json.NewEncoder(w).Encode(found); err != nil {
+			errorLog.Print(err)
+		}
 	})
 	mux.HandleFunc("POST "+pathHandover, succession.serveHandover)
 	mux.HandleFunc("POST "+pathPredecessor, succession.servePredecessor)

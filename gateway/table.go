@@ -11,7 +11,10 @@ import (
 )
 
 // table leads from hosts to targets. It is never changed: a new one takes its place.
-type table struct{ hosts map[string]*target }
+type table struct {
+	hosts  map[string]*target
+	routes map[string]platform.Route // those that were good, by function
+}
 
 // target is a function to which a host leads. It has no shares if the function is paused, or if its route cannot be read.
 type target struct {

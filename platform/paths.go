@@ -148,6 +148,10 @@ func (p Paths) Failure(id RevisionID) string {
 	return filepath.Join(p.Failures(), id.String()+".json")
 }
 
+// PathGatewayRoute begins the page of the gateway's status socket that has the route by which the requests to a function go, as
+// JSON, or null.
+const PathGatewayRoute = "/routes/"
+
 // GatewaySocket serves the gateway's metrics and health over HTTP.
 func (p Paths) GatewaySocket() string { return p.join("run/fnctl/gateway.sock") }
 
