@@ -3,6 +3,7 @@ package activator
 import (
 	"cmp"
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"log/slog"
@@ -23,15 +24,17 @@ import (
 	"golang.org/x/sync/errgroup"
 
 	"github.com/fnctl/fnctl/platform"
+	"github.com/fnctl/fnctl/visitor"
 )
 
 const (
 	// appInterval is how often instances are asked for their metrics.
 	appInterval = 5 * time.Second
 	// appTimeout bounds one scrape, appPageLimit the size of the answer, appsAtOnce how many instances are asked at a time.
-	appTimeout   = 2 * time.Second
-	appPageLimit = 1 << 20
-	appsAtOnce   = 8
+	appTimeout      = 2 * time.Second
+	appPageLimit    = 1 << 20
+	appsAtOnce      = 8
+	maxRedirections = 3
 	// appSeriesLimit is how many series of one instance are published.
 	appSeriesLimit = 1000
 	// reservedPrefix begins the names of fnctl's own metrics. An app must not be able to pose as the gateway.
@@ -103,6 +106,10 @@ func (m *AppMetrics) Run(ctx context.Context, ready func() []platform.InstanceID
 func (m *AppMetrics) Scrape(ctx context.Context, ready []platform.InstanceID) {
 	var mu sync.Mutex
 	pages := map[platform.InstanceID]model.Vector{}
+	settings, err := platform.LoadSettings(m.store.Paths)
+	if err != nil {
+		settings = platform.DefaultSettings()
+	}
 	revisions := map[platform.RevisionID]platform.Revision{}
 	var group errgroup.Group
 	group.SetLimit(appsAtOnce)
@@ -117,7 +124,7 @@ func (m *AppMetrics) Scrape(ctx context.Context, ready []platform.InstanceID) {
 			continue
 		}
 		group.Go(func() error {
-			page, err := m.scrape(ctx, id, revision.Config.MetricsPath)
+			page, err := m.scrape(ctx, id, revision.Config, settings)
 			m.scrapes.WithLabelValues(result(err)).Inc()
 			if err != nil {
 				m.logOnce(id, revision, err)
@@ -145,19 +152,29 @@ func (m *AppMetrics) logOnce(id platform.InstanceID, revision platform.Revision,
 	}
 }
 
-// scrape asks one instance, past the gateway: this is no request of a client, and does not keep the instance from draining.
-func (m *AppMetrics) scrape(ctx context.Context, id platform.InstanceID, path string) (model.Vector, error) {
+// scrape asks one instance, past the gateway: this is no request of a client, though it looks like one's.
+func (m *AppMetrics) scrape(ctx context.Context, id platform.InstanceID, config platform.Config, settings platform.Settings) (model.Vector, error) {
 	ctx, cancel := context.WithTimeout(ctx, appTimeout)
 	defer cancel()
-	// Every redirection leads to the same app: from /metrics to /metrics/, as is usual.
-	client := &http.Client{Transport: &http.Transport{
-		DisableKeepAlives:  true,
-		DisableCompression: true,
-		DialContext:        platform.DialUnix(m.store.Paths.InstanceSocket(id)),
-	}}
-	req, err := http.NewRequestWithContext(ctx, http.MethodGet, "http://localhost"+path, nil)
+	asks, err := visitor.Of(settings, id.Revision.Function, config.Hosts)
 	if err != nil {
 		return nil, err
+	}
+	path := config.MetricsPath
+	req, err := asks.Request(ctx, http.MethodGet, path, nil)
+	if err != nil {
+		return nil, err
+	}
+	client := &http.Client{
+		Transport: visitor.Transport(m.store.Paths.InstanceSocket(id), config.Protocol),
+		// Every redirection leads to the same app: from /metrics to /metrics/, as is usual.
+		CheckRedirect: func(req *http.Request, via []*http.Request) error {
+			if len(via) == maxRedirections {
+				return errors.New("too many redirections")
+			}
+			req.URL.Scheme = "http" // what is said to be HTTPS is none on the app's socket
+			return nil
+		},
 	}
 	req.Header.Set("Accept", string(expfmt.NewFormat(expfmt.TypeTextPlain)))
 	req.Header.Set("User-Agent", "fnctl-activator")

@@ -327,3 +327,30 @@ func TestAppMetricsInPrometheus(t *testing.T) {
 		return err
 	})
 }
+
+// An app is asked as its visitors ask, and what it redirects to HTTPS stays on its socket.
+func TestAppMetricsOfVisitors(t *testing.T) {
+	w := newAppWorld(t)
+	if err := os.MkdirAll(filepath.Dir(w.paths.Settings()), 0o755); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.WriteFile(w.paths.Settings(), []byte("endpoint: https://{name}.example.com\n"), 0o644); err != nil {
+		t.Fatal(err)
+	}
+	shop := instanceOf(t, "shop-00001@1")
+	w.deploy(t, shop.Revision, "/metrics")
+	w.serve(t, shop, func(rw http.ResponseWriter, r *http.Request) {
+		switch {
+		case r.Host != "shop.example.com" || r.Header.Get("X-Forwarded-Proto") != "https":
+			http.Error(rw, "come by HTTPS", http.StatusForbidden)
+		case r.URL.Path == "/metrics":
+			http.Redirect(rw, r, "https://shop.example.com/metrics/", http.StatusMovedPermanently)
+		default:
+			io.WriteString(rw, "orders_waiting 3\n")
+		}
+	})
+	w.metrics.Scrape(t.Context(), []platform.InstanceID{shop})
+	if got := w.page(t); !strings.Contains(got, "orders_waiting{") {
+		t.Errorf("got %q; logged: %s", got, &w.log)
+	}
+}

@@ -26,15 +26,16 @@ type App struct {
 	Framework string
 	// Found says what the runtime is, and what it was found out from.
 	Found string
-	// program and args are what a command runs.
-	program string
-	args    []string
-	workers int
+	// program and args are what a command runs. name is what the user calls a program that is none of the app's own: the environment
+	// may have it, and if program is "", must.
+	program, name string
+	args          []string
+	workers       int
 	// Requirements are the packages that a Python application needs.
 	Requirements Requirements
 }
 
-// IsPython reports whether Python runs the app: then it gets the packages of its requirements.txt.
+// IsPython reports whether Python runs the app.
 func (a App) IsPython() bool { return a.Runtime.IsServer() || a.program == Python }
 
 // Deployed is the app of a revision that was deployed before, whose files are in its snapshot.
@@ -42,11 +43,15 @@ func Deployed(rev platform.Revision, snapshot string) (App, error) {
 	a := App{Text: rev.App, SourceDir: rev.SourceDir, Runtime: rev.Runtime, Framework: rev.Framework, workers: rev.Config.Workers}
 	if !a.Runtime.IsServer() {
 		a.program, a.args = rev.Command[0], rev.Command[1:]
-		if IsVenvPython(a.program) {
+		switch name := nameInVenv(a.program); name {
+		case "":
+		case filepath.Base(Python):
 			a.program = Python
+		default:
+			a.program, a.name = onSystemPath(name), name
 		}
 	}
-	if !a.IsPython() {
+	if !a.IsPython() && a.name == "" && rev.Venv == "" {
 		return a, nil
 	}
 	var err error
@@ -135,8 +140,18 @@ func findProgram(text string, args []string, dir string, config platform.Config)
 		return App{}, platform.WithHint(fmt.Errorf("runtime: %s runs an app such as main:app, not the program %s", config.Runtime, text),
 			"use socket or port, or leave runtime: out")
 	}
-	program, own, err := locateProgram(text, dir)
+	required, err := ReadRequirements(dir)
 	if err != nil {
+		return App{}, err
+	}
+	a := App{Text: text, Runtime: config.Runtime, args: args, Requirements: required}
+	program, own, err := locateProgram(text, dir)
+	switch {
+	case err == nil:
+	case !strings.Contains(text, "/") && !required.IsEmpty():
+		a.name = text // when its packages are installed, it is there or not
+		return a.connected(dir, nil), nil
+	default:
 		return App{}, err
 	}
 	if strings.ContainsAny(program, "\"'\\") {
@@ -159,22 +174,24 @@ func findProgram(text string, args []string, dir string, config platform.Config)
 			return App{}, err
 		}
 	}
-	a := App{Text: text, Runtime: config.Runtime, program: program, args: args}
-	if a.IsPython() {
-		if a.Requirements, err = ReadRequirements(dir); err != nil {
-			return App{}, err
-		}
+	a.program = program
+	if own {
+		return a.connected(dir, []string{program}), nil
 	}
+	if !filepath.IsAbs(text) {
+		a.name = text
+	}
+	return a.connected(dir, nil), nil
+}
+
+// connected finds out how a program gets its connections, which scripts of the app and its arguments may tell.
+func (a App) connected(dir string, scripts []string) App {
 	if a.Runtime != "" {
 		a.Found = fmt.Sprintf("%s: jcloud.yml says so", connections[a.Runtime])
-		return a, nil
+		return a
 	}
-	scripts := args
-	if own {
-		scripts = slices.Concat([]string{program}, args)
-	}
-	a.Runtime, a.Found = detectConnections(dir, scripts, args)
-	return a, nil
+	a.Runtime, a.Found = detectConnections(dir, slices.Concat(scripts, a.args), a.args)
+	return a
 }
 
 // locateProgram says where a program is: relative to the app's directory if it is the app's own, else absolute.
@@ -237,13 +254,11 @@ const (
 // one to close it, and no request is lost on the way.
 const keepAlive = 75 * time.Second
 
-// Command is the argument vector of an instance. interpreter runs Python.
-func (a App) Command(interpreter string) []string {
-	if a.program == Python {
-		return slices.Concat([]string{interpreter}, a.args)
-	}
+// Command is the argument vector of an instance that runs in an environment.
+func (a App) Command(v Venv) []string {
+	interpreter := v.Interpreter()
 	if !a.Runtime.IsServer() {
-		return slices.Concat([]string{a.program}, a.args)
+		return slices.Concat([]string{a.programIn(v)}, a.args)
 	}
 	seconds := strconv.Itoa(int(keepAlive.Seconds()))
 	command := []string{interpreter, "-m", string(a.Runtime)}
@@ -273,6 +288,26 @@ func (a App) Command(interpreter string) []string {
 		command = append(command, "--workers", strconv.Itoa(a.workers))
 	}
 	return command
+}
+
+// programIn is the program of a command: the environment's if it has one of that name, or nothing else has.
+func (a App) programIn(v Venv) string {
+	switch {
+	case a.program == Python:
+		return v.Interpreter()
+	case a.name != "" && !v.IsEmpty() && (a.program == "" || platform.Exists(v.script(a.name))):
+		return v.script(a.name)
+	}
+	return a.program
+}
+
+// CheckProgram checks that the program of a command is in the environment, if it is nowhere else.
+func (a App) CheckProgram(v Venv) error {
+	if a.Runtime.IsServer() || a.program != "" || platform.Exists(v.script(a.name)) {
+		return nil
+	}
+	return platform.WithHint(fmt.Errorf("%s not found: neither the machine has it, nor a package in %s", a.name, RequirementsFile),
+		"write the package that has it into %s", RequirementsFile)
 }
 
 // threadsOf is how many threads each gunicorn worker has: some 32 in all, since those of a WSGI application mostly wait, and

@@ -3,6 +3,7 @@ package build
 import (
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 
@@ -121,7 +122,7 @@ func TestVenvKey(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		return Venv{Requirements: r, systemPackages: systemPackages}.key()
+		return Venv{Requirements: r, systemPackages: systemPackages}.Key()
 	}
 	same := of(true, "requirements.txt", "-r a\n", "a", "x\n")
 	if other := of(true, "requirements.txt", "-r a\n", "a", "x\n", "main.py", "1"); other != same {
@@ -142,24 +143,24 @@ func TestVenvKey(t *testing.T) {
 func TestFactories(t *testing.T) {
 	const flask = "from flask import Flask\ndef create_app(config=None, *,\n    debug=False):\n    return Flask(__name__)\n"
 	for name, test := range map[string]struct{ app, source, want string }{
-		"flask":           {"main:create_app()", flask, "python3 -m gunicorn main:create_app() --config"},
-		"fastapi":         {"main:create_app()", "import fastapi\ndef create_app(): ...\n", "python3 -m uvicorn --factory main:create_app --fd 3"},
+		"flask":           {"main:create_app()", flask, "/usr/bin/python3 -m gunicorn main:create_app() --config"},
+		"fastapi":         {"main:create_app()", "import fastapi\ndef create_app(): ...\n", "/usr/bin/python3 -m uvicorn --factory main:create_app --fd 3"},
 		"no brackets":     {"main:create_app", flask, `main:create_app is a function that makes the app, and not the app (write it with brackets: "main:create_app()")`},
-		"WSGI":            {"main:app", "def app(environ, start_response): ...\n", "python3 -m gunicorn main:app --config"},
-		"ASGI":            {"main:app", "async def app(scope, receive, send): ...\n", "python3 -m uvicorn main:app --fd 3"},
-		"ASGI, two calls": {"main:app", "def app(scope): ...\n", "python3 -m uvicorn main:app --fd 3"},
-		"another":         {"main:app", "@app\ndef apps(): ...\napp = make()\n", "python3 -m uvicorn main:app --fd 3"},
-		"decorated":       {"main:app", "@as_app\ndef app(): ...\n", "python3 -m uvicorn main:app --fd 3"},
-		"decorated, long": {"main:app", "@as_app(\n    1,\n)\ndef app(): ...\n", "python3 -m uvicorn main:app --fd 3"},
-		"bound anew":      {"main:app", "def app(): ...\n\napp = wrap(app)\n", "python3 -m uvicorn main:app --fd 3"},
-		"any arguments":   {"main:app", "def app(*args): ...\n", "python3 -m uvicorn main:app --fd 3"},
+		"WSGI":            {"main:app", "def app(environ, start_response): ...\n", "/usr/bin/python3 -m gunicorn main:app --config"},
+		"ASGI":            {"main:app", "async def app(scope, receive, send): ...\n", "/usr/bin/python3 -m uvicorn main:app --fd 3"},
+		"ASGI, two calls": {"main:app", "def app(scope): ...\n", "/usr/bin/python3 -m uvicorn main:app --fd 3"},
+		"another":         {"main:app", "@app\ndef apps(): ...\napp = make()\n", "/usr/bin/python3 -m uvicorn main:app --fd 3"},
+		"decorated":       {"main:app", "@as_app\ndef app(): ...\n", "/usr/bin/python3 -m uvicorn main:app --fd 3"},
+		"decorated, long": {"main:app", "@as_app(\n    1,\n)\ndef app(): ...\n", "/usr/bin/python3 -m uvicorn main:app --fd 3"},
+		"bound anew":      {"main:app", "def app(): ...\n\napp = wrap(app)\n", "/usr/bin/python3 -m uvicorn main:app --fd 3"},
+		"any arguments":   {"main:app", "def app(*args): ...\n", "/usr/bin/python3 -m uvicorn main:app --fd 3"},
 		"a configuration": {"main:app", "def app(*, debug=False, **config): ...\n", "main:app is a function that makes the app"},
 		"arguments":       {"main:create_app(1)", flask, `APP "main:create_app(1)" is not module:attr`},
 	} {
 		a, err := Find(test.app, appFiles(t, "main.py", test.source), platform.DefaultConfig())
 		var got string
 		if err == nil {
-			got = strings.Join(a.Command("python3"), " ")
+			got = strings.Join(a.Command(Venv{}), " ")
 		} else {
 			got = err.Error()
 			if hint := platform.HintOf(err); hint != "" {
@@ -191,5 +192,74 @@ func TestSrcLayout(t *testing.T) {
 	_, err := Find("shop.main:app", appFiles(t, "src/other.py", app), platform.DefaultConfig())
 	if err == nil || !strings.Contains(err.Error(), `module "shop.main" not found`) {
 		t.Errorf("got %v", err)
+	}
+}
+
+// A command runs in the environment of its requirements, which is asked for its program first.
+func TestProgramOfEnvironment(t *testing.T) {
+	paths := platform.Paths{Root: t.TempDir()}
+	config := func(command ...string) platform.Config {
+		c := platform.DefaultConfig()
+		c.Command = command
+		return c
+	}
+	find := func(requirements string, command ...string) (App, Venv, error) {
+		files := []string{"start", "#!/bin/sh\n"}
+		if requirements != "" {
+			files = append(files, "requirements.txt", requirements)
+		}
+		a, err := Find("", appFiles(t, files...), config(command...))
+		return a, a.Venv(paths, "shop", false), err
+	}
+	if _, _, err := find("", "serve-shop", "$PORT"); err == nil {
+		t.Error("a program that nobody has is found without requirements")
+	}
+	a, v, err := find("shop\n", "serve-shop", "$PORT")
+	if err != nil || a.Runtime != platform.RuntimePort {
+		t.Fatalf("got %+v, %v", a, err)
+	}
+	script := filepath.Join(paths.Venv("shop", v.Key()), "bin/serve-shop")
+	if got := a.Command(v); !slices.Equal(got, []string{script, "$PORT"}) {
+		t.Errorf("the command is %q", got)
+	}
+	if err := a.CheckProgram(v); err == nil || !strings.Contains(err.Error(), "serve-shop not found") {
+		t.Errorf("a program that no package has: %v", err)
+	}
+	if err := os.MkdirAll(filepath.Dir(script), 0o755); err != nil {
+		t.Fatal(err)
+	}
+	for _, name := range []string{"serve-shop", "sh"} {
+		if err := os.WriteFile(filepath.Join(filepath.Dir(script), name), nil, 0o755); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := a.CheckProgram(v); err != nil {
+		t.Error(err)
+	}
+	for name, c := range map[string]struct {
+		requirements  string
+		command, want []string
+	}{
+		"of the environment, though the machine has it": {"shop\n", []string{"sh", "-c", "x"}, []string{filepath.Join(filepath.Dir(script), "sh"), "-c", "x"}},
+		"of the machine":         {"shop\n", []string{"env"}, []string{"/usr/bin/env"}},
+		"by its path":            {"shop\n", []string{"/bin/sh"}, []string{"/bin/sh"}},
+		"without an environment": {"", []string{"sh"}, []string{"/usr/bin/sh"}},
+		"of the app":             {"shop\n", []string{"./start"}, []string{"start"}},
+	} {
+		a, v, err := find(c.requirements, c.command...)
+		if err != nil {
+			t.Errorf("%s: %v", name, err)
+			continue
+		}
+		got := a.Command(v)
+		if !slices.Equal(got, c.want) {
+			t.Errorf("%s: got %q, want %q", name, got, c.want)
+		}
+		// What was deployed is found again, for a new revision with other variables.
+		rev := platform.Revision{Runtime: a.Runtime, Command: got, Venv: v.Key()}
+		again, err := Deployed(rev, appFiles(t, "requirements.txt", "shop\n"))
+		if err != nil || v.Key() != "" && !slices.Equal(again.Command(again.Venv(paths, "shop", false)), c.want) {
+			t.Errorf("%s: again it is %q, %v", name, again.Command(v), err)
+		}
 	}
 }

@@ -26,6 +26,9 @@ type Requirements struct {
 // requirementsPart is one of the files, as it is: pip decodes it once more. Its path is relative to the app.
 type requirementsPart struct{ path, text string }
 
+// IsEmpty reports whether there is no requirements.txt.
+func (r Requirements) IsEmpty() bool { return len(r.files) == 0 }
+
 // ReadRequirements reads requirements.txt in an app's directory. No file outside of that is read.
 func ReadRequirements(dir string) (Requirements, error) {
 	var r Requirements

@@ -26,16 +26,19 @@ type Venv struct {
 
 // Venv is the environment in which an app of a function runs. With systemPackages it also has the packages of the machine.
 func (a App) Venv(paths platform.Paths, function string, systemPackages bool) Venv {
-	if len(a.Requirements.files) == 0 {
+	if a.Requirements.IsEmpty() {
 		return Venv{}
 	}
 	v := Venv{function: function, Requirements: a.Requirements, systemPackages: systemPackages}
-	v.dir = paths.Venv(function, v.key())
+	v.dir = paths.Venv(function, v.Key())
 	return v
 }
 
-// key names an environment by all that it is made of.
-func (v Venv) key() string {
+// Key names an environment by all that it is made of; "" is none.
+func (v Venv) Key() string {
+	if v.Requirements.IsEmpty() {
+		return ""
+	}
 	// The name of the interpreter has its version: python3.11.
 	interpreter, err := filepath.EvalSymlinks(Python)
 	if err != nil {
@@ -54,7 +57,7 @@ func (v Venv) Interpreter() string {
 	if v.dir == "" {
 		return Python
 	}
-	return filepath.Join(v.dir, "bin/python3")
+	return v.script("python3")
 }
 
 // IsBuilt reports whether the environment is there: it gets its name when it is whole.
@@ -67,11 +70,20 @@ func (v Venv) has(module string) bool {
 	return v.dir != "" && len(found) > 0
 }
 
-var venvPython = regexp.MustCompile(`/functions/[^/]+/(venvs/[0-9a-f]+|revisions/[0-9]+/venv)/bin/python3$`)
+// script is where the environment has a program of a name, whether it is there or not.
+func (v Venv) script(name string) string { return filepath.Join(v.dir, "bin", name) }
 
-// IsVenvPython reports whether a program is the interpreter of a virtual environment; earlier versions of fnctl had one in each
+var venvProgram = regexp.MustCompile(`/functions/[^/]+/(?:venvs/[0-9a-f]+|revisions/[0-9]+/venv)/bin/([^/]+)$`)
+
+// nameInVenv is the name of a program of a virtual environment, "" if it is none of one; earlier versions of fnctl had one in each
 // revision.
-func IsVenvPython(program string) bool { return venvPython.MatchString(program) }
+func nameInVenv(program string) string {
+	found := venvProgram.FindStringSubmatch(program)
+	if found == nil {
+		return ""
+	}
+	return found[1]
+}
 
 // RemoveSources removes what earlier versions kept in an environment of what it was made of: an index may be named there with a
 // password, and everybody can read it.

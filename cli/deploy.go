@@ -14,7 +14,7 @@ func deployCommand() *cli.Command {
 	return &cli.Command{
 		Name:      "deploy",
 		Usage:     "deploy an app, or a new version of it",
-		UsageText: "deploy APP [--name NAME] [--app-dir DIR] [--config FILE] [--env FILE] [--secret FILE] [--host HOST] [--tag TAG] [--no-traffic | --rollout TIME]",
+		UsageText: "deploy APP [--name NAME] [--app-dir DIR] [--config FILE] [--env FILE] [--secret FILE] [--host HOST] [--tag TAG] [--no-traffic | --rollout TIME | --recreate]",
 		Description: "APP is module:attr, a Python application that uvicorn (ASGI) or gunicorn (WSGI) runs, or the path of an\n" +
 			"executable in the app's directory that takes its listening socket as file descriptor 3 (LISTEN_FDS), or listens\n" +
 			"on $PORT. Which of them it is, is found out, and said; runtime: in jcloud.yml overrides it (docs/runtimes.md).\n" +
@@ -30,6 +30,8 @@ func deployCommand() *cli.Command {
 			&cli.StringSliceFlag{Name: "host", Usage: "`HOST` name that reaches the function, besides hosts in jcloud.yml; may be repeated"},
 			&cli.BoolFlag{Name: "dry-run", Usage: "print the units that would be written, and change nothing"},
 			&cli.BoolFlag{Name: "force", Usage: "make a revision also if nothing changed: neither the app nor its configuration and variables"},
+			&cli.BoolFlag{Name: "recreate", Usage: "end what runs before the new revision starts, for an app that holds what only one can hold: " +
+				"a port, a lock; requests are refused meanwhile"},
 			rolloutFlag(),
 			noWaitFlag(),
 			verboseFlag(),
@@ -80,6 +82,7 @@ func newRequest(c *cli.Context) (deploy.Request, error) {
 		EnvFile: c.String("env"), SecretFile: c.String("secret"), Hosts: c.StringSlice("host"),
 	})
 	request.Force, request.Verbose = c.Bool("force"), c.Bool("verbose")
+	request.Recreate = c.Bool("recreate")
 	request.Tag, request.NoTraffic, request.Rollout = c.String("tag"), c.Bool("no-traffic"), c.Duration("rollout")
 	return request, err
 }

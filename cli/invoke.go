@@ -1,13 +1,11 @@
 package cli
 
 import (
-	"context"
 	"errors"
 	"fmt"
 	"io"
-	"net"
+	"maps"
 	"net/http"
-	"net/url"
 	"os"
 	"strings"
 	"syscall"
@@ -15,8 +13,8 @@ import (
 
 	"github.com/urfave/cli/v2"
 
-	"github.com/fnctl/fnctl/deploy"
 	"github.com/fnctl/fnctl/platform"
+	"github.com/fnctl/fnctl/visitor"
 )
 
 func invokeCommand() *cli.Command {
@@ -48,16 +46,20 @@ func invoke(c *cli.Context) error {
 	if err != nil {
 		return err
 	}
-	req, err := invokeRequest(c, settings.EndpointOf(name), path)
+	asks, err := visitor.Of(settings, name, nil)
+	if err != nil {
+		return err
+	}
+	req, err := invokeRequest(c, asks, path)
+	if err != nil {
+		return err
+	}
+	transport, err := invokeTransport(c.Context, name)
 	if err != nil {
 		return err
 	}
 	started := time.Now()
-	client, err := invokeClient(name)
-	if err != nil {
-		return err
-	}
-	resp, err := client.Do(req)
+	resp, err := transport.RoundTrip(req)
 	if err != nil {
 		return explainRefused(err)
 	}
@@ -80,11 +82,7 @@ func invoke(c *cli.Context) error {
 	return nil
 }
 
-func invokeRequest(c *cli.Context, endpoint, path string) (*http.Request, error) {
-	target, err := url.Parse(endpoint + "/" + strings.TrimPrefix(path, "/"))
-	if err != nil {
-		return nil, platform.UsageError(fmt.Errorf("PATH %q: %w", path, err))
-	}
+func invokeRequest(c *cli.Context, asks visitor.Visitor, path string) (*http.Request, error) {
 	body, err := invokeBody(c.String("data"))
 	if err != nil {
 		return nil, err
@@ -96,18 +94,24 @@ func invokeRequest(c *cli.Context, endpoint, path string) (*http.Request, error)
 			method = http.MethodPost
 		}
 	}
-	req, err := http.NewRequestWithContext(c.Context, method, target.String(), body)
+	req, err := asks.Request(c.Context, method, "/"+strings.TrimPrefix(path, "/"), body)
 	if err != nil {
-		return nil, platform.UsageError(err)
+		return nil, platform.UsageError(fmt.Errorf("PATH %q: %w", path, err))
 	}
 	req.Header.Set("User-Agent", "fnctl/"+Version())
+	headers := http.Header{}
 	for _, header := range c.StringSlice("header") {
 		key, value, found := strings.Cut(header, ":")
 		if !found {
 			return nil, platform.UsageError(fmt.Errorf("--header %q is not \"Name: value\"", header))
 		}
-		req.Header.Add(key, strings.TrimSpace(value))
+		value = strings.TrimSpace(value)
+		if strings.EqualFold(key, "Host") {
+			req.Host = value
+		}
+		headers.Add(key, value)
 	}
+	maps.Copy(req.Header, headers) // what is given takes the place of what would be said
 	return req, nil
 }
 
@@ -120,39 +124,6 @@ func invokeBody(data string) (io.Reader, error) {
 		return os.Stdin, nil
 	}
 	return os.Open(file)
-}
-
-// invokeClient connects to the gateway, or for a private function, which the gateway doesn't serve, to an instance.
-func invokeClient(name string) (*http.Client, error) {
-	route, err := store().Route(name)
-	if err != nil {
-		return nil, err
-	}
-	transport := &http.Transport{DialContext: dialGateway}
-	if route.Private {
-		if route.Paused {
-			return nil, deploy.PausedError(name)
-		}
-		id, err := anyInstance(route)
-		if err != nil {
-			return nil, err
-		}
-		transport.DialContext = platform.DialUnix(paths().InstanceSocket(id))
-		transport.Protocols = deploy.ProtocolsOf(protocolOf(route, id.Revision))
-	}
-	return &http.Client{
-		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
-		Transport:     transport,
-	}, nil
-}
-
-// dialGateway resolves the names below localhost itself (RFC 6761, section 6.3): not every resolver does.
-func dialGateway(ctx context.Context, network, address string) (net.Conn, error) {
-	host, port, err := net.SplitHostPort(address)
-	if err == nil && strings.HasSuffix(host, ".localhost") {
-		address = net.JoinHostPort("127.0.0.1", port)
-	}
-	return new(net.Dialer).DialContext(ctx, network, address)
 }
 
 // anyInstance is an instance of a revision with traffic.

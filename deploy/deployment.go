@@ -37,6 +37,7 @@ type deployment struct {
 	advice   []error            // of what will not work, and is no failure
 	started  time.Time
 	status   int // of the answer that proved the revision
+	room     room
 	// failure is why the revision does not come to serve; what failed before it started has none.
 	failure string
 }
@@ -77,6 +78,8 @@ func (d *deployment) run(ctx context.Context) (Deployed, error) {
 	}
 	d.revision = d.revisionOf(number, d.secrets.described)
 	err = d.change(ctx, platform.Route{}, func(c *change) error {
+		// What is left of the new revision goes before others come back.
+		c.onFailure(func(now platform.Route) bool { return !now.Paused }, func(ctx context.Context) error { return d.room.giveBack(ctx) })
 		c.onFailure(reaches(d.revision.ID), d.giveUp)
 		return d.steps(ctx, c)
 	})
@@ -87,15 +90,16 @@ func (d *deployment) run(ctx context.Context) (Deployed, error) {
 }
 
 func (d *deployment) steps(ctx context.Context, c *change) error {
-	for _, step := range []struct {
+	type step struct {
 		name string
 		do   func(context.Context) (string, error)
-	}{
-		{"copying the app", d.copyApp},
-		{"preparing the runtime", d.prepareRuntime},
-		{"writing units", d.writeUnits},
-		{"starting " + d.revision.ID.String(), d.start},
-	} {
+	}
+	steps := []step{{"copying the app", d.copyApp}, {"preparing the runtime", d.prepareRuntime}, {"writing units", d.writeUnits}}
+	if d.request.Recreate {
+		steps = append(steps, step{"ending what runs", d.makeRoom})
+	}
+	steps = append(steps, step{"starting " + d.revision.ID.String(), d.start})
+	for _, step := range steps {
 		if err := d.Progress.Step(step.name, func() (string, error) { return step.do(ctx) }); err != nil {
 			return err
 		}
@@ -142,6 +146,19 @@ func (d *deployment) revisionOf(number int, secrets *platform.Secrets) platform.
 func (d *deployment) writeUnits(context.Context) (string, error) {
 	count, err := d.putUnits(d.revision)
 	return fmt.Sprintf("wrote %s", platform.Plural(count, "unit")), err
+}
+
+// makeRoom ends what runs of the function.
+func (d *deployment) makeRoom(ctx context.Context) (string, error) {
+	before, err := d.Store.Route(d.Name)
+	switch {
+	case errors.Is(err, platform.ErrNoFunction):
+		return fmt.Sprintf("nothing of %s runs", d.Name), nil
+	case err != nil:
+		return "", err
+	}
+	d.room = room{Function: d.Function, before: before}
+	return d.room.make(ctx, d.revision.ID)
 }
 
 // start makes the revision ready to serve.
@@ -214,6 +231,7 @@ func (d *deployment) switchRoute(ctx context.Context) (string, error) {
 			return "", err
 		}
 	}
+	route.Paused = route.Paused && !d.room.made
 	if route.Paused {
 		d.Progress.Note("%s stays paused: fnctl resume %s", route.Function, route.Function)
 	}

@@ -35,7 +35,7 @@ func (c sweeper) findVenvs(function string) ([]Garbage, error) {
 	return found, nil
 }
 
-// usedVenvs are those that the commands of revisions name.
+// usedVenvs are those in which revisions run.
 func (c sweeper) usedVenvs(function string) (map[string]bool, error) {
 	revisions, err := c.Store.ReadRevisions(function)
 	if err != nil {
@@ -43,8 +43,8 @@ func (c sweeper) usedVenvs(function string) (map[string]bool, error) {
 	}
 	used := map[string]bool{}
 	for _, rev := range revisions {
-		if len(rev.Command) > 0 && build.IsVenvPython(rev.Command[0]) {
-			used[strings.TrimSuffix(rev.Command[0], "/bin/python3")] = true
+		if dir := rev.VenvDir(c.Store.Paths); dir != "" {
+			used[dir] = true
 		}
 	}
 	return used, nil

@@ -11,6 +11,7 @@ import (
 	"unicode"
 
 	"github.com/fnctl/fnctl/platform"
+	"github.com/fnctl/fnctl/visitor"
 )
 
 const (
@@ -30,27 +31,27 @@ type healthcheck struct {
 	platform.Healthcheck
 	socket   string
 	protocol platform.Protocol
-	host     string
+	visitor  visitor.Visitor
 	version  string // of the program that asks
 }
 
 func (s starter) healthcheckOf(rev platform.Revision, id platform.InstanceID) healthcheck {
 	return healthcheck{
 		Healthcheck: rev.Config.Healthcheck, socket: s.Store.Paths.InstanceSocket(id), protocol: rev.Config.Protocol,
-		host: s.hostOf(rev), version: s.Version,
+		visitor: s.visitorOf(rev), version: s.Version,
 	}
 }
 
-// hostOf is a host by which clients reach a function: frameworks refuse others.
-func (s starter) hostOf(rev platform.Revision) string {
-	if len(rev.Config.Hosts) > 0 {
-		return rev.Config.Hosts[0]
-	}
+// visitorOf is one who visits the function. Settings that cannot be read are another command's to refuse.
+func (s starter) visitorOf(rev platform.Revision) visitor.Visitor {
 	settings, err := platform.LoadSettings(s.Store.Paths)
-	if err != nil {
-		return "localhost"
+	if err == nil {
+		var v visitor.Visitor
+		if v, err = visitor.Of(settings, rev.ID.Function, rev.Config.Hosts); err == nil {
+			return v
+		}
 	}
-	return settings.HostOf(rev.ID.Function)
+	return visitor.Visitor{Host: "localhost", Scheme: "http"}
 }
 
 // pass waits until the instance is healthy, and returns the status of its answer. The error is the last thing that spoke
@@ -91,17 +92,13 @@ func (h healthcheck) limitStart(ctx context.Context, limit platform.Duration, ca
 
 // ask sends one request. Without a path any answer is a good one: that it comes is the proof.
 func (h healthcheck) ask(ctx context.Context) (status int, err error) {
-	transport := &http.Transport{
-		DisableKeepAlives: true,
-		DialContext:       platform.DialUnix(h.socket),
-		Protocols:         ProtocolsOf(h.protocol),
-	}
+	transport := visitor.Transport(h.socket, h.protocol)
 	defer transport.CloseIdleConnections()
 	path := h.Path
 	if path == "" {
 		path = "/"
 	}
-	req, err := http.NewRequestWithContext(ctx, http.MethodGet, "http://"+h.host+path, nil)
+	req, err := h.visitor.Request(ctx, http.MethodGet, path, nil)
 	if err != nil {
 		return 0, err
 	}
@@ -115,14 +112,6 @@ func (h healthcheck) ask(ctx context.Context) (status int, err error) {
 		return resp.StatusCode, nil
 	}
 	return resp.StatusCode, unhealthyError{resp.Status, clipBody(resp.Body)}
-}
-
-// ProtocolsOf is what an HTTP client speaks with an instance.
-func ProtocolsOf(protocol platform.Protocol) *http.Protocols {
-	spoken := new(http.Protocols)
-	spoken.SetHTTP1(protocol != platform.H2C)
-	spoken.SetUnencryptedHTTP2(protocol == platform.H2C)
-	return spoken
 }
 
 // tells reports whether a line that an app has printed is news, and not its access log of a question.

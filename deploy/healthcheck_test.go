@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"github.com/fnctl/fnctl/platform"
+	"github.com/fnctl/fnctl/visitor"
 )
 
 // serveOn is an app on a unix socket that speaks one protocol only.
@@ -38,7 +39,7 @@ func TestAnswersByProtocol(t *testing.T) {
 		socket := serveOn(t, speaks, http.NotFound)
 		for _, asked := range []platform.Protocol{platform.HTTP1, platform.H2C} {
 			ctx, cancel := context.WithTimeout(t.Context(), 20*time.Second)
-			check := healthcheck{socket: socket, protocol: asked, host: "shop.localhost"}
+			check := healthcheck{socket: socket, protocol: asked, visitor: visitor.Visitor{Host: "shop.localhost", Scheme: "http"}}
 			if _, err := check.pass(ctx); (err == nil) != (asked == speaks) {
 				t.Errorf("an app that speaks %s, asked in %s: %v", speaks, asked, err)
 			}
@@ -47,13 +48,17 @@ func TestAnswersByProtocol(t *testing.T) {
 	}
 }
 
-// An app that warms up is asked until it is healthy, by the host that its clients know.
+// An app that warms up is asked until it is healthy, as its clients ask.
 func TestHealthcheckWaits(t *testing.T) {
 	for _, protocol := range []platform.Protocol{platform.HTTP1, platform.H2C} {
 		var asked atomic.Int32
 		socket := serveOn(t, protocol, func(w http.ResponseWriter, r *http.Request) {
 			switch n := asked.Add(1); {
-			case r.URL.Path != "/ready" || r.Host != "shop.example.com" || !strings.HasPrefix(r.UserAgent(), "fnctl/"):
+			case r.Header.Get("X-Forwarded-Proto") != "https":
+				http.Redirect(w, r, "https://"+r.Host+r.URL.Path, http.StatusTemporaryRedirect)
+			case r.Header.Get("X-Forwarded-For") != "127.0.0.1" || r.Header.Get("X-Real-Ip") != "127.0.0.1" || r.Header.Get("X-Forwarded-Host") != r.Host:
+				http.Error(w, "where are you?", http.StatusTeapot)
+			case r.URL.Path != "/ready" || r.Host != "shop.example.com:8443" || !strings.HasPrefix(r.UserAgent(), "fnctl/"):
 				http.Error(w, "who are you?", http.StatusTeapot)
 			case n == 1:
 				panic(http.ErrAbortHandler) // no answer is none yet
@@ -63,7 +68,7 @@ func TestHealthcheckWaits(t *testing.T) {
 				w.WriteHeader(http.StatusNoContent)
 			}
 		})
-		check := healthcheck{platform.Healthcheck{Path: "/ready"}, socket, protocol, "shop.example.com", "1"}
+		check := healthcheck{platform.Healthcheck{Path: "/ready"}, socket, protocol, visitor.Visitor{Host: "shop.example.com:8443", Scheme: "https"}, "1"}
 		if _, err := check.pass(t.Context()); err != nil || asked.Load() != 3 {
 			t.Errorf("%s: asked %d times: %v", protocol, asked.Load(), err)
 		}
@@ -84,7 +89,7 @@ func TestHealthcheckFails(t *testing.T) {
 			w.WriteHeader(test.status)
 			io.WriteString(w, test.body)
 		})
-		check := healthcheck{platform.Healthcheck{Path: "/ready", Timeout: platform.Seconds(5)}, socket, platform.HTTP1, "localhost", "1"}
+		check := healthcheck{platform.Healthcheck{Path: "/ready", Timeout: platform.Seconds(5)}, socket, platform.HTTP1, visitor.Visitor{Host: "localhost", Scheme: "http"}, "1"}
 		ctx, cancel := context.WithTimeout(t.Context(), 8*healthPoll)
 		_, complaint := check.pass(ctx)
 		err := check.late(complaint)

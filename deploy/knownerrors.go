@@ -36,6 +36,8 @@ var knownErrors = []knownError{
 	{pattern: regexp.MustCompile(`Cannot load application from '([^':]+):([^']+)', application not found`), reason: "the module $1 has no attribute $2", hint: nameTheObject},
 	{pattern: regexp.MustCompile(`No module named '?([\w.]+)`), reason: "it imports $1, which is not installed",
 		hint: "write it into requirements.txt, or install it for all apps (apt-get install python3-…)"},
+	{pattern: regexp.MustCompile(`database is locked|[Cc]ould not set lock on file|Conflicting lock is held|While lock file: .*Resource temporarily unavailable|BlockingIOError: .*Resource temporarily unavailable`),
+		reason: "it wants a lock that another process has ($0)", hint: overlapHint},
 	{pattern: regexp.MustCompile(`missing 1 required positional argument: 'start_response'`), reason: "it is a WSGI application, and its server wants ASGI",
 		hint: "runtime: gunicorn in jcloud.yml", server: platform.RuntimeGunicorn},
 	{pattern: regexp.MustCompile(`missing 1 required positional argument: 'send'`), reason: "it is an ASGI application, and its server wants WSGI",

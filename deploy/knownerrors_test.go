@@ -18,6 +18,8 @@ func TestKnownErrors(t *testing.T) {
 		`TypeError: app() missing 1 required positional argument: 'send'`:                              asgiInWSGI,
 		`fnctl: error: it never listened on port 4711 ($PORT): 3s were not enough`:                     "it never listened on port 4711 ($PORT)",
 		`TypeError: f() missing 1 required positional argument: 'sender'`:                              "",
+		`sqlite3.OperationalError: database is locked`:                                                 "it wants a lock that another process has (database is locked)",
+		`BlockingIOError: [Errno 11] Resource temporarily unavailable`:                                 "it wants a lock that another process has (BlockingIOError: [Errno 11] Resource temporarily unavailable)",
 		`Nothing is wrong`: "",
 	} {
 		runtime := platform.RuntimeUvicorn

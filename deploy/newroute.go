@@ -12,6 +12,9 @@ func (d *deployment) checkTag() error {
 	if d.request.NoTraffic && d.request.Rollout > 0 {
 		return platform.UsageError(errors.New("--rollout moves traffic, and --no-traffic leaves it where it is: use one of them"))
 	}
+	if d.request.Recreate && (d.request.NoTraffic || d.request.Rollout > 0) {
+		return platform.UsageError(errors.New("--recreate ends what has the traffic: it goes with neither --no-traffic nor --rollout"))
+	}
 	if d.request.NoTraffic {
 		if _, err := d.Store.Route(d.Name); errors.Is(err, platform.ErrNoFunction) {
 			return platform.WithHint(fmt.Errorf("%s has no revision yet that could keep the traffic", d.Name), "deploy it without --no-traffic first")

@@ -28,6 +28,8 @@ type Request struct {
 	Tag string
 	// NoTraffic leaves the traffic where it is.
 	NoTraffic bool
+	// Recreate ends what runs of the function before the revision starts: requests are refused meanwhile.
+	Recreate bool
 	// Rollout is the time over which traffic moves to the revision; 0 is at once.
 	Rollout time.Duration
 	// Verbose says more about each step.
@@ -190,12 +192,13 @@ func (r Request) revision(paths platform.Paths, id platform.RevisionID, secrets 
 	if config.Instance.GPUCount() > 0 {
 		gpus = paths.GPUs().Nodes
 	}
-	return platform.Revision{
+	venv := r.App.Venv(paths, r.Name, config.SystemPackages)
+	rev := platform.Revision{
 		ID:      id,
 		Created: time.Now().UTC().Truncate(time.Second),
 		App:     r.App.Text,
 		Runtime: r.App.Runtime, Framework: r.App.Framework,
-		Command:   r.App.Command(r.App.Venv(paths, r.Name, config.SystemPackages).Interpreter()),
+		Command:   r.App.Command(venv),
 		Config:    config,
 		SourceDir: r.App.SourceDir,
 		Source:    r.source,
@@ -204,6 +207,10 @@ func (r Request) revision(paths platform.Paths, id platform.RevisionID, secrets 
 		TierDevices:  gpus,
 		DeviceGroups: platform.DeviceGroups(slices.Concat(config.Devices, gpus)),
 	}
+	if rev.VenvDir(paths) == "" {
+		rev.Venv = venv.Key()
+	}
+	return rev
 }
 
 // Preview returns the revision that a deploy would make now, and its units. It needs no root.

@@ -12,7 +12,7 @@ import (
 // prepareRuntime makes what the app needs besides its own files: its packages, and compiled modules, so that no cold start
 // has to compile them. It says what the runtime is, and why.
 func (d *deployment) prepareRuntime(ctx context.Context) (string, error) {
-	if !d.request.App.IsPython() {
+	if !d.request.App.IsPython() && d.request.App.Requirements.IsEmpty() {
 		return d.describeRuntime(""), nil
 	}
 	if !platform.Exists(build.Python) {
@@ -36,6 +36,12 @@ func (d *deployment) prepareRuntime(ctx context.Context) (string, error) {
 			return "", err
 		}
 		packages = "installed " + build.RequirementsFile
+	}
+	if err := d.request.App.CheckProgram(v); err != nil {
+		return "", err
+	}
+	if err := d.takeCommand(); err != nil {
+		return "", err
 	}
 	if err := build.CheckServer(ctx, d.revision.Runtime, v); err != nil {
 		return "", err
@@ -70,11 +76,16 @@ func (d *deployment) takeRequirements() error {
 		return err
 	}
 	d.request.App.Requirements = required
-	command := d.request.App.Command(d.venv().Interpreter())
-	if slices.Equal(command, d.revision.Command) {
+	return d.takeCommand()
+}
+
+// takeCommand makes the command of the revision what the app and its environment are by now.
+func (d *deployment) takeCommand() error {
+	now := d.request.revision(d.Store.Paths, d.revision.ID, d.revision.Secrets)
+	if slices.Equal(now.Command, d.revision.Command) && now.Venv == d.revision.Venv {
 		return nil
 	}
-	d.revision.Command = command
+	d.revision.Command, d.revision.Venv = now.Command, now.Venv
 	return d.Store.PutRevision(d.Store.Paths.Revision(d.revision.ID), d.revision)
 }
 

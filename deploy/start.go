@@ -70,7 +70,7 @@ func (s starter) prove(
 	if err == nil {
 		return status, nil
 	}
-	return 0, s.explain(id, rev.Runtime, since, check, reason)
+	return 0, s.explain(context.WithoutCancel(ctx), id, rev.Runtime, since, check, reason)
 }
 
 // watch cancels when the instance's process ends by itself.
@@ -107,7 +107,7 @@ func (e startError) Error() string { return fmt.Sprintf("start %s: %v", e.revisi
 func (e startError) Unwrap() error { return e.reason }
 
 // explain says why an instance did not start, with what the app printed last.
-func (s starter) explain(id platform.InstanceID, runtime platform.Runtime, since time.Time, check healthcheck, reason error) error {
+func (s starter) explain(ctx context.Context, id platform.InstanceID, runtime platform.Runtime, since time.Time, check healthcheck, reason error) error {
 	err := error(startError{id.Revision, reason})
 	if errors.Is(reason, context.Canceled) {
 		return fmt.Errorf("start %s: interrupted", id.Revision)
@@ -119,6 +119,9 @@ func (s starter) explain(id platform.InstanceID, runtime platform.Runtime, since
 		return platform.WithHint(err, "the app printed nothing; journalctl -u %s has what systemd says", id.Service())
 	}
 	s.quote("the app's last lines:", lines)
+	if held := s.explainPort(ctx, id, lines); held != "" {
+		return platform.WithHint(fmt.Errorf("%w: %s", err, held), overlapHint)
+	}
 	return withKnownError(err, lines, runtime)
 }
 

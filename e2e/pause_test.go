@@ -16,7 +16,7 @@ import (
 
 const (
 	pausable   = "timeout: 2m\nautoscale: {min: 2, max: 4, metric: concurrency, target: 1000}\n"
-	pausedText = "echo is paused: try again later\n"
+	pausedText = " is paused: try again later\n"
 )
 
 // A function is paused and resumed, restarted, and given other variables, and no request fails but those that are told why.
@@ -34,6 +34,7 @@ func TestPause(t *testing.T) {
 			only(t, machine.Bookworm, suite, "nothing changed", func(t *testing.T) { testUnchanged(t, m) })
 			only(t, machine.Trixie, suite, "env", func(t *testing.T) { testEnv(t, m) })
 			only(t, machine.Bookworm, suite, "secret", func(t *testing.T) { testSecret(t, m) })
+			only(t, machine.Bookworm, suite, "recreate", func(t *testing.T) { testRecreate(t, m) })
 			only(t, machine.Trixie, suite, "at zero", func(t *testing.T) { testPauseAtZero(t, m) })
 		})
 	}
@@ -41,7 +42,7 @@ func TestPause(t *testing.T) {
 
 // paused reports whether an answer is that of a paused function.
 func (a answer) paused() bool {
-	return a.code == http.StatusServiceUnavailable && a.body == pausedText && a.header.Get("Retry-After") != ""
+	return a.code == http.StatusServiceUnavailable && strings.HasSuffix(a.body, pausedText) && a.header.Get("Retry-After") != ""
 }
 
 // verdicts counts what came of requests.
@@ -78,15 +79,15 @@ func (v *verdicts) count() int {
 	return v.served + v.paused + v.failed
 }
 
-// ask asks for the function with some clients until the context ends.
-func (v *verdicts) ask(ctx context.Context, m *testMachine, clients int) *sync.WaitGroup {
+// ask asks for a URL with some clients until the context ends.
+func (v *verdicts) ask(ctx context.Context, m *testMachine, url string, clients int) *sync.WaitGroup {
 	var group sync.WaitGroup
 	for n := range clients {
 		client := m.Client()
 		client.Transport.(*http.Transport).DisableKeepAlives = n%2 == 1
 		group.Go(func() {
 			for ctx.Err() == nil {
-				v.add(fetch(context.WithoutCancel(ctx), client, echoURL+"/headers"))
+				v.add(fetch(context.WithoutCancel(ctx), client, url))
 				think(ctx)
 			}
 			client.CloseIdleConnections()
@@ -99,7 +100,7 @@ func testPauseUnderLoad(t *testing.T, m *testMachine) {
 	ctx, cancel := context.WithCancel(t.Context())
 	defer cancel()
 	var short, long verdicts
-	asking := short.ask(ctx, m, 4)
+	asking := short.ask(ctx, m, echoURL+"/headers", 4)
 	var running sync.WaitGroup
 	for range 10 {
 		running.Go(func() { long.add(fetch(t.Context(), m.Client(), echoURL+"/sleep?seconds=6")) })

@@ -4,6 +4,7 @@ package e2e
 
 import (
 	"encoding/json"
+	"strings"
 	"testing"
 
 	"github.com/fnctl/fnctl/e2e/machine"
@@ -39,5 +40,24 @@ func TestProxySocket(t *testing.T) {
 		}
 		m.MustFail(t, 7, "setpriv", "--reuid=nobody", "--regid=nogroup", "--clear-groups", "curl", "-s", "--unix-socket", socket, echoURL+"/headers")
 		m.reloadGateway(t)
+	}
+	// What fnctl asks looks like a visitor's request, though the name is in no DNS and nothing here speaks TLS.
+	m.WriteFile(t, "/etc/fnctl/fnctl.yml", "endpoint: https://{name}.fn.example.com\n")
+	m.reloadGateway(t)
+	var seen struct {
+		Client string `json:"client"`
+	}
+	text := m.MustRun(t, "fnctl", "invoke", "echo", "/headers")
+	if err := json.Unmarshal([]byte(text), &seen); err != nil {
+		t.Fatalf("%v: %s", err, text)
+	}
+	t.Log(text)
+	if seen.Client != "127.0.0.1" || !strings.Contains(text, "echo.fn.example.com") || !strings.Contains(text, "https") {
+		t.Errorf("got %s", text)
+	}
+	m.MustRun(t, "systemctl", "disable", "--now", "fnctl-gateway-proxy.socket")
+	m.MustRun(t, "rm", "-f", socket)
+	if text := m.MustRun(t, "fnctl", "invoke", "echo", "/headers", "-H", "Host: echo.fn.example.com"); !strings.Contains(text, "echo.fn.example.com") {
+		t.Errorf("without the socket of proxies: %s", text)
 	}
 }

@@ -286,6 +286,7 @@ func wheel(t *testing.T, dir, name, version, source string) {
 		{name + ".py", source},
 		{info + "METADATA", fmt.Sprintf("Metadata-Version: 2.1\nName: %s\nVersion: %s\n", name, version)},
 		{info + "WHEEL", "Wheel-Version: 1.0\nGenerator: test\nRoot-Is-Purelib: true\nTag: py3-none-any\n"},
+		{info + "entry_points.txt", fmt.Sprintf("[console_scripts]\nserve-%s = %s:serve\n", name, name)},
 		{info + "RECORD", ""},
 	} {
 		f, err := w.Create(file[0])
@@ -322,6 +323,18 @@ func testVenvs(t *testing.T, m *testMachine) {
 	wheels := t.TempDir()
 	wheel(t, wheels, "greeting", "1.0", "text = 'one'\n")
 	wheel(t, wheels, "greeting", "2.0", "text = 'two'\n")
+	wheel(t, wheels, "served", "1.0", `import http.server, os
+
+class Handler(http.server.BaseHTTPRequestHandler):
+    def do_GET(self):
+        self.send_response(200)
+        self.send_header("Content-Length", "6")
+        self.end_headers()
+        self.wfile.write(b"served")
+
+def serve():
+    http.server.ThreadingHTTPServer(("127.0.0.1", int(os.environ["PORT"])), Handler).serve_forever()
+`)
 	m.CopyIn(t, wheels, "/srv/wheels")
 	m.MustRun(t, "chmod", "755", "/srv/wheels")
 	m.WriteFile(t, "/etc/pip.conf", "[global]\nno-index = true\nfind-links = /srv/wheels\n")
@@ -388,7 +401,35 @@ func testVenvs(t *testing.T, m *testMachine) {
 	m.mustGet(t, venvURL)
 	m.MustRun(t, "fnctl", "remove", "venv", "--purge")
 	m.MustRun(t, "test", "!", "-e", venvDir)
+	testVenvCommands(t, m)
 	testVenvBuildFillsDisk(t, m)
+}
+
+// Commands and scripts find the packages of requirements.txt, and the programs that these bring.
+func testVenvCommands(t *testing.T, m *testMachine) {
+	m.WriteFile(t, "/srv/commands/requirements.txt", "served\n")
+	m.WriteFile(t, "/srv/commands/start.py", "#!/usr/bin/env python3\nimport served\nserved.serve()\n")
+	m.WriteFile(t, "/srv/commands/start", "#!/bin/sh\nexec serve-served\n")
+	m.MustRun(t, "chmod", "755", "/srv/commands/start", "/srv/commands/start.py")
+	for _, command := range []string{"serve-served", "./start.py", "./start", "sh, -c, exec serve-served"} {
+		m.WriteFile(t, "/srv/commands/jcloud.yml", "command: ["+command+"]\nruntime: port\nautoscale: {min: 0, max: 1}\n")
+		m.MustRunIn(t, "/srv/commands", "fnctl", "deploy")
+		eventually(t, 5*time.Second, command+" serves", func() bool { return m.mustGet(t, "http://commands.localhost:8080/").body == "served" })
+		m.MustRun(t, "fnctl", "env", "commands", "set", "A="+strings.Fields(command)[0])
+		if a := m.mustGet(t, "http://commands.localhost:8080/"); a.body != "served" {
+			t.Errorf("%s, with another variable: got %q", command, a.body)
+		}
+	}
+	m.MustRun(t, "fnctl", "gc")
+	if kept := strings.Fields(m.MustRun(t, "ls", "-A", "/var/lib/fnctl/functions/commands/venvs")); len(kept) != 1 {
+		t.Errorf("there are the environments %q", kept)
+	}
+	m.WriteFile(t, "/srv/commands/jcloud.yml", "command: [serve-nobody]\nruntime: port\n")
+	out := m.mustFailIn(t, "/srv/commands", "fnctl", "deploy")
+	if want := "serve-nobody not found: neither the machine has it, nor a package in requirements.txt"; !strings.Contains(out.Stderr, want) {
+		t.Errorf("no %q in %s", want, out.Stderr)
+	}
+	m.MustRun(t, "fnctl", "remove", "commands", "--purge")
 }
 
 // A build that is killed is made anew by the next deploy, and leaves nothing that runs.

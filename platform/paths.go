@@ -148,6 +148,9 @@ func (p Paths) Failure(id RevisionID) string {
 	return filepath.Join(p.Failures(), id.String()+".json")
 }
 
+// ProxySocket is the gateway's for a proxy on the same machine, whose X-Forwarded fields are believed. It need not be there.
+func (p Paths) ProxySocket() string { return p.join("run/fnctl/proxy.sock") }
+
 // PathGatewayRoute begins the page of the gateway's status socket that has the route by which the requests to a function go, as
 // JSON, or null.
 const PathGatewayRoute = "/routes/"

@@ -2,6 +2,7 @@ package platform
 
 import (
 	"fmt"
+	"path/filepath"
 	"strconv"
 	"strings"
 	"time"
@@ -58,6 +59,8 @@ type Revision struct {
 	Config       Config   `json:"config"`
 	// SourceDir is the directory of the app's Python modules, relative to the app's, "" if it is that.
 	SourceDir string `json:"source_dir,omitempty"`
+	// Venv is the key of the virtual environment in which a program runs that is not one of its own, "" for others.
+	Venv string `json:"venv,omitempty"`
 	// Source is the directory that the app was deployed from, "" for revisions that were made before it was kept.
 	Source string `json:"source,omitempty"`
 	// Size is that of the app's files in bytes, 0 for revisions that were made before it was kept.
@@ -137,3 +140,17 @@ const (
 	// Failed: the process ended by itself, or could not be started.
 	Failed InstanceState = "failed"
 )
+
+// VenvDir is the virtual environment that the revision runs in, "" if it runs in none.
+func (r Revision) VenvDir(paths Paths) string {
+	key := r.Venv
+	if key == "" && len(r.Command) > 0 {
+		if program, is := strings.CutPrefix(r.Command[0], paths.Venvs(r.ID.Function)+"/"); is {
+			key, _, _ = strings.Cut(program, "/")
+		}
+	}
+	if !filepath.IsLocal(key) || key == "." || strings.Contains(key, "/") {
+		return ""
+	}
+	return paths.Venv(r.ID.Function, key)
+}

@@ -71,7 +71,7 @@ func writeSandbox(w *writer, paths platform.Paths, rev platform.Revision) {
 	w.set("ProtectProc", "invisible")
 	w.comment("Of what is deployed it sees nothing but its own.")
 	w.set("TemporaryFileSystem", paths.Functions()+":ro")
-	if venv := venvOf(paths, rev); venv != "" {
+	if venv := rev.VenvDir(paths); venv != "" {
 		w.set("BindReadOnlyPaths", venv)
 	}
 	if len(rev.Config.ReadOnlyPaths) > 0 {
@@ -91,16 +91,6 @@ func writeSandbox(w *writer, paths platform.Paths, rev platform.Revision) {
 		w.comment("executable_memory: false")
 		w.set("MemoryDenyWriteExecute", "yes")
 	}
-}
-
-// venvOf is the virtual environment that a revision runs in, or "".
-func venvOf(paths platform.Paths, rev platform.Revision) string {
-	key, is := strings.CutPrefix(rev.Command[0], paths.Venvs(rev.ID.Function)+"/")
-	key, _, _ = strings.Cut(key, "/")
-	if !is || key == "" || key == ".." {
-		return ""
-	}
-	return paths.Venv(rev.ID.Function, key)
 }
 
 // writeShared takes away what everybody on the machine shares: memory with a name, and what there is in /run.

@@ -90,7 +90,7 @@ func writeEnvironment(w *writer, paths platform.Paths, rev platform.Revision) {
 		"Environment=HOSTNAME="+rev.ID.String()+"-%i",
 		"Environment=FNCTL_BUSY="+work+"/"+platform.BusyFile,
 	)
-	if venv := venvOf(paths, rev); venv != "" {
+	if venv := rev.VenvDir(paths); venv != "" {
 		w.set("Environment", "PATH="+venv+"/bin:"+strings.Join(platform.SystemPath, ":"))
 	}
 	if rev.SourceDir != "" {

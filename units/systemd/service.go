@@ -62,6 +62,31 @@ func (m *Manager) SocketResult(ctx context.Context, unit string) (string, error)
 	return result, nil
 }
 
+// SocketAddresses are what a socket unit listens on: addresses with a port, and paths of unix sockets.
+func (m *Manager) SocketAddresses(ctx context.Context, unit string) ([]string, error) {
+	conn, err := m.connection()
+	if err != nil {
+		return nil, err
+	}
+	ctx, cancel := context.WithTimeout(ctx, callTimeout)
+	defer cancel()
+	property, err := conn.GetUnitTypePropertyContext(ctx, unit, "Socket", "Listen")
+	if err != nil {
+		return nil, fmt.Errorf("inspect %s: %w", unit, err)
+	}
+	var listens []struct{ Kind, Address string }
+	if err := godbus.Store([]any{property.Value.Value()}, &listens); err != nil {
+		return nil, fmt.Errorf("inspect %s: %w", unit, err)
+	}
+	var addresses []string
+	for _, listen := range listens {
+		if listen.Kind == "Stream" {
+			addresses = append(addresses, listen.Address)
+		}
+	}
+	return addresses, nil
+}
+
 // How a process ended, as waitid(2) has it.
 const (
 	cldKilled = 2

@@ -1,0 +1,84 @@
+package deploy
+
+import (
+	"context"
+	"fmt"
+	"regexp"
+	"strconv"
+	"strings"
+
+	"github.com/fnctl/fnctl/platform"
+	"github.com/fnctl/fnctl/shim"
+)
+
+var (
+	// portInUse is what programs print that find their port taken.
+	portInUse = regexp.MustCompile(`(?i)address already in use|EADDRINUSE|connection in use`)
+	// usedPort is the port, as Python, Go, Node and Ruby name it in such a line. Not all do.
+	usedPort = regexp.MustCompile(`\('[^']*', (\d{1,5})\b|:(\d{1,5}): bind:|\bport (\d{1,5})\b|:(\d{1,5})\s*$`)
+)
+
+// overlapHint is what to do about an app that holds what only one can hold.
+const overlapHint = "a new revision starts beside the old one: fnctl deploy --recreate ends the old one first; docs/troubleshooting.md has more"
+
+// explainPort says who has the port that an instance finds taken: "" if its lines tell of none.
+func (s starter) explainPort(ctx context.Context, id platform.InstanceID, lines []string) string {
+	for _, line := range lines {
+		if !portInUse.MatchString(line) {
+			continue
+		}
+		const shared = "instances share the network of the machine"
+		port := usedPortOf(line)
+		switch holder, held := s.holderOf(ctx, id, port); {
+		case holder != "":
+			return fmt.Sprintf("port %d is held by %s: %s", held, holder, shared)
+		case port != 0:
+			return fmt.Sprintf("port %d is taken: %s", port, shared)
+		}
+		return "its port is taken: " + shared
+	}
+	return ""
+}
+
+// usedPortOf is the port that a line names, 0 if it names none.
+func usedPortOf(line string) uint16 {
+	found := usedPort.FindStringSubmatch(line)
+	if found == nil {
+		return 0
+	}
+	port, err := strconv.ParseUint(strings.Join(found[1:], ""), 10, 16)
+	if err != nil {
+		return 0
+	}
+	return uint16(port)
+}
+
+// holderOf names the instance that listens on a port, "" if none does. A port that is not known, 0, is taken for one of those that another
+// instance of the same function has for itself.
+func (s starter) holderOf(ctx context.Context, asks platform.InstanceID, port uint16) (holder string, held uint16) {
+	list, err := s.Units.List(ctx, "fn-*@*.service")
+	if err != nil {
+		return "", 0
+	}
+	for _, unit := range list {
+		id, _, ok := platform.ParseUnit(unit.Name)
+		if !ok || unit.Gone() || id == asks || port == 0 && id.Revision.Function != asks.Revision.Function {
+			continue
+		}
+		pids, err := s.Store.Paths.InstanceCgroup(platform.SliceName(id.Revision.Function), id).PIDs()
+		if err != nil {
+			continue
+		}
+		listening, err := shim.Listeners(pids)
+		if err != nil {
+			continue
+		}
+		_, given := programsOf(pids)
+		for _, address := range listening {
+			if address.Port() == port || port == 0 && int(address.Port()) != given {
+				return id.String(), address.Port()
+			}
+		}
+	}
+	return "", 0
+}
