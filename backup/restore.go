@@ -51,12 +51,12 @@ func NewRestoration(e *deploy.Engine) (*Restoration, error) {
 		Engine: e, secrets: map[string][]byte{}, lock: lock,
 		staged: platform.Store{Paths: platform.Paths{Root: filepath.Join(dir, "machine")}},
 	}
-	return r, os.RemoveAll(r.staged.Paths.Root)
+	return r, platform.RemoveTree(r.staged.Paths.Root)
 }
 
 // Close removes what was unpacked.
 func (r *Restoration) Close() {
-	os.RemoveAll(r.Store.Paths.Restoring())
+	platform.RemoveTree(r.Store.Paths.Restoring())
 	r.lock.Close()
 }
 

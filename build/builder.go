@@ -81,7 +81,7 @@ func (b *Builder) Build(ctx context.Context) error {
 		err = b.finish()
 	}
 	if err != nil {
-		err = errors.Join(err, os.RemoveAll(b.temporary()), b.removeEmpty())
+		err = errors.Join(err, platform.RemoveTree(b.temporary()), b.removeEmpty())
 	}
 	return err
 }
@@ -99,7 +99,7 @@ func (b *Builder) prepare(ctx context.Context) error {
 	if err := Stop(ctx, b.Units, b.function); err != nil {
 		return err
 	}
-	if err := os.RemoveAll(b.temporary()); err != nil {
+	if err := platform.RemoveTree(b.temporary()); err != nil {
 		return err
 	}
 	// systemd mounts the build's place there.
@@ -213,7 +213,7 @@ func (b *Builder) say(line string) {
 // finish gives the environment to root, and then its name.
 func (b *Builder) finish() error {
 	// An index may have been named with a password.
-	if err := os.RemoveAll(filepath.Join(b.place(), installed)); err != nil {
+	if err := platform.RemoveTree(filepath.Join(b.place(), installed)); err != nil {
 		return err
 	}
 	if err := seal(b.place()); err != nil {
@@ -229,7 +229,7 @@ func (b *Builder) finish() error {
 	if err := os.Rename(b.place(), b.dir); err != nil {
 		return err
 	}
-	if err := os.RemoveAll(b.temporary()); err != nil {
+	if err := platform.RemoveTree(b.temporary()); err != nil {
 		return err
 	}
 	return platform.SyncDir(filepath.Dir(b.dir))

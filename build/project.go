@@ -13,8 +13,8 @@ import (
 
 const projectFile = "pyproject.toml"
 
-// CheckProject returns what a Python project says of itself that will not hold: packages that only pyproject.toml names, and a version of
-// Python that the machine has not. Files that cannot be read say nothing.
+// CheckProject returns what a Python project says of itself that will not hold: packages that only pyproject.toml names, a version of
+// Python that the machine has not, and what was made for another platform. Files that cannot be read say nothing.
 func CheckProject(dir string, a App) (problems []error) {
 	root, err := os.OpenRoot(dir)
 	if !a.IsPython() || err != nil {
@@ -32,6 +32,7 @@ func CheckProject(dir string, a App) (problems []error) {
 		}
 		return text
 	}
+	problems = checkFormer(dir, a.Requirements)
 	project := read(projectFile)
 	if len(a.Requirements.files) == 0 {
 		if err := checkDependencies(project, platform.Exists(filepath.Join(dir, "uv.lock"))); err != nil {

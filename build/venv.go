@@ -3,7 +3,6 @@ package build
 import (
 	"crypto/sha256"
 	"fmt"
-	"os"
 	"path/filepath"
 	"regexp"
 
@@ -87,7 +86,7 @@ func nameInVenv(program string) string {
 
 // RemoveSources removes what earlier versions kept in an environment of what it was made of: an index may be named there with a
 // password, and everybody can read it.
-func (v Venv) RemoveSources() error { return os.RemoveAll(filepath.Join(v.dir, installed)) }
+func (v Venv) RemoveSources() error { return platform.RemoveTree(filepath.Join(v.dir, installed)) }
 
 // IsEmpty reports whether it is none, but the machine's Python.
 func (v Venv) IsEmpty() bool { return v.dir == "" }

@@ -19,7 +19,7 @@ var formerFlags = map[string]string{
 	"secrets":    "--secret FILE",
 	"image-name": "leave it out: there are no images",
 	"platform":   "leave it out: it is this machine's",
-	"public":     "leave it out: every function is, unless private: true in jcloud.yml",
+	"public":     "leave it out: every function is, unless expose: false in jcloud.yml",
 	"uses":       "leave it out: the app's directory is deployed as it is",
 	"version":    "leave it out: requirements.txt names the packages",
 }

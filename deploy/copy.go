@@ -20,7 +20,7 @@ func (d *deployment) copyApp(ctx context.Context) (string, error) {
 		return "", err
 	}
 	temporary := d.temporary()
-	if err := os.RemoveAll(temporary); err != nil {
+	if err := platform.RemoveTree(temporary); err != nil {
 		return "", err
 	}
 	if err := platform.MakeDir(temporary, 0o755); err != nil {

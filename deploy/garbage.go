@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"os"
 	"path/filepath"
 	"slices"
 
@@ -194,7 +193,7 @@ func (c sweeper) findUnfinished(function string, left leftovers) ([]Garbage, err
 	}
 	var found []Garbage
 	for _, file := range files {
-		found = append(found, c.garbage(function, "unfinished "+file, file, func(context.Context) error { return os.RemoveAll(file) }))
+		found = append(found, c.garbage(function, "unfinished "+file, file, func(context.Context) error { return platform.RemoveTree(file) }))
 	}
 	return found, nil
 }

@@ -9,6 +9,7 @@ import (
 	"strings"
 
 	"github.com/fnctl/fnctl/build"
+	"github.com/fnctl/fnctl/platform"
 )
 
 // findVenvs lists the virtual environments of a function that no revision uses, and what builds that were killed have left.
@@ -56,5 +57,5 @@ func (c sweeper) removeVenv(ctx context.Context, function, dir string) error {
 			return err
 		}
 	}
-	return os.RemoveAll(dir)
+	return platform.RemoveTree(dir)
 }

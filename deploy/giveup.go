@@ -49,7 +49,7 @@ func (d *deployment) keepFailed(ctx context.Context) error {
 // discard removes everything of the new revision.
 func (d *deployment) discard(ctx context.Context) error {
 	r := teardown{Engine: d.Engine, kill: true}
-	if err := errors.Join(os.RemoveAll(d.temporary()), r.revision(ctx, d.revision.ID)); err != nil {
+	if err := errors.Join(platform.RemoveTree(d.temporary()), r.revision(ctx, d.revision.ID)); err != nil {
 		return fmt.Errorf("remove what the failed deploy left: %w", err)
 	}
 	if _, err := d.Store.Route(d.Name); !errors.Is(err, platform.ErrNoFunction) {

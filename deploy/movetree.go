@@ -22,20 +22,20 @@ func moveTree(ctx context.Context, from, to string) error {
 		return err
 	}
 	part := filepath.Join(filepath.Dir(to), "."+filepath.Base(to)+".part")
-	if err := os.RemoveAll(part); err != nil {
+	if err := platform.RemoveTree(part); err != nil {
 		return err
 	}
 	out, err := exec.CommandContext(ctx, "cp", "--archive", "--reflink=auto", "--", from, part).CombinedOutput()
 	if err != nil {
-		os.RemoveAll(part)
+		platform.RemoveTree(part)
 		return fmt.Errorf("copy %s to %s: %w: %s", from, filepath.Dir(to), err, platform.LastLines(strings.TrimSpace(string(out)), 3))
 	}
 	if err = platform.SyncFileSystem(part); err == nil {
 		err = os.Rename(part, to)
 	}
 	if err != nil {
-		os.RemoveAll(part)
+		platform.RemoveTree(part)
 		return err
 	}
-	return os.RemoveAll(from)
+	return platform.RemoveTree(from)
 }

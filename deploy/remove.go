@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
-	"os"
 	"time"
 
 	"golang.org/x/sys/unix"
@@ -109,7 +108,7 @@ func (f *Function) disposeData(purge bool) error {
 		f.Progress.Note("its data stays in %s; --purge removes it", data)
 		return nil
 	}
-	if err := workspace.Remove(f.Store.Paths, f.Name, os.RemoveAll); err != nil {
+	if err := workspace.Remove(f.Store.Paths, f.Name, platform.RemoveTree); err != nil {
 		return fmt.Errorf("remove the data of %s: %w", f.Name, err)
 	}
 	return nil

@@ -2,7 +2,6 @@ package deploy
 
 import (
 	"context"
-	"os"
 
 	"golang.org/x/sync/errgroup"
 
@@ -43,7 +42,7 @@ func (r teardown) revision(ctx context.Context, id platform.RevisionID) error {
 			return err
 		}
 	}
-	return os.RemoveAll(r.Store.Paths.Revision(id))
+	return platform.RemoveTree(r.Store.Paths.Revision(id))
 }
 
 // halt stops all instances of a revision, after a reboot too.
@@ -95,7 +94,7 @@ func (r teardown) registry(ctx context.Context, function string) error {
 	if err := platform.Remove(units.SliceFile(r.Store.Paths, function)); err != nil {
 		return err
 	}
-	return os.RemoveAll(r.Store.Paths.Function(function))
+	return platform.RemoveTree(r.Store.Paths.Function(function))
 }
 
 // all stops and removes everything of a function but its data.

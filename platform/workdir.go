@@ -33,7 +33,7 @@ func (s Store) Workdirs() ([]InstanceID, error) {
 
 // RemoveWorkdir removes the working directory of a stopped instance, with the link that systemd made to it.
 func (s Store) RemoveWorkdir(id InstanceID) error {
-	if err := os.RemoveAll(s.Paths.Workdir(id)); err != nil {
+	if err := RemoveTree(s.Paths.Workdir(id)); err != nil {
 		return fmt.Errorf("remove the directory of %s: %w", id, err)
 	}
 	link := filepath.Join(s.Paths.Root, "var/cache", WorkdirName(id.String()))

@@ -52,7 +52,7 @@ func Limit(paths platform.Paths, function string, limit int64) error {
 	return nil
 }
 
-// Remove removes the persistent directory of a function by os.RemoveAll, or by os.Remove if it must be empty, and
+// Remove removes the persistent directory of a function by RemoveTree, or by os.Remove if it must be empty, and
 // then its limit and systemd's link to it.
 func Remove(paths platform.Paths, function string, remove func(string) error) error {
 	dir, err := os.Open(paths.Workspace(function))
