@@ -56,7 +56,7 @@ func NewRestoration(e *deploy.Engine) (*Restoration, error) {
 
 // Close removes what was unpacked.
 func (r *Restoration) Close() {
-	platform.RemoveTree(r.Store.Paths.Restoring())
+	_ = platform.RemoveTree(r.Store.Paths.Restoring())
 	r.lock.Close()
 }
 

@@ -60,7 +60,7 @@ func (h healthcheck) pass(ctx context.Context) (status int, err error) {
 	var last error
 	for started := time.Now(); ; {
 		status, err := h.ask(ctx)
-		if err == nil || h.Path == "" {
+		if impassable := (impassableError{}); err == nil || h.Path == "" || errors.As(err, &impassable) {
 			return status, err
 		}
 		if ctx.Err() == nil || last == nil {
@@ -93,6 +93,8 @@ func (h healthcheck) limitStart(ctx context.Context, limit platform.Duration, ca
 // ask sends one request. Without a path any answer is a good one: that it comes is the proof.
 func (h healthcheck) ask(ctx context.Context) (status int, err error) {
 	transport := visitor.Transport(h.socket, h.protocol)
+	var answer answerKeeper
+	answer.keep(transport)
 	defer transport.CloseIdleConnections()
 	path := h.Path
 	if path == "" {
@@ -108,6 +110,9 @@ func (h healthcheck) ask(ctx context.Context) (status int, err error) {
 		return 0, err
 	}
 	defer resp.Body.Close()
+	if err := answer.check(h.protocol); err != nil {
+		return resp.StatusCode, err
+	}
 	if h.Path == "" || resp.StatusCode >= 200 && resp.StatusCode < 300 {
 		return resp.StatusCode, nil
 	}

@@ -106,3 +106,45 @@ func TestHealthcheckFails(t *testing.T) {
 		t.Errorf("got %q, want %q", got, want)
 	}
 }
+
+// What the gateway would not pass on is not healthy, and not asked for again.
+func TestImpassable(t *testing.T) {
+	for name, c := range map[string]struct{ answer, want string }{
+		"whole":               {"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok", ""},
+		"after an early hint": {"HTTP/1.1 103 Early Hints\r\nLink: </a>\r\n\r\nHTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok", ""},
+		"two lengths": {
+			"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\nContent-Length: 2\r\n\r\n2\r\nok\r\n0\r\n\r\n",
+			"the gateway cannot pass on what it answers: ",
+		},
+	} {
+		socket := filepath.Join(t.TempDir(), "app.sock")
+		listener, err := net.Listen("unix", socket)
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer listener.Close()
+		var asked atomic.Int32
+		go func() {
+			for {
+				conn, err := listener.Accept()
+				if err != nil {
+					return
+				}
+				asked.Add(1)
+				conn.Read(make([]byte, 4096))
+				io.WriteString(conn, c.answer)
+				conn.Close()
+			}
+		}()
+		for _, path := range []string{"", "/ready"} {
+			ctx, cancel := context.WithTimeout(t.Context(), 20*time.Second)
+			asked.Store(0)
+			check := healthcheck{platform.Healthcheck{Path: path}, socket, platform.HTTP1, visitor.Visitor{Host: "localhost", Scheme: "http"}, "1"}
+			_, err := check.pass(ctx)
+			cancel()
+			if asked.Load() != 1 || (err == nil) != (c.want == "") || err != nil && !strings.HasPrefix(err.Error(), c.want) {
+				t.Errorf("%s, path %q: asked %d times, got %v", name, path, asked.Load(), err)
+			}
+		}
+	}
+}

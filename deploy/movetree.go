@@ -27,14 +27,14 @@ func moveTree(ctx context.Context, from, to string) error {
 	}
 	out, err := exec.CommandContext(ctx, "cp", "--archive", "--reflink=auto", "--", from, part).CombinedOutput()
 	if err != nil {
-		platform.RemoveTree(part)
+		_ = platform.RemoveTree(part)
 		return fmt.Errorf("copy %s to %s: %w: %s", from, filepath.Dir(to), err, platform.LastLines(strings.TrimSpace(string(out)), 3))
 	}
 	if err = platform.SyncFileSystem(part); err == nil {
 		err = os.Rename(part, to)
 	}
 	if err != nil {
-		platform.RemoveTree(part)
+		_ = platform.RemoveTree(part)
 		return err
 	}
 	return platform.RemoveTree(from)

@@ -222,6 +222,22 @@ func testPortEnds(t *testing.T, m *testMachine) {
 }
 
 // What cannot run says why, and what to do.
+// bothLengths is an app whose answers say their length twice, by Content-Length and by chunks.
+const bothLengths = `import http.server, os
+
+class Handler(http.server.BaseHTTPRequestHandler):
+    protocol_version = "HTTP/1.1"
+
+    def do_GET(self):
+        self.send_response(200)
+        self.send_header("Content-Length", "2")
+        self.send_header("Transfer-Encoding", "chunked")
+        self.end_headers()
+        self.wfile.write(b"2\r\nok\r\n0\r\n\r\n")
+
+http.server.ThreadingHTTPServer(("127.0.0.1", int(os.environ["PORT"])), Handler).serve_forever()
+`
+
 func testWrongApps(t *testing.T, m *testMachine) {
 	const wsgi = "def app(environ, start_response):\n    start_response('200 OK', [])\n    return [b'ok']\n"
 	const asgi = "async def app(scope, receive, send): ...\n"
@@ -238,6 +254,7 @@ func testWrongApps(t *testing.T, m *testMachine) {
 		"port":               {"command: [sleep, '30']\nruntime: port\nhealthcheck: {timeout: 4s}", "", "it does not listen on port ", "PORT"},
 		"another port":       {"command: [python3, -m, http.server, '3999']\nruntime: port\nhealthcheck: {timeout: 2m}", "", "it listens on port 3999, and not on $PORT (", "PORT"},
 		"a port of its own":  {"command: [python3, -m, http.server, '8081']\nruntime: socket\nhealthcheck: {timeout: 2m}", "", "it listens on port 8081, and not on its socket", "runtime: port"},
+		"two lengths":        {"command: [python3, main.py]\nruntime: port", bothLengths, "the gateway cannot pass on what it answers: ", ""},
 		"no such program":    {"command: [nodejs-of-tomorrow, x]", "", "not found", "a program of the machine must be installed"},
 	} {
 		dir := "/srv/wrong"

@@ -84,6 +84,7 @@ func refusalOf(err error, function string) *refusal {
 	if own := (*refusal)(nil); errors.As(err, &own) {
 		return own
 	}
+	var malformed *wire.Error
 	switch {
 	case errors.Is(err, errTimeout):
 		return &refusal{http.StatusGatewayTimeout, "The upstream server is timing out"}
@@ -97,6 +98,10 @@ func refusalOf(err error, function string) *refusal {
 		return &refusal{http.StatusServiceUnavailable, "the gateway restarts: try again"}
 	case errors.Is(err, errReadContent):
 		return &refusal{http.StatusBadRequest, "the body of the request cannot be read"}
+	case errors.As(err, &malformed):
+		return &refusal{http.StatusBadGateway, "the app's answer cannot be passed on: " + malformed.Text}
+	case errors.Is(err, errResponseHead):
+		return &refusal{http.StatusBadGateway, "the app's answer cannot be passed on: " + errResponseHead.Error()}
 	default:
 		return &refusal{http.StatusBadGateway, "the instance broke off before it answered: see fnctl logs " + function}
 	}
