@@ -8,6 +8,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"regexp"
 	"slices"
 	"strconv"
 	"strings"
@@ -134,6 +135,9 @@ func findModule(text, module, attr, dir string, config platform.Config) (App, er
 	return a, nil
 }
 
+// programName is the name of a program that a package may bring.
+var programName = regexp.MustCompile(`^\w[\w.+-]*$`)
+
 // findProgram finds an executable: one of the app's own, or else one of the machine.
 func findProgram(text string, args []string, dir string, config platform.Config) (App, error) {
 	if config.Runtime.IsServer() {
@@ -148,7 +152,7 @@ func findProgram(text string, args []string, dir string, config platform.Config)
 	program, own, err := locateProgram(text, dir)
 	switch {
 	case err == nil:
-	case !strings.Contains(text, "/") && !required.IsEmpty():
+	case programName.MatchString(text) && !required.IsEmpty():
 		a.name = text // when its packages are installed, it is there or not
 		return a.connected(dir, nil), nil
 	default:
@@ -303,8 +307,11 @@ func (a App) programIn(v Venv) string {
 
 // CheckProgram checks that the program of a command is in the environment, if it is nowhere else.
 func (a App) CheckProgram(v Venv) error {
-	if a.Runtime.IsServer() || a.program != "" || platform.Exists(v.script(a.name)) {
+	if a.Runtime.IsServer() || a.program != "" {
 		return nil
+	}
+	if !v.IsEmpty() && platform.Exists(v.script(a.name)) {
+		return checkExecutable(a.name, v.script(a.name))
 	}
 	return platform.WithHint(fmt.Errorf("%s not found: neither the machine has it, nor a package in %s", a.name, RequirementsFile),
 		"write the package that has it into %s", RequirementsFile)

@@ -17,7 +17,7 @@ const projectFile = "pyproject.toml"
 // Python that the machine has not, and what was made for another platform. Files that cannot be read say nothing.
 func CheckProject(dir string, a App) (problems []error) {
 	root, err := os.OpenRoot(dir)
-	if !a.IsPython() || err != nil {
+	if !a.IsPython() && a.Requirements.IsEmpty() || err != nil {
 		return nil
 	}
 	defer root.Close()

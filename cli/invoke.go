@@ -108,6 +108,7 @@ func invokeRequest(c *cli.Context, asks visitor.Visitor, path string) (*http.Req
 		value = strings.TrimSpace(value)
 		if strings.EqualFold(key, "Host") {
 			req.Host = value
+			req.Header.Set("X-Forwarded-Host", value)
 		}
 		headers.Add(key, value)
 	}

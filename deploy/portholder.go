@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"regexp"
+	"slices"
 	"strconv"
 	"strings"
 
@@ -21,23 +22,32 @@ var (
 // overlapHint is what to do about an app that holds what only one can hold.
 const overlapHint = "a new revision starts beside the old one: fnctl deploy --recreate ends the old one first; docs/troubleshooting.md has more"
 
-// explainPort says who has the port that an instance finds taken: "" if its lines tell of none.
-func (s starter) explainPort(ctx context.Context, id platform.InstanceID, lines []string) string {
-	for _, line := range lines {
-		if !portInUse.MatchString(line) {
-			continue
-		}
-		const shared = "instances share the network of the machine"
-		port := usedPortOf(line)
-		switch holder, held := s.holderOf(ctx, id, port); {
-		case holder != "":
-			return fmt.Sprintf("port %d is held by %s: %s", held, holder, shared)
-		case port != 0:
-			return fmt.Sprintf("port %d is taken: %s", port, shared)
-		}
-		return "its port is taken: " + shared
+// withPortHolder adds to an error who has the port that an instance finds taken, if its lines say that one is.
+func (s starter) withPortHolder(ctx context.Context, err error, id platform.InstanceID, lines []string) error {
+	at := slices.IndexFunc(lines, portInUse.MatchString)
+	if at < 0 {
+		return err
 	}
-	return ""
+	port := usedPortOf(lines[at])
+	holder, held := s.holderOf(ctx, id, port)
+	said := fmt.Sprintf("port %d is taken", port)
+	switch {
+	case port == 0 && held == 0:
+		said = "its port is taken"
+	case port == 0:
+		said = fmt.Sprintf("its port is taken, and port %d is held by %s", held, holder)
+	case held != 0:
+		said = fmt.Sprintf("port %d is held by %s", held, holder)
+	}
+	hint := "choose another port; ss -ltnp says who has it"
+	switch {
+	case held == 0:
+	case holder.Revision == id.Revision:
+		hint = "only one instance can have it: autoscale: {max: 1} in jcloud.yml"
+	case holder.Revision.Function == id.Revision.Function:
+		hint = overlapHint
+	}
+	return platform.WithHint(fmt.Errorf("%w: %s: instances share the network of the machine", err, said), "%s", hint)
 }
 
 // usedPortOf is the port that a line names, 0 if it names none.
@@ -53,12 +63,12 @@ func usedPortOf(line string) uint16 {
 	return uint16(port)
 }
 
-// holderOf names the instance that listens on a port, "" if none does. A port that is not known, 0, is taken for one of those that another
+// holderOf is the instance that listens on a port, which is 0 if none does. A port that is not known, 0, is taken for one of those that another
 // instance of the same function has for itself.
-func (s starter) holderOf(ctx context.Context, asks platform.InstanceID, port uint16) (holder string, held uint16) {
+func (s starter) holderOf(ctx context.Context, asks platform.InstanceID, port uint16) (holder platform.InstanceID, held uint16) {
 	list, err := s.Units.List(ctx, "fn-*@*.service")
 	if err != nil {
-		return "", 0
+		return platform.InstanceID{}, 0
 	}
 	for _, unit := range list {
 		id, _, ok := platform.ParseUnit(unit.Name)
@@ -76,9 +86,9 @@ func (s starter) holderOf(ctx context.Context, asks platform.InstanceID, port ui
 		_, given := programsOf(pids)
 		for _, address := range listening {
 			if address.Port() == port || port == 0 && int(address.Port()) != given {
-				return id.String(), address.Port()
+				return id, address.Port()
 			}
 		}
 	}
-	return "", 0
+	return platform.InstanceID{}, 0
 }

@@ -2,17 +2,20 @@ package deploy
 
 import (
 	"context"
+	"errors"
 	"fmt"
+	"maps"
 	"slices"
-	"strings"
 	"time"
+
+	"golang.org/x/sync/errgroup"
 
 	"github.com/fnctl/fnctl/platform"
 )
 
 const (
-	// roomMargin is how much longer than its requests and its end may take an instance is waited for.
-	roomMargin = 30 * time.Second
+	// roomMargin is how much longer than its requests may take an instance is waited for.
+	roomMargin = 5 * time.Second
 	roomPoll   = 200 * time.Millisecond
 )
 
@@ -24,86 +27,82 @@ type room struct {
 	made   bool
 }
 
-// make takes no new requests, and waits until the instances of the other revisions have ended.
+// make takes no new requests, and ends the instances of the other revisions.
 func (r *room) make(ctx context.Context, newer platform.RevisionID) (string, error) {
-	running, err := teardown{Engine: r.Engine}.instances(ctx, r.Name)
-	if err != nil {
-		return "", err
-	}
 	if !r.before.Paused {
 		paused := r.before
 		paused.Paused, r.made = true, true
 		if err := r.switchRoute(paused); err != nil {
 			return "", err
 		}
-		r.checkServed(ctx)
-	}
-	// The activator drains nothing of a function that a command changes.
-	for id, runs := range running {
-		if id.Revision == newer {
-			continue
-		}
-		if err := r.release(ctx, id, runs); err != nil {
-			return "", err
+		if !r.checkServed(ctx) {
+			return "", fmt.Errorf("the gateway still sends requests to %s: nothing was ended", r.Name)
 		}
 	}
-	if err := r.wait(ctx, newer); err != nil {
+	if err := r.empty(ctx, newer); err != nil {
 		return "", err
 	}
 	return fmt.Sprintf("nothing of %s runs: requests are refused until %s does", r.Name, newer), nil
 }
 
-// release ends an instance that is only armed. One that runs finishes its requests, and is stopped by the activator.
-func (r *room) release(ctx context.Context, id platform.InstanceID, runs bool) error {
-	if !runs {
-		return teardown{Engine: r.Engine}.stop(ctx, id)
-	}
-	if err := r.Units.Stop(ctx, id.Socket()); err != nil {
-		return err
-	}
-	return r.Units.ResetFailed(ctx, id.Socket())
-}
-
-// wait returns when no instance of another revision runs.
-func (r *room) wait(ctx context.Context, newer platform.RevisionID) error {
-	limit := r.limit()
-	ctx, cancel := context.WithTimeoutCause(ctx, limit, fmt.Errorf("it has not ended within %s", limit))
-	defer cancel()
-	var left []string
-	for {
-		running, err := teardown{Engine: r.Engine}.instances(ctx, r.Name)
+// empty returns when no instance of another revision runs. They have the time of a request to finish what they work on, with a request or
+// without, and are stopped by the activator if they are done before.
+func (r *room) empty(ctx context.Context, newer platform.RevisionID) error {
+	seen := map[platform.InstanceID]platform.Config{}
+	for began := time.Now(); ; platform.Sleep(ctx, roomPoll) {
+		running, err := r.closeSockets(ctx, newer, seen)
 		switch {
-		case err == nil:
-			left = left[:0]
-			for id, runs := range running {
-				if runs && id.Revision != newer {
-					left = append(left, id.String())
-				}
-			}
-			if len(left) == 0 {
-				return nil
-			}
-		case ctx.Err() == nil:
+		case ctx.Err() != nil:
+			return errors.New("interrupted")
+		case err != nil:
+			return err
+		case len(running) == 0:
+			return r.stop(ctx, slices.Collect(maps.Keys(seen))) // nothing of them stays
+		}
+		overdue := slices.DeleteFunc(running, func(id platform.InstanceID) bool {
+			return time.Since(began) < roomMargin+time.Duration(seen[id].Timeout)
+		})
+		if err := r.stop(ctx, overdue); err != nil {
 			return err
 		}
-		if ctx.Err() != nil {
-			slices.Sort(left)
-			return platform.WithHint(fmt.Errorf("%s must end first: %w", strings.Join(left, ", "), context.Cause(ctx)), "systemctl status fnctl-activator, which ends what has no request left")
-		}
-		platform.Sleep(ctx, roomPoll)
 	}
 }
 
-// limit is how long the instances of the revisions with traffic may take to finish their requests and to end.
-func (r *room) limit() time.Duration {
-	limit := roomMargin
-	for _, share := range r.before.Traffic {
-		rev, err := r.Store.Revision(share.Revision)
-		if err == nil {
-			limit = max(limit, roomMargin+time.Duration(rev.Config.Timeout)+time.Duration(rev.Config.StopTimeout))
+// stop stops instances, and returns when they have ended.
+func (r *room) stop(ctx context.Context, ids []platform.InstanceID) error {
+	group, ctx := errgroup.WithContext(ctx)
+	for _, id := range ids {
+		group.Go(func() error { return teardown{Engine: r.Engine}.stop(ctx, id) })
+	}
+	return group.Wait()
+}
+
+// closeSockets lets no instance of another revision be woken any more, and lists those that run. The activator may have armed one just
+// before. seen gets the limits of each.
+func (r *room) closeSockets(ctx context.Context, newer platform.RevisionID, seen map[platform.InstanceID]platform.Config) (running []platform.InstanceID, err error) {
+	list, err := r.Units.List(ctx, "fn-"+r.Name+"-*@*")
+	if err != nil {
+		return nil, err
+	}
+	for _, unit := range list {
+		id, kind, ok := platform.ParseUnit(unit.Name)
+		if !ok || id.Revision.Function != r.Name || id.Revision == newer || unit.Gone() {
+			continue
+		}
+		if _, known := seen[id]; !known {
+			rev, _ := r.Store.Revision(id.Revision) // of one that cannot be read nothing is known
+			seen[id] = rev.Config
+		}
+		if kind == "socket" {
+			if err := r.Units.Stop(ctx, unit.Name); err != nil {
+				return nil, err
+			}
+		}
+		if !slices.Contains(running, id) {
+			running = append(running, id) // a request may have started what was only armed: the next look tells
 		}
 	}
-	return limit
+	return running, nil
 }
 
 // giveBack lets requests go where they went before. What serves them is armed by the activator.

@@ -24,12 +24,12 @@ const (
 	gatewayRouteLimit = 16 << 20
 )
 
-// checkServed warns if the gateway does not take the route of the function: then nobody serves what is ready to. One that does not run
+// checkServed reports whether the gateway goes by the route of the function, and warns if it does not: then nobody serves what is ready to. One that does not run
 // takes it when it starts.
-func (f *Function) checkServed(ctx context.Context) {
+func (f *Function) checkServed(ctx context.Context) (served bool) {
 	route, err := f.Store.Route(f.Name)
 	if err != nil {
-		return
+		return false
 	}
 	ctx, cancel := context.WithTimeout(ctx, servedTimeout)
 	defer cancel()
@@ -39,11 +39,12 @@ func (f *Function) checkServed(ctx context.Context) {
 		case errors.Is(cause, context.DeadlineExceeded):
 			f.Progress.Warn(platform.WithHint(fmt.Errorf("the gateway has not taken the route of %s within %s: requests go where they went before, or are refused", f.Name, servedTimeout),
 				"journalctl -u fnctl-gateway says why; fnctl doctor"))
-			return
+			return false
 		case cause != nil:
-			return
+			return false
 		}
 	}
+	return true
 }
 
 // hasTaken reports whether the gateway goes by a route, or will when it starts. Of one that is too old to tell it is taken for granted.

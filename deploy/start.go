@@ -119,8 +119,8 @@ func (s starter) explain(ctx context.Context, id platform.InstanceID, runtime pl
 		return platform.WithHint(err, "the app printed nothing; journalctl -u %s has what systemd says", id.Service())
 	}
 	s.quote("the app's last lines:", lines)
-	if held := s.explainPort(ctx, id, lines); held != "" {
-		return platform.WithHint(fmt.Errorf("%w: %s", err, held), overlapHint)
+	if _, reason := findKnownError(lines, runtime); reason == "" {
+		return s.withPortHolder(ctx, err, id, lines)
 	}
 	return withKnownError(err, lines, runtime)
 }

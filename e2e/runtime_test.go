@@ -221,7 +221,6 @@ func testPortEnds(t *testing.T, m *testMachine) {
 	m.MustRun(t, "fnctl", "remove", "port")
 }
 
-// What cannot run says why, and what to do.
 // bothLengths is an app whose answers say their length twice, by Content-Length and by chunks.
 const bothLengths = `import http.server, os
 
@@ -238,6 +237,7 @@ class Handler(http.server.BaseHTTPRequestHandler):
 http.server.ThreadingHTTPServer(("127.0.0.1", int(os.environ["PORT"])), Handler).serve_forever()
 `
 
+// What cannot run says why, and what to do.
 func testWrongApps(t *testing.T, m *testMachine) {
 	const wsgi = "def app(environ, start_response):\n    start_response('200 OK', [])\n    return [b'ok']\n"
 	const asgi = "async def app(scope, receive, send): ...\n"

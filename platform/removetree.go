@@ -12,8 +12,9 @@ import (
 )
 
 const (
-	// treeDepth is how deep RemoveTree goes down, and with it how many descriptors it has open.
-	treeDepth = 64
+	// treeDepth is how deep RemoveTree goes down, and with it how many descriptors it has open; maxTreeDepth where directories cannot be
+	// moved, as between those of two projects with quotas.
+	treeDepth, maxTreeDepth = 64, 1024
 	// treeBatch is how many names of a directory it reads at a time.
 	treeBatch = 1024
 )
@@ -85,8 +86,11 @@ func (r *treeRemover) remove(dir *os.File, name string, depth int) error {
 		return nil
 	case !errors.Is(err, unix.ENOTEMPTY) && !errors.Is(err, unix.EEXIST):
 		return &fs.PathError{Op: "remove", Path: name, Err: err}
-	case depth == treeDepth:
-		return r.lift(at, name)
+	}
+	if depth >= treeDepth {
+		if err := r.lift(at, name); err == nil || depth == maxTreeDepth {
+			return err
+		}
 	}
 	fd, err := unix.Openat(at, name, unix.O_RDONLY|unix.O_DIRECTORY|unix.O_NOFOLLOW|unix.O_CLOEXEC, 0)
 	if err != nil {
