@@ -3,6 +3,7 @@ package platform_test
 import (
 	"os"
 	"path/filepath"
+	"sync"
 	"syscall"
 	"testing"
 
@@ -86,5 +87,37 @@ func TestRemoveTree(t *testing.T) {
 	}
 	if !platform.Exists(filepath.Join(outside, "kept")) {
 		t.Error("a link is followed")
+	}
+}
+
+// Two that remove the same tree come to an end, and none fails for what the other has done.
+func TestRemoveTreeTwice(t *testing.T) {
+	for range 20 {
+		tree := filepath.Join(t.TempDir(), "tree")
+		for _, dir := range []string{"a/b/c", "a/d", "e"} {
+			dir = filepath.Join(tree, dir)
+			if err := os.MkdirAll(dir, 0o700); err != nil {
+				t.Fatal(err)
+			}
+			for range 20 {
+				if f, err := os.CreateTemp(dir, ""); err != nil {
+					t.Fatal(err)
+				} else {
+					f.Close()
+				}
+			}
+		}
+		var removing sync.WaitGroup
+		for range 4 {
+			removing.Go(func() {
+				if err := platform.RemoveTree(tree); err != nil {
+					t.Error(err)
+				}
+			})
+		}
+		removing.Wait()
+		if platform.Exists(tree) {
+			t.Fatal("it is there")
+		}
 	}
 }
