@@ -31,6 +31,9 @@ func RemoveTree(path string) error {
 		return nil
 	}
 	top, openErr := os.OpenFile(path, os.O_RDONLY|unix.O_DIRECTORY|unix.O_NOFOLLOW, 0)
+	if errors.Is(openErr, fs.ErrNotExist) {
+		return nil
+	}
 	if openErr != nil {
 		return err // which says why it cannot be removed, if it is no directory
 	}
