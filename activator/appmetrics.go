@@ -31,9 +31,10 @@ const (
 	// appInterval is how often instances are asked for their metrics.
 	appInterval = 5 * time.Second
 	// appTimeout bounds one scrape, appPageLimit the size of the answer, appsAtOnce how many instances are asked at a time.
-	appTimeout      = 2 * time.Second
-	appPageLimit    = 1 << 20
-	appsAtOnce      = 8
+	appTimeout   = 2 * time.Second
+	appPageLimit = 1 << 20
+	appsAtOnce   = 8
+	// maxRedirections is how often a scrape follows where the app leads it.
 	maxRedirections = 3
 	// appSeriesLimit is how many series of one instance are published.
 	appSeriesLimit = 1000
@@ -106,10 +107,14 @@ func (m *AppMetrics) Run(ctx context.Context, ready func() []platform.InstanceID
 func (m *AppMetrics) Scrape(ctx context.Context, ready []platform.InstanceID) {
 	var mu sync.Mutex
 	pages := map[platform.InstanceID]model.Vector{}
-	settings, err := platform.LoadSettings(m.store.Paths)
-	if err != nil {
-		settings = platform.DefaultSettings()
-	}
+	// Most machines have no function with a metrics_path: nothing is read for them.
+	settings := sync.OnceValue(func() platform.Settings {
+		settings, err := platform.LoadSettings(m.store.Paths)
+		if err != nil {
+			return platform.DefaultSettings()
+		}
+		return settings
+	})
 	revisions := map[platform.RevisionID]platform.Revision{}
 	var group errgroup.Group
 	group.SetLimit(appsAtOnce)
@@ -124,7 +129,7 @@ func (m *AppMetrics) Scrape(ctx context.Context, ready []platform.InstanceID) {
 			continue
 		}
 		group.Go(func() error {
-			page, err := m.scrape(ctx, id, revision.Config, settings)
+			page, err := m.scrape(ctx, id, revision.Config, settings())
 			m.scrapes.WithLabelValues(result(err)).Inc()
 			if err != nil {
 				m.logOnce(id, revision, err)

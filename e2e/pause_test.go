@@ -41,12 +41,13 @@ func TestPause(t *testing.T) {
 }
 
 // paused reports whether an answer is that of a paused function.
-func (a answer) paused() bool {
-	return a.code == http.StatusServiceUnavailable && strings.HasSuffix(a.body, pausedText) && a.header.Get("Retry-After") != ""
+func (a answer) paused(function string) bool {
+	return a.code == http.StatusServiceUnavailable && a.body == function+pausedText && a.header.Get("Retry-After") != ""
 }
 
 // verdicts counts what came of requests.
 type verdicts struct {
+	function               string // that is asked
 	mu                     sync.Mutex
 	served, paused, failed int
 	slowest                time.Duration // of those that were refused
@@ -59,7 +60,7 @@ func (v *verdicts) add(a answer, err error) {
 	switch {
 	case err == nil && a.code == http.StatusOK:
 		v.served++
-	case err == nil && a.paused():
+	case err == nil && a.paused(v.function):
 		v.paused++
 		v.slowest = max(v.slowest, a.took)
 	default:
@@ -99,7 +100,7 @@ func (v *verdicts) ask(ctx context.Context, m *testMachine, url string, clients 
 func testPauseUnderLoad(t *testing.T, m *testMachine) {
 	ctx, cancel := context.WithCancel(t.Context())
 	defer cancel()
-	var short, long verdicts
+	short, long := verdicts{function: "echo"}, verdicts{function: "echo"}
 	asking := short.ask(ctx, m, echoURL+"/headers", 4)
 	var running sync.WaitGroup
 	for range 10 {
@@ -109,7 +110,7 @@ func testPauseUnderLoad(t *testing.T, m *testMachine) {
 	m.MustRun(t, "fnctl", "pause", "echo")
 	eventually(t, 2*time.Second, "requests are refused", func() bool {
 		a, err := fetch(t.Context(), m.Client(), echoURL+"/headers")
-		return err == nil && a.paused()
+		return err == nil && a.paused("echo")
 	})
 	if n := long.count(); n > 0 {
 		t.Errorf("requests are refused when %d of those that ran have ended", n)
@@ -163,7 +164,7 @@ func testPausedReboot(t *testing.T, m *testMachine) {
 	m.Reboot(t)
 	eventually(t, 30*time.Second, "it is paused still", func() bool {
 		a, err := fetch(t.Context(), m.Client(), echoURL+"/headers")
-		return err == nil && a.paused()
+		return err == nil && a.paused("echo")
 	})
 	m.mustBePaused(t)
 	m.MustRun(t, "systemctl", "restart", "fnctl-activator", "fnctl-gateway")

@@ -29,7 +29,7 @@ func testRecreate(t *testing.T, m *testMachine) {
 	before := pids()
 	ctx, cancel := context.WithCancel(t.Context())
 	defer cancel()
-	var asked verdicts
+	asked := verdicts{function: "lonely"}
 	asking := asked.ask(ctx, m, lonelyURL, 4)
 	m.MustRunIn(t, "/srv/lonely", "fnctl", "deploy", "main:app", "--force", "--recreate")
 	served := asked.count()
