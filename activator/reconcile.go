@@ -53,6 +53,9 @@ func (r *reconciler) reconcile(ctx context.Context, rev *revision, now time.Time
 
 // maintain looks after the instances of a revision with a route.
 func (r *reconciler) maintain(ctx context.Context, rev *revision, now time.Time) {
+	if len(rev.instances.in(undrained...)) == 0 && r.world.held(rev.id.Function) {
+		return // what comes next is the command's
+	}
 	r.logDecision(rev)
 	r.recheck(rev, now)
 	r.repairSockets(ctx, rev, now)
@@ -128,7 +131,7 @@ func (r *reconciler) repairSockets(ctx context.Context, rev *revision, now time.
 }
 
 // replaceFailing replaces the instances that will not become ready by themselves, each by one with a new socket and a new
-// copy of the app. The new one is armed first.
+// copy of the app. The new one is armed first, unless there may be only one.
 func (r *reconciler) replaceFailing(ctx context.Context, rev *revision, now time.Time) {
 	limit, late := rev.startLimit(), false
 	for _, i := range rev.instances.in(undrained...) {
@@ -152,6 +155,9 @@ func (r *reconciler) replaceFailing(ctx context.Context, rev *revision, now time
 func (r *reconciler) replace(ctx context.Context, rev *revision, i *instance, now time.Time) {
 	coming := func(other *instance) bool { return r.actor.isBusy(other.id) || other.state() == platform.Failed }
 	switch {
+	case rev.isSingle():
+		rev.heir = i.replacement(0) // it gets its index when there is room
+		r.actor.drain(ctx, i.id)
 	case rev.instances.hasOther(i, (*instance).listens):
 		r.actor.drain(ctx, i.id)
 	case rev.instances.hasOther(i, coming) || !rev.arming.allowed(now):
@@ -164,9 +170,19 @@ func (r *reconciler) replace(ctx context.Context, rev *revision, i *instance, no
 
 func (r *reconciler) armNext(ctx context.Context, rev *revision, now time.Time) {
 	id := platform.InstanceID{Revision: rev.id, Index: rev.instances.freeIndex(now)}
-	if !r.actor.isBusy(id) && rev.arming.allowed(now) {
-		r.actor.arm(ctx, id)
+	if r.actor.isBusy(id) || !rev.arming.allowed(now) || !r.hasRoom(rev) {
+		return
 	}
+	if heir := rev.heir; heir != nil {
+		heir.id, rev.heir = id, nil
+		rev.instances[id.Index] = heir
+	}
+	r.actor.arm(ctx, id)
+}
+
+// hasRoom reports whether the revision may have an instance besides those that there are.
+func (r *reconciler) hasRoom(rev *revision) bool {
+	return !rev.isSingle() || r.world.isEmpty(rev.id.Function)
 }
 
 // probeStarted probes an instance that runs and was not proved yet.
@@ -183,8 +199,8 @@ func (r *reconciler) scale(ctx context.Context, rev *revision, now time.Time) {
 	switch desired := rev.decision.Desired; {
 	case len(running) < desired:
 		r.startMore(ctx, rev, standby, desired-len(running), now)
-	case len(running) > desired && desired == 0 && !slices.ContainsFunc(standby, (*instance).listens):
-		// The next request must have a socket to wait at before the last instance goes.
+	case len(running) > desired && desired == 0 && !rev.isSingle() && !slices.ContainsFunc(standby, (*instance).listens):
+		// The next request must have a socket to wait at before the last instance goes. Where there may be only one, it waits at the gateway.
 		r.armNext(ctx, rev, now)
 	case len(running) > desired:
 		sortLeastBusyFirst(running, rev.config, now)
@@ -204,6 +220,9 @@ func (r *reconciler) startMore(ctx context.Context, rev *revision, standby []*in
 	for _, id := range candidates(rev, standby, n, now) {
 		i := rev.instances[id.Index]
 		if r.actor.isBusy(id) || i != nil && (now.Before(i.notBefore) || !i.service.Gone()) || !rev.arming.allowed(now) {
+			continue
+		}
+		if (i == nil || i.state() == "") && !r.hasRoom(rev) {
 			continue
 		}
 		if expected < 0 {

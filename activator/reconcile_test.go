@@ -159,6 +159,75 @@ func TestReconcile(t *testing.T) {
 	}
 }
 
+// Of a function that has one instance at a time none is made before the last one has ended, of whichever revision, and none while a command
+// holds it.
+func TestReconcileSingle(t *testing.T) {
+	now := epoch.Add(time.Minute)
+	ready := func() *instance {
+		i := armed(1).starts(epoch).accepts()
+		i.load = &InstanceLoad{Ready: true}
+		return i
+	}
+	draining := func() *instance {
+		i := ready()
+		i.update("socket", unit("inactive", "dead"), now)
+		i.load = &InstanceLoad{Draining: true, InFlight: 1}
+		return i
+	}
+	deaf := func() *instance {
+		i := ready()
+		i.load = &InstanceLoad{Deaf: true, InFlight: 1}
+		return i
+	}
+	earlier := platform.RevisionID{Function: ping1.Revision.Function, Number: 7}
+	for _, c := range []struct {
+		name           string
+		existing, left instances // of the revision, and of an earlier one
+		held           bool
+		desired        int
+		want           string
+	}{
+		{name: "nothing there", existing: instancesOf(), want: "arm 1"},
+		{name: "nothing there, one desired", existing: instancesOf(), desired: 1, want: "arm 1"},
+		{name: "the last one drains", existing: instancesOf(draining()), want: ""},
+		{name: "the last one drains, one desired", existing: instancesOf(draining()), desired: 1, want: ""},
+		{name: "one of an earlier revision drains", existing: instancesOf(), left: instancesOf(draining()), desired: 1, want: ""},
+		{name: "one is armed", existing: instancesOf(armed(1)), desired: 1, want: "start 1"},
+		{name: "to zero", existing: instancesOf(ready()), want: "drain 1"},
+		{name: "deaf", existing: instancesOf(deaf()), desired: 1, want: "drain 1"},
+		{name: "held", existing: instancesOf(), held: true, desired: 1, want: ""},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			w := newTestWorld(t)
+			w.instances[ping1.Revision] = c.existing
+			w.instances[earlier] = c.left
+			if c.held {
+				unlock, err := w.store.TryLock(ping1.Revision.Function)
+				if err != nil {
+					t.Fatal(err)
+				}
+				defer unlock()
+				if err := w.store.Hold(ping1.Revision.Function); err != nil {
+					t.Fatal(err)
+				}
+			}
+			done := &changes{busy: w.busy}
+			h := newHost(platform.Paths{Root: t.TempDir()})
+			_ = h.refresh() // without a file, memory bounds nothing
+			r := &reconciler{paths: w.store.Paths, world: w, actor: done, host: h, metrics: newMetrics(), log: slog.New(slog.DiscardHandler)}
+			single := pingRevision()
+			single.Config.Autoscale.Single = true
+			rev := newRevision(single, c.existing, epoch)
+			rev.routed, rev.metricsKnown, rev.metricsAsOf, rev.load = true, true, now, &Load{}
+			rev.decision = autoscaler.Decision{Desired: c.desired}
+			r.reconcile(t.Context(), rev, now)
+			if got := done.list(); got != c.want {
+				t.Errorf("got %q, want %q", got, c.want)
+			}
+		})
+	}
+}
+
 // A host without memory starts nothing, and the status has how many were refused.
 func TestReconcileRefuses(t *testing.T) {
 	w := newTestWorld(t)

@@ -28,6 +28,7 @@ type revision struct {
 	asleep       bool      // the gauges have no history
 
 	arming      arming
+	heir        *instance         // what takes the place of a single instance, once that has ended; nil: the next is as any other
 	late        int               // starts in a row that took too long; each further one has twice as long
 	failure     *platform.Failure // the notice that the revision cannot start, nil if it can
 	noSocket    bool              // there is a notice because no socket could be made
@@ -71,6 +72,9 @@ func (r *revision) setBounds(scale platform.Scale, route platform.Route) {
 		g.setBounds(bounds)
 	}
 }
+
+// isSingle reports whether there is never more than one instance of the function.
+func (r *revision) isSingle() bool { return r.config.Autoscale.Single }
 
 // setLoad takes over what the gateway reports, and reports whether there has been any load since the last decision.
 func (r *revision) setLoad(load *Load) bool {

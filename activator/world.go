@@ -190,6 +190,26 @@ func (w *world) locked(function string) bool {
 	return false
 }
 
+// held reports whether a command wants no instance of the function but those that it starts itself.
+func (w *world) held(function string) bool {
+	return platform.Exists(w.store.Paths.Held(function)) && w.locked(function)
+}
+
+// isEmpty reports whether nothing of a function listens or runs, of any of its revisions.
+func (w *world) isEmpty(function string) bool {
+	for id, instances := range w.instances {
+		if id.Function != function {
+			continue
+		}
+		for _, i := range instances {
+			if i.state() != "" || w.busy[i.id] {
+				return false
+			}
+		}
+	}
+	return true
+}
+
 // setLoads takes over the loads of a report and wakes the revisions that have some.
 func (w *world) setLoads(loads map[platform.RevisionID]*Load) {
 	for id, load := range loads {

@@ -31,7 +31,7 @@ func deployCommand() *cli.Command {
 			&cli.BoolFlag{Name: "dry-run", Usage: "print the units that would be written, and change nothing"},
 			&cli.BoolFlag{Name: "force", Usage: "make a revision also if nothing changed: neither the app nor its configuration and variables"},
 			&cli.BoolFlag{Name: "recreate", Usage: "end what runs before the new revision starts, for an app that holds what only one can hold: " +
-				"a port, a lock; requests are refused meanwhile"},
+				"a port, a lock; requests wait meanwhile"},
 			rolloutFlag(),
 			noWaitFlag(),
 			verboseFlag(),

@@ -37,7 +37,6 @@ type deployment struct {
 	advice   []error            // of what will not work, and is no failure
 	started  time.Time
 	status   int // of the answer that proved the revision
-	room     room
 	// failure is why the revision does not come to serve; what failed before it started has none.
 	failure string
 }
@@ -77,26 +76,40 @@ func (d *deployment) run(ctx context.Context) (Deployed, error) {
 		return Deployed{}, err
 	}
 	d.revision = d.revisionOf(number, d.secrets.described)
+	alone, err := d.mustBeAlone()
+	if err != nil {
+		return Deployed{}, err
+	}
 	err = d.change(ctx, platform.Route{}, func(c *change) error {
-		// What is left of the new revision goes before others come back.
-		c.onFailure(func(now platform.Route) bool { return !now.Paused }, func(ctx context.Context) error { return d.room.giveBack(ctx) })
 		c.onFailure(reaches(d.revision.ID), d.giveUp)
-		return d.steps(ctx, c)
+		return d.steps(ctx, c, alone)
 	})
+	// What is left of a new revision that failed has gone before others come back.
+	err = errors.Join(err, d.giveRoom())
 	if err == nil {
 		d.checkServed(ctx)
 	}
 	return Deployed{Revision: d.revision}, err
 }
 
-func (d *deployment) steps(ctx context.Context, c *change) error {
+// mustBeAlone reports whether nothing else of the function may run while the new revision starts.
+func (d *deployment) mustBeAlone() (bool, error) {
+	route, err := d.nextRoute()
+	if err != nil {
+		return false, err
+	}
+	single, err := d.checkSingle(route, d.request.NoTraffic || d.request.Rollout > 0, d.revision)
+	return single || d.request.Recreate, err
+}
+
+func (d *deployment) steps(ctx context.Context, c *change, alone bool) error {
 	type step struct {
 		name string
 		do   func(context.Context) (string, error)
 	}
 	steps := []step{{"copying the app", d.copyApp}, {"preparing the runtime", d.prepareRuntime}, {"writing units", d.writeUnits}}
-	if d.request.Recreate {
-		steps = append(steps, step{"ending what runs", d.makeRoom})
+	if alone {
+		steps = append(steps, step{"ending what runs", func(ctx context.Context) (string, error) { return d.makeRoom(ctx, d.revision.ID) }})
 	}
 	steps = append(steps, step{"starting " + d.revision.ID.String(), d.start})
 	for _, step := range steps {
@@ -146,19 +159,6 @@ func (d *deployment) revisionOf(number int, secrets *platform.Secrets) platform.
 func (d *deployment) writeUnits(context.Context) (string, error) {
 	count, err := d.putUnits(d.revision)
 	return fmt.Sprintf("wrote %s", platform.Plural(count, "unit")), err
-}
-
-// makeRoom ends what runs of the function.
-func (d *deployment) makeRoom(ctx context.Context) (string, error) {
-	before, err := d.Store.Route(d.Name)
-	switch {
-	case errors.Is(err, platform.ErrNoFunction):
-		return fmt.Sprintf("nothing of %s runs", d.Name), nil
-	case err != nil:
-		return "", err
-	}
-	d.room = room{Function: d.Function, before: before}
-	return d.room.make(ctx, d.revision.ID)
 }
 
 // start makes the revision ready to serve.
@@ -231,7 +231,6 @@ func (d *deployment) switchRoute(ctx context.Context) (string, error) {
 			return "", err
 		}
 	}
-	route.Paused = route.Paused && !d.room.made
 	if route.Paused {
 		d.Progress.Note("%s stays paused: fnctl resume %s", route.Function, route.Function)
 	}

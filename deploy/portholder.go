@@ -20,7 +20,7 @@ var (
 )
 
 // overlapHint is what to do about an app that holds what only one can hold.
-const overlapHint = "a new revision starts beside the old one: fnctl deploy --recreate ends the old one first; docs/troubleshooting.md has more"
+const overlapHint = "a new instance starts beside the old one, unless jcloud.yml has overlap: false; fnctl deploy --recreate ends the old one first, this time"
 
 // withPortHolder adds to an error who has the port that an instance finds taken, if its lines say that one is.
 func (s starter) withPortHolder(ctx context.Context, err error, id platform.InstanceID, lines []string) error {

@@ -28,7 +28,7 @@ type Request struct {
 	Tag string
 	// NoTraffic leaves the traffic where it is.
 	NoTraffic bool
-	// Recreate ends what runs of the function before the revision starts: requests are refused meanwhile.
+	// Recreate ends what runs of the function before the revision starts: requests wait meanwhile.
 	Recreate bool
 	// Rollout is the time over which traffic moves to the revision; 0 is at once.
 	Rollout time.Duration

@@ -2,6 +2,7 @@ package deploy
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"slices"
 	"time"
@@ -9,7 +10,8 @@ import (
 	"github.com/fnctl/fnctl/platform"
 )
 
-// Restart replaces all running instances of the function, one after the other, without a failed request.
+// Restart replaces all running instances of the function, one after the other, without a failed request. A single one ends first, and
+// requests wait.
 func (f *Function) Restart(ctx context.Context) error {
 	return f.withRoute(ctx, func(route platform.Route) error {
 		if route.Paused {
@@ -21,6 +23,10 @@ func (f *Function) Restart(ctx context.Context) error {
 		}
 		if len(running) == 0 {
 			f.Progress.Note("nothing to restart: no instance of %s runs", f.Name)
+			return nil
+		}
+		if rev, err := f.Store.Revision(running[0].Revision); err == nil && rev.Config.Autoscale.Single {
+			return f.restartSingle(ctx, rev)
 		}
 		for _, id := range running {
 			err := f.Progress.Step("replacing "+id.String(), func() (string, error) { return f.replaceInstance(ctx, route, id) })
@@ -30,6 +36,19 @@ func (f *Function) Restart(ctx context.Context) error {
 		}
 		return nil
 	})
+}
+
+// restartSingle ends the only instance of the function, and starts another one.
+func (f *Function) restartSingle(ctx context.Context, rev platform.Revision) error {
+	err := f.Progress.Step("ending what runs", func() (string, error) { return f.makeRoom(ctx, platform.RevisionID{}) })
+	if err == nil {
+		err = f.Progress.Step("starting "+rev.ID.String(), func() (string, error) {
+			started := time.Now()
+			launched, err := starter{f.Engine}.launchOne(ctx, rev)
+			return launched.answered(rev.ID, started), err
+		})
+	}
+	return errors.Join(err, f.giveRoom())
 }
 
 // runningInstances lists the instances that run and take requests.

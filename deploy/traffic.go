@@ -146,7 +146,17 @@ func (t *trafficChange) planned(plan TrafficPlan) (route platform.Route, needed 
 
 // apply makes revisions ready to serve, then lets a route take effect.
 func (t *trafficChange) apply(ctx context.Context, needed []platform.Revision, route platform.Route, done string) error {
-	err := t.change(ctx, t.before, func(c *change) error {
+	starts := slices.ContainsFunc(needed, func(rev platform.Revision) bool { return !t.before.Serves(rev.ID) })
+	alone, err := t.checkSingle(route, false, needed...)
+	if err != nil {
+		return err
+	}
+	err = t.change(ctx, t.before, func(c *change) error {
+		if alone && starts {
+			if err := t.Progress.Step("ending what runs", func() (string, error) { return t.makeRoom(ctx, platform.RevisionID{}) }); err != nil {
+				return err
+			}
+		}
 		for _, rev := range needed {
 			err := t.Progress.Step("starting "+rev.ID.String(), func() (string, error) { return t.start(ctx, c, rev, route.PercentOf(rev.ID)) })
 			if err != nil {
@@ -158,6 +168,7 @@ func (t *trafficChange) apply(ctx context.Context, needed []platform.Revision, r
 		}
 		return t.Progress.Step("switching the route", func() (string, error) { return done, t.switchRoute(route) })
 	})
+	err = errors.Join(err, t.giveRoom())
 	if err == nil {
 		t.checkServed(ctx)
 	}

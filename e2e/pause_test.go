@@ -35,6 +35,8 @@ func TestPause(t *testing.T) {
 			only(t, machine.Trixie, suite, "env", func(t *testing.T) { testEnv(t, m) })
 			only(t, machine.Bookworm, suite, "secret", func(t *testing.T) { testSecret(t, m) })
 			only(t, machine.Bookworm, suite, "recreate", func(t *testing.T) { testRecreate(t, m) })
+			only(t, machine.Bookworm, suite, "overlap", func(t *testing.T) { testSingle(t, m) })
+			only(t, machine.Bookworm, suite, "killed while alone", func(t *testing.T) { testKilledHold(t, m) })
 			only(t, machine.Trixie, suite, "at zero", func(t *testing.T) { testPauseAtZero(t, m) })
 		})
 	}

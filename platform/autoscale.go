@@ -37,6 +37,9 @@ type Autoscale struct {
 	Min int `json:"min"`
 	// Max is the highest number of instances, at least 1 and at least Min.
 	Max int `json:"max"`
+	// Single is true if there is never more than one instance of the function at a time, of whichever revision: Max is 1, and what
+	// takes the place of another starts when that has ended.
+	Single bool `json:"single,omitempty"`
 	// Metric and Target are those of the first of Metrics.
 	Metric Metric  `json:"metric"`
 	Target float64 `json:"target"`

@@ -116,7 +116,22 @@ func (m singleMetric) Report(key, format string, args ...any) {
 	m.r.ReportAt("autoscale."+at, "autoscale."+key, format, args...)
 }
 
+// checkSingle sets the most instances of a function that has one at a time.
+func (r configRecord) checkSingle() {
+	c := &r.Values.Config
+	if !c.Autoscale.Single || !r.Valid("overlap") {
+		return
+	}
+	for _, path := range []string{"autoscale.max", "autoscale_max"} {
+		if r.Has(path) && r.Valid(path) && c.Autoscale.Max > 1 {
+			r.Report(path, "must be 1 with overlap: false, got %d: two instances would hold what only one can", c.Autoscale.Max)
+		}
+	}
+	c.Autoscale.Max = 1
+}
+
 func (r configRecord) checkCounts() {
+	r.checkSingle()
 	c := r.Values.Config
 	if c.Autoscale.Min > c.Autoscale.Max && r.Valid("autoscale.min", "autoscale.max") {
 		// The default of min is never above max: one of its two names is written.

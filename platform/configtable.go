@@ -36,6 +36,21 @@ func (h addedHosts) Set(n keys.Node) bool {
 	return true
 }
 
+// negated stores the opposite of a boolean.
+type negated struct {
+	keys.Boolean
+	variable *bool
+}
+
+// Set implements keys.Value.
+func (b negated) Set(n keys.Node) bool {
+	value, ok := b.Decode(n)
+	if ok {
+		*b.variable = !value
+	}
+	return ok
+}
+
 var (
 	timeouts         = keys.Seconds[Duration]{Min: Duration(time.Second), Max: Duration(365 * keys.Day)}
 	windows          = keys.Seconds[Duration]{Min: Duration(6 * time.Second), Max: Duration(time.Hour)}
@@ -140,6 +155,12 @@ var configTable = &keys.Table[draft]{Keys: []keys.Key[draft]{
 		Path: "stop_timeout", Doc: "How long an instance may take to end, from SIGTERM on, before it is killed.",
 		Default: "20", Example: "2m",
 		Bind: func(d *draft) keys.Value { return keys.Bind(&d.StopTimeout, startTimeouts) },
+	},
+	{
+		Path: "overlap", Doc: "Whether an instance may start before the one whose place it takes has ended. `false` is for an app that holds what only one can " +
+			"hold: there is one instance at most, and requests wait while it is replaced ([deploys.md](deploys.md#one-at-a-time)).",
+		Default: "true", Example: "false",
+		Bind: func(d *draft) keys.Value { return negated{variable: &d.Autoscale.Single} },
 	},
 	{
 		Path: "disk_size", Doc: "Size of the persistent directory `JCLOUD_WORKSPACE`, enforced where the file system has project quotas " +

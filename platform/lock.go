@@ -82,3 +82,24 @@ func (s Store) Lock(ctx context.Context, name string, onWait func()) (unlock fun
 		}
 	}
 }
+
+// Hold marks that no instance of a function is to listen or to run but those that the holder of its lock starts: the activator makes none,
+// and requests wait at the gateway. It counts for as long as the lock is held, or until Release.
+func (s Store) Hold(name string) error {
+	path := s.Paths.Held(name)
+	if err := MakeDir(filepath.Dir(path), 0o755); err != nil {
+		return fmt.Errorf("hold %s: %w", name, err)
+	}
+	if err := WriteFile(path, nil, 0o644); err != nil {
+		return fmt.Errorf("hold %s: %w", name, err)
+	}
+	return nil
+}
+
+// Release takes a hold back, if there is one.
+func (s Store) Release(name string) error {
+	if err := Remove(s.Paths.Held(name)); err != nil {
+		return fmt.Errorf("release %s: %w", name, err)
+	}
+	return nil
+}

@@ -46,6 +46,10 @@ func (p Paths) Scale(name string) string { return filepath.Join(p.Function(name)
 // Lock is the file whose lock makes changes of one function happen one after the other.
 func (p Paths) Lock(name string) string { return p.join("run/fnctl/locks", name) }
 
+// Held is the file that marks that a command, while it has the lock of a function, wants no instance of it but those that it starts
+// itself.
+func (p Paths) Held(name string) string { return p.join("run/fnctl/held", name) }
+
 // Revisions is the directory of a function's revisions.
 func (p Paths) Revisions(name string) string { return filepath.Join(p.Function(name), "revisions") }
 

@@ -37,6 +37,8 @@ func (s Scale) CheckFor(config Config) error {
 	}
 	auto := config.Autoscale
 	switch {
+	case auto.Single && (s.Min != nil && *s.Min > 1 || s.Max != nil && *s.Max > 1):
+		return errors.New("there is one instance at most: overlap: false in jcloud.yml")
 	case s.Min != nil && s.Max == nil && *s.Min > auto.Max:
 		return fmt.Errorf("min must be at most max, which is %d, got %d", auto.Max, *s.Min)
 	case s.Max != nil && s.Min == nil && *s.Max < auto.Min:
@@ -48,7 +50,7 @@ func (s Scale) CheckFor(config Config) error {
 }
 
 // Apply returns the autoscale with the bounds overridden. Where a deploy has made an override contradict the bound that
-// is not overridden, the override wins, so that min is never above max.
+// is not overridden, the override wins, so that min is never above max. A single instance stays single.
 func (s Scale) Apply(a Autoscale) Autoscale {
 	if s.Min != nil {
 		a.Min = *s.Min
@@ -57,6 +59,9 @@ func (s Scale) Apply(a Autoscale) Autoscale {
 	if s.Max != nil {
 		a.Max = *s.Max
 		a.Min = min(a.Min, a.Max)
+	}
+	if a.Single {
+		a.Min, a.Max = min(a.Min, 1), 1
 	}
 	return a
 }

@@ -27,6 +27,11 @@ func TestScaleApply(t *testing.T) {
 		{"min above the max of a later deploy", scale(n(6), nil), bounds(6, 6)},
 		{"max below the min of a later deploy", scale(nil, n(1)), bounds(1, 1)},
 	} {
+		single := bounds(0, 1)
+		single.Single = true
+		if got := c.s.Apply(single); got.Max != 1 || got.Min > 1 {
+			t.Errorf("%s: a single one has %d to %d", c.name, got.Min, got.Max)
+		}
 		if got := c.s.Apply(bounds(2, 5)); got.Min != c.want.Min || got.Max != c.want.Max {
 			t.Errorf("%s: got %d to %d, want %d to %d", c.name, got.Min, got.Max, c.want.Min, c.want.Max)
 		}
@@ -52,6 +57,9 @@ func TestScaleCheckFor(t *testing.T) {
 		{scale(nil, n(1)), "max must be at least min, which is 2, got 1"},
 		{scale(n(0), n(1)), "max must be at least minAvailable, which is 2, got 1"},
 	} {
+		if single := (platform.Config{Autoscale: platform.Autoscale{Max: 1, Single: true}}); c.s.Max != nil && *c.s.Max > 1 && c.s.CheckFor(single) == nil {
+			t.Errorf("a single instance may be %d", *c.s.Max)
+		}
 		err := c.s.CheckFor(config)
 		if c.want == "" && err != nil || c.want != "" && (err == nil || !strings.Contains(err.Error(), c.want)) {
 			t.Errorf("got %v, want %q", err, c.want)

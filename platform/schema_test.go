@@ -23,6 +23,7 @@ var beyondSchema = map[string]bool{
 	"disk-too-large":               true,
 	"merge-key":                    true,
 	"metrics-twice":                true,
+	"overlap-with-several":         true,
 	"idle-above-timeout":           true,
 	"protocol-with-app":            true,
 	"response-start-above-timeout": true,
