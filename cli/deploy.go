@@ -27,7 +27,7 @@ func deployCommand() *cli.Command {
 			&cli.StringFlag{Name: "config", Usage: "configuration `FILE` (default: jcloud.yml or jcloud.yaml in the app's directory)"},
 			&cli.StringFlag{Name: "env", Usage: "`FILE` with environment variables, NAME=value a line (default: those of the last deploy)"},
 			&cli.StringFlag{Name: "secret", Usage: "`FILE` with secret environment variables (default: those of the last deploy)"},
-			&cli.StringSliceFlag{Name: "host", Usage: "`HOST` name that reaches the function, besides hosts in jcloud.yml; may be repeated"},
+			&cli.StringSliceFlag{Name: "host", Usage: "`HOST` that reaches the function, besides hosts in jcloud.yml: a name, *.NAME or *, also with a path (shop.example.com/api); may be repeated"},
 			&cli.BoolFlag{Name: "dry-run", Usage: "print the units that would be written, and change nothing"},
 			&cli.BoolFlag{Name: "force", Usage: "make a revision also if nothing changed: neither the app nor its configuration and variables"},
 			&cli.BoolFlag{Name: "recreate", Usage: "end what runs before the new revision starts, for an app that holds what only one can hold: " +

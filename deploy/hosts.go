@@ -8,7 +8,7 @@ import (
 	"github.com/fnctl/fnctl/platform"
 )
 
-// checkHosts refuses a host name that another function has.
+// checkHosts refuses a host that another function has.
 func (f *Function) checkHosts(hosts []string) error {
 	if len(hosts) == 0 {
 		return nil // the usual case costs nothing, however many functions there are
@@ -22,8 +22,8 @@ func (f *Function) checkHosts(hosts []string) error {
 		return err
 	}
 	for _, host := range hosts {
-		if owner, is := settings.FunctionOf(host); is && owner != f.Name {
-			return platform.WithHint(fmt.Errorf("host %s is the address of the function %s", host, owner), "each function has the host of endpoint: in fnctl.yml anyway")
+		if err := f.checkAddresses(settings, host); err != nil {
+			return err
 		}
 	}
 	for _, name := range names {
@@ -57,4 +57,23 @@ func hostsOfTags(settings platform.Settings, function string, tags []string) []s
 		hosts = append(hosts, tag+"."+settings.HostOf(function))
 	}
 	return hosts
+}
+
+// checkAddresses refuses a host that the platform gives to functions or their tags.
+func (f *Function) checkAddresses(settings platform.Settings, host string) error {
+	rule, err := platform.ParseHostRule(host)
+	if err != nil {
+		return err
+	}
+	below, wild := rule.Below()
+	if owner, is := settings.FunctionOf(rule.Host); is && owner != f.Name && rule.Path == "" {
+		return platform.WithHint(fmt.Errorf("host %s is the address of the function %s", host, owner), "each function has the host of endpoint: in fnctl.yml anyway")
+	}
+	if _, is := settings.FunctionOf("any." + below); wild && is {
+		return platform.WithHint(fmt.Errorf("host %s has the addresses of all functions in it", host), "endpoint in fnctl.yml says what those are; take another domain")
+	}
+	if owner, is := settings.FunctionOf(below); wild && is {
+		return fmt.Errorf("host %s has the addresses of the tags of the function %s in it", host, owner)
+	}
+	return nil
 }

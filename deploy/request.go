@@ -78,7 +78,7 @@ func NewRequest(s Source) (Request, error) {
 	}
 	for _, host := range s.Hosts {
 		host = strings.ToLower(host)
-		if err := platform.CheckHost(host); err != nil {
+		if err := platform.CheckHostRule(host); err != nil {
 			return r, platform.UsageError(err)
 		}
 		if !slices.Contains(r.Config.Hosts, host) {

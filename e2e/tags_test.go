@@ -26,6 +26,7 @@ func TestTags(t *testing.T) {
 	m.deployTagged(t, 1)
 	m.deployTagged(t, 2, "--no-traffic", "--tag", "canary")
 	t.Run("hosts", func(t *testing.T) { testTagHosts(t, m) })
+	t.Run("rules", func(t *testing.T) { testHostRules(t, m) })
 	t.Run("no process", func(t *testing.T) { testTagCostsNothing(t, m) })
 	t.Run("refused", func(t *testing.T) { testTagRefused(t, m) })
 	t.Run("sticky", func(t *testing.T) { testSticky(t, m) })
@@ -97,6 +98,29 @@ func testTagHosts(t *testing.T, m *testMachine) {
 	if out := m.MustRun(t, "fnctl", "status", "versions"); !strings.Contains(out, "versions-00002 http://canary.versions.localhost:8080") {
 		t.Errorf("status doesn't say where the tag leads:\n%s", out)
 	}
+}
+
+// A function has what is below a domain, a path of another one's address, and what nobody has.
+func testHostRules(t *testing.T, m *testMachine) {
+	m.deploy(t, "echo", "hosts: ['*.tenants.example.com', versions.localhost/api, '*']\nstrip_prefix: true\nautoscale: {min: 0, scale_to_zero_after: 1s}\n", "main:app")
+	for _, asked := range []struct{ host, path, prefix string }{
+		{"a.tenants.example.com", "/headers", ""},
+		{"versions.localhost", "/api/headers", "/api"},
+		{"203.0.113.7:8080", "/headers", ""},
+	} {
+		out := m.MustRun(t, "curl", "-sf", "-H", "Host: "+asked.host, "http://127.0.0.1:8080"+asked.path)
+		if !strings.Contains(out, `"x-forwarded-host":"`+asked.host+`"`) || strings.Contains(out, "x-forwarded-prefix") != (asked.prefix != "") ||
+			!strings.Contains(out, `"x-forwarded-prefix":"`+asked.prefix+`"`) && asked.prefix != "" {
+			t.Errorf("%s%s: got %s", asked.host, asked.path, out)
+		}
+	}
+	m.mustLead(t, versionsURL, 1)
+	for host, owner := range map[string]string{"*": "echo", "versions.localhost/api": "echo", "*.localhost": "all functions", "*.echo.localhost": "echo"} {
+		if out := m.mustFailIn(t, "/srv/versions", "fnctl", "deploy", "main:app", "--host", host); !strings.Contains(out.Stderr, owner) {
+			t.Errorf("--host %s: %s", host, out.Stderr)
+		}
+	}
+	m.MustRun(t, "fnctl", "remove", "echo")
 }
 
 // Without traffic a revision runs only while somebody asks for it, whatever its min says.

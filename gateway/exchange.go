@@ -66,9 +66,13 @@ func (x *exchange) forget() {
 // setCookie implements stickyRequest.
 func (x *exchange) setCookie(cookie string) { x.cookie = cookie }
 
-// arrive makes a revision of the target the one that gets the request, and counts that.
-func (x *exchange) arrive(t *target, now time.Time) {
-	x.share = t.pick(x)
+// arrive makes a revision of the destination the one that gets the request, and counts that.
+func (x *exchange) arrive(to destination, now time.Time) {
+	x.share = to.pick(x)
+	x.prefix = ""
+	if to.route.StripPrefix {
+		x.prefix = to.rule
+	}
 	x.pool, x.maxContent = x.share.pool, x.share.maxContent
 	x.pool.begin(now)
 }

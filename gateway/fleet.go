@@ -47,23 +47,24 @@ func newFleet(cfg Config, hangups *netio.Hangups, group *group, metrics *metrics
 // predecessors are the gateways that finish what they have.
 func (f *fleet) predecessors() *predecessors { return &f.env.predecessors }
 
-// find returns the target of a host, or why there is none.
-func (f *fleet) find(host string) (*target, *refusal) {
-	t, label := f.table.Load().find(host, f.hostOf)
+// find returns where a request for a host and a path goes, or why nowhere.
+func (f *fleet) find(host, path string) (destination, *refusal) {
+	to := f.table.Load().find(host, path, f.hostOf)
 	switch {
-	case t == nil:
-		return nil, noFunction(host)
-	case t.paused:
-		return nil, paused(t.function.name)
-	case len(t.shares) == 0:
-		return nil, badRoute(t.function.name)
-	case label == "":
-		return t, nil
+	case to.target == nil:
+		return to, noFunction(host)
+	case to.paused:
+		return to, paused(to.function.name)
+	case len(to.shares) == 0:
+		return to, badRoute(to.function.name)
+	case to.label == "":
+		return to, nil
 	}
-	if one := t.only(label); one != nil {
-		return one, nil
+	if one := to.only(to.label); one != nil {
+		to.target = one
+		return to, nil
 	}
-	return nil, noTag(t.function.name, label)
+	return to, noTag(to.function.name, to.label)
 }
 
 // route is the route by which requests to a function go, and whether there is one.
@@ -82,11 +83,7 @@ func (f *fleet) install(routes map[string]platform.Route, owners map[string]stri
 	for name, route := range routes {
 		targets[name] = f.target(route, reached)
 	}
-	next := &table{hosts: make(map[string]*target, len(owners)), routes: routes}
-	for host, name := range owners {
-		next.hosts[host] = targets[name]
-	}
-	f.table.Store(next)
+	f.table.Store(newTable(targets, routes, owners))
 	for _, p := range f.pools {
 		if !reached[p] {
 			p.retire()

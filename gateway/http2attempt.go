@@ -8,6 +8,7 @@ import (
 	"net/http"
 	"net/http/httptrace"
 	"net/textproto"
+	"net/url"
 	"os"
 	"strings"
 	"sync"
@@ -58,12 +59,13 @@ func (a *http2Attempt) roundTrip(req *http.Request) {
 func (a *http2Attempt) newRequest() *http.Request {
 	r := a.request
 	trace := &httptrace.ClientTrace{Got1xxResponse: a.gotInterim}
-	target := "http://instance" + string(r.req.Path) // each instance has its own transport, so that this is only its key
-	req, err := http.NewRequestWithContext(httptrace.WithClientTrace(a.ctx, trace), r.method, target, nil)
-	if err != nil { // what the parser took for a path, and package url does not
-		req = (&http.Request{Method: r.method, Header: make(http.Header)}).WithContext(a.ctx)
-	}
-	req.Host = string(r.req.Host)
+	host := string(r.req.Host)
+	req := (&http.Request{
+		Method: r.method, Host: host, Header: make(http.Header),
+		// Each instance has its own transport, so that the host is only its key. What is opaque is sent as it is: the transport
+		// takes scheme and host from it.
+		URL: &url.URL{Scheme: "http", Host: "instance", Opaque: "//" + host + string(r.target())},
+	}).WithContext(httptrace.WithClientTrace(a.ctx, trace))
 	req.Header.Set("User-Agent", "") // the client's, or none
 	r.eachPassed(func(f wire.Field) { addField(req.Header, string(f.Name), string(f.Value)) })
 	r.eachAdded(func(name, value string) { addField(req.Header, name, value) })

@@ -44,9 +44,9 @@ func (o *origin) lastHost(host []byte) string {
 }
 
 // forwarded calls each with the fields by which the app knows where a request comes from. There is one address of the client, so that
-// apps agree on it, whether they take the first one of X-Forwarded-For, the last, or X-Real-IP.
-func (o *origin) forwarded(req *wire.Request, each func(name, value string)) {
-	client, host, proto := o.peer, o.lastHost(req.Host), "http"
+// apps agree on it, whether they take the first one of X-Forwarded-For, the last, or X-Real-IP. prefix is what the gateway takes from the path.
+func (o *origin) forwarded(req *wire.Request, prefix string, each func(name, value string)) {
+	client, host, proto, port := o.peer, o.lastHost(req.Host), "http", ""
 	if o.trusted {
 		client = o.client(req.Fields)
 		if said := lastOf(req.Fields, "x-forwarded-host"); said != "" {
@@ -55,18 +55,19 @@ func (o *origin) forwarded(req *wire.Request, each func(name, value string)) {
 		if said := lastOf(req.Fields, "x-forwarded-proto"); strings.EqualFold(said, "https") || strings.EqualFold(said, "wss") {
 			proto = "https"
 		}
+		port = lastOf(req.Fields, "x-forwarded-port")
+		if before := lastOf(req.Fields, "x-forwarded-prefix"); strings.HasPrefix(before, "/") {
+			prefix = strings.TrimSuffix(before, "/") + prefix
+		}
 	}
 	each("X-Forwarded-For", client)
 	each("X-Real-Ip", client)
 	each("X-Forwarded-Host", host)
 	each("X-Forwarded-Proto", proto)
-	if !o.trusted {
-		return
-	}
-	if port := lastOf(req.Fields, "x-forwarded-port"); isPort(port) {
+	if isPort(port) {
 		each("X-Forwarded-Port", port)
 	}
-	if prefix := lastOf(req.Fields, "x-forwarded-prefix"); strings.HasPrefix(prefix, "/") {
+	if prefix != "" {
 		each("X-Forwarded-Prefix", prefix)
 	}
 }

@@ -28,6 +28,7 @@ type request struct {
 	id         string
 	method     string
 	path       string // without the query
+	prefix     string // of the path that the instance does not get
 	content    bool   // it has some
 	chunked    bool   // its content is sent on in chunks
 	upgrade    bool   // it may become a tunnel
@@ -42,7 +43,7 @@ type request struct {
 func (r *request) begin(req *wire.Request) {
 	r.lifetime.restart(r.client)
 	r.req, r.host, r.id = req, "", requestID(req.Fields)
-	r.method, r.path = methodName(req.Method), pathOf(req.Path)
+	r.method, r.path, r.prefix = methodName(req.Method), pathOf(req.Path), ""
 	r.content, r.chunked, r.upgrade = req.HasContent(), req.Chunked, upgrades(req)
 	r.began, r.end, r.maxContent = time.Now(), time.Time{}, 0
 	r.received.Store(0)
@@ -52,7 +53,7 @@ func (r *request) begin(req *wire.Request) {
 func (r *request) forget() {
 	r.lifetime.restart(nil)
 	r.client, r.origin, r.req = nil, nil, nil
-	r.host, r.id, r.method, r.path = "", "", "", ""
+	r.host, r.id, r.method, r.path, r.prefix = "", "", "", "", ""
 }
 
 // upgrades reports whether a request may become a tunnel. HTTP/2 on a connection that began with HTTP/1 is not passed on: what
@@ -82,6 +83,15 @@ func pathOf(target []byte) string {
 	return string(path)
 }
 
+// target is what the instance is asked for: the path, with the query.
+func (r *request) target() []byte {
+	rest := r.req.Path[len(r.prefix):] // the path begins with it
+	if r.prefix != "" && (len(rest) == 0 || rest[0] != '/') {
+		return append([]byte("/"), rest...)
+	}
+	return rest
+}
+
 // fields implements stickyRequest.
 func (r *request) fields() []wire.Field { return r.req.Fields }
 
@@ -99,13 +109,13 @@ func (r *request) eachAdded(each func(name, value string)) {
 	if has(r.req.Fields, "te") && wire.ListHas([]byte(values(r.req.Fields, "te")), "trailers") {
 		each("TE", "trailers") // without a Connection field, as is usual
 	}
-	r.origin.forwarded(r.req, each)
+	r.origin.forwarded(r.req, r.prefix, each)
 	each(headerRequestID, r.id)
 }
 
 // appendHead appends the head of the request that the instance gets.
 func (r *request) appendHead(dst []byte) []byte {
-	dst = wire.AppendRequestLine(dst, r.req.Method, r.req.Path)
+	dst = wire.AppendRequestLine(dst, r.req.Method, r.target())
 	dst = wire.AppendField(dst, "Host", r.req.Host)
 	r.eachPassed(func(f wire.Field) { dst = wire.AppendField(dst, f.Name, f.Value) })
 	r.eachAdded(func(name, value string) { dst = wire.AppendField(dst, name, value) })

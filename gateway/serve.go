@@ -12,14 +12,14 @@ const maxResends = 3
 
 // serve answers the request, which begin has taken on: it sends the request to an instance and the response to the client.
 func (x *exchange) serve() {
-	t, refused := x.route()
+	to, refused := x.route()
 	if refused != nil {
 		x.reject(refused)
 		x.record(time.Now(), "")
 		return
 	}
-	x.function = t.function
-	x.arrive(t, x.began)
+	x.function = to.function
+	x.arrive(to, x.began)
 	x.end = x.began.Add(x.share.timeout)
 	counted := !uncounted[x.path]
 	if counted {
@@ -33,19 +33,19 @@ func (x *exchange) serve() {
 }
 
 // route finds the function of the request.
-func (x *exchange) route() (*target, *refusal) {
+func (x *exchange) route() (destination, *refusal) {
 	if x.method == http.MethodConnect {
-		return nil, noTunnel()
+		return destination{}, noTunnel()
 	}
 	if !isPath(x.method, x.req.Path) { // HTTP/2 lets everything be one
-		return nil, badPath()
+		return destination{}, badPath()
 	}
 	host, ok := parseHost(x.origin.lastHost(x.req.Host))
 	if !ok {
-		return nil, badHost()
+		return destination{}, badHost()
 	}
 	x.host = host
-	return x.proxy.fleet.find(host)
+	return x.proxy.fleet.find(host, x.path)
 }
 
 // forward makes attempts until one brings a response.
@@ -89,13 +89,13 @@ func (x *exchange) acquire() error {
 		if !errors.Is(err, errRerouted) {
 			return err
 		}
-		t, refused := x.proxy.fleet.find(x.host)
+		to, refused := x.proxy.fleet.find(x.host, x.path)
 		if refused != nil {
 			return refused
 		}
 		now := time.Now()
 		x.pool.reroute(now)
-		x.arrive(t, now)
+		x.arrive(to, now)
 	}
 }
 

@@ -10,10 +10,65 @@ import (
 	"github.com/fnctl/fnctl/platform"
 )
 
-// table leads from hosts to targets. It is never changed: a new one takes its place.
+// table leads from hosts and paths to targets. It is never changed: a new one takes its place.
 type table struct {
-	hosts  map[string]*target
+	hosts  map[string]*site          // by the host of a rule: a name, *.NAME or *
 	routes map[string]platform.Route // those that were good, by function
+}
+
+// site is what the rules of one host lead to.
+type site struct {
+	whole *target // nil: no rule has every path
+	below []place // the longest path first
+}
+
+// place is what a rule with a path leads to.
+type place struct {
+	path   string
+	target *target
+}
+
+// at returns the target of a path, nil if there is none, and the path of the rule.
+func (s *site) at(path string) (found *target, rule string) {
+	if s == nil {
+		return nil, ""
+	}
+	for _, p := range s.below {
+		if rest, is := strings.CutPrefix(path, p.path); is && (rest == "" || rest[0] == '/') {
+			return p.target, p.path
+		}
+	}
+	return s.whole, ""
+}
+
+// newTable makes the table of the rules that functions have.
+func newTable(targets map[string]*target, routes map[string]platform.Route, owners map[string]string) *table {
+	t := &table{hosts: make(map[string]*site, len(owners)), routes: routes}
+	for rule, name := range owners {
+		host, path := splitRule(rule)
+		s := t.hosts[host]
+		if s == nil {
+			s = &site{}
+			t.hosts[host] = s
+		}
+		if path == "" {
+			s.whole = targets[name]
+		} else {
+			s.below = append(s.below, place{path, targets[name]})
+		}
+	}
+	for _, s := range t.hosts {
+		slices.SortFunc(s.below, func(a, b place) int { return cmp.Compare(len(b.path), len(a.path)) })
+	}
+	return t
+}
+
+// splitRule takes a platform.HostRule apart that was checked.
+func splitRule(rule string) (host, path string) {
+	if slash := strings.IndexByte(rule, '/'); slash >= 0 {
+		return rule[:slash], rule[slash:]
+	}
+	return rule, ""
 }
 
 // target is a function to which a host leads. It has no shares if the function is paused, or if its route cannot be read.
@@ -37,16 +92,28 @@ type share struct {
 	http2         bool // the instances speak HTTP/2
 }
 
-// find returns the target of a host, nil if there is none, and the label in front of the host if that asks for a revision.
-func (t *table) find(host string, hostOf func(function string) string) (found *target, label string) {
-	if found = t.hosts[host]; found != nil {
-		return found, ""
+// destination is where a request goes.
+type destination struct {
+	*target
+	label string // in front of the function's own host: it asks for a revision
+	rule  string // the path of the rule by which the request goes there
+}
+
+// find returns where a request goes, without a target if nowhere. The rule with the exact host comes before the hosts of revisions, those
+// before *.NAME, and that before *.
+func (t *table) find(host, path string, hostOf func(function string) string) destination {
+	if found, rule := t.hosts[host].at(path); found != nil {
+		return destination{target: found, rule: rule}
 	}
 	label, below, _ := strings.Cut(host, ".")
-	if found = t.hosts[below]; found == nil || hostOf(found.function.name) != below {
-		return nil, ""
+	if own := t.hosts[below]; own != nil && own.whole != nil && hostOf(own.whole.function.name) == below {
+		return destination{target: own.whole, label: label}
 	}
-	return found, label
+	if found, rule := t.hosts["*."+below].at(path); found != nil {
+		return destination{target: found, rule: rule}
+	}
+	found, rule := t.hosts[platform.AnyHost].at(path)
+	return destination{target: found, rule: rule}
 }
 
 // only returns the part of a target that a label in front of its host leads to; nil if there is none.

@@ -16,9 +16,12 @@ func taggedTable() *table {
 	ping.route = ping.route.WithTag("canary", platform.Revision{ID: platform.RevisionID{Function: "ping", Number: 2}})
 	ping.aside = []share{{pool: &pool{revision: platform.RevisionID{Function: "ping", Number: 2}}}}
 	pong.function = &function{name: "pong"}
-	return &table{hosts: map[string]*target{
-		"ping.localhost": ping, "shop.example": ping, "pong.localhost": pong, "own.ping.localhost": pong,
-	}}
+	targets := map[string]*target{"ping": ping, "pong": pong}
+	return newTable(targets, nil, map[string]string{
+		"ping.localhost": "ping", "shop.example": "ping", "pong.localhost": "pong", "own.ping.localhost": "pong",
+		"ping.localhost/api": "pong", "ping.localhost/api/old": "ping", "*.tenants.example": "ping", "*.tenants.example/api": "pong",
+		"first.tenants.example/only": "pong", "other.example/here": "pong",
+	})
 }
 
 func TestFindHost(t *testing.T) {
@@ -38,8 +41,8 @@ func TestFindHost(t *testing.T) {
 		"":                          "",
 	} {
 		got := ""
-		if found, label := table.find(host, localhost); found != nil {
-			got = strings.TrimSpace(found.function.name + " " + label)
+		if to := table.find(host, "/", localhost); to.target != nil {
+			got = strings.TrimSpace(to.function.name + " " + to.label)
 		}
 		if got != want {
 			t.Errorf("%s: got %q, want %q", host, got, want)
@@ -47,8 +50,45 @@ func TestFindHost(t *testing.T) {
 	}
 }
 
+// The longest path decides, after the host: an exact one, then *.NAME, then *.
+func TestFindPath(t *testing.T) {
+	table := taggedTable()
+	for _, c := range []struct{ host, path, want string }{
+		{"ping.localhost", "/api", "pong /api"},
+		{"ping.localhost", "/api/", "pong /api"},
+		{"ping.localhost", "/api/x", "pong /api"},
+		{"ping.localhost", "/apix", "ping"},
+		{"ping.localhost", "/x/api", "ping"},
+		{"ping.localhost", "/api/old/x", "ping /api/old"},
+		{"ping.localhost", "*", "ping"},
+		{"canary.ping.localhost", "/api/x", "ping"}, // a tag is of the function
+		{"a.tenants.example", "/", "ping"},
+		{"a.tenants.example", "/api", "pong /api"},
+		{"a.b.tenants.example", "/", ""},
+		{"tenants.example", "/", ""},
+		{"first.tenants.example", "/only/x", "pong /only"},
+		{"first.tenants.example", "/", "ping"}, // which no rule of that host has
+		{"other.example", "/", ""},
+		{"other.example", "/here", "pong /here"},
+	} {
+		got := ""
+		if to := table.find(c.host, c.path, localhost); to.target != nil {
+			got = strings.TrimSpace(to.function.name + " " + to.rule)
+		}
+		if got != c.want {
+			t.Errorf("%s%s: got %q, want %q", c.host, c.path, got, c.want)
+		}
+	}
+	table.hosts["*"] = &site{whole: table.hosts["pong.localhost"].whole}
+	for host, want := range map[string]string{"nobody.example": "pong", "203.0.113.5": "pong", "::1]": "pong", "a.tenants.example": "ping", "ping.localhost": "ping"} {
+		if to := table.find(host, "/", localhost); to.target == nil || to.function.name != want {
+			t.Errorf("%s: got %+v, want %s", host, to, want)
+		}
+	}
+}
+
 func TestOnly(t *testing.T) {
-	ping := taggedTable().hosts["ping.localhost"]
+	ping := taggedTable().hosts["ping.localhost"].whole
 	for label, want := range map[string]int{"canary": 2, "00001": 1, "00002": 2, "00003": 0, "stable": 0, "1": 0} {
 		got := 0
 		if one := ping.only(label); one != nil {
@@ -71,11 +111,14 @@ func FuzzFindHost(f *testing.F) {
 		if !ok {
 			return
 		}
-		found, label := table.find(host, localhost)
-		switch {
+		to := table.find(host, "/", localhost)
+		found, label := to.target, to.label
+		_, below, _ := strings.Cut(host, ".")
+		switch exact, wild := table.hosts[host], table.hosts["*."+below]; {
 		case found == nil:
-		case label == "" && table.hosts[host] == found:
-		case label != "" && host == label+"."+localhost(found.function.name) && table.hosts[host] == nil:
+		case label == "" && exact != nil && exact.whole == found:
+		case label == "" && (exact == nil || exact.whole == nil) && wild != nil && wild.whole == found:
+		case label != "" && host == label+"."+localhost(found.function.name) && exact == nil:
 			if one := found.only(label); one != nil && (len(one.shares) != 1 || one.function != found.function) {
 				t.Errorf("%q leads to %+v", asked, one)
 			}

@@ -50,8 +50,11 @@ type Config struct {
 	// Protocol is the protocol of the app.
 	Protocol Protocol          `json:"protocol,omitempty"`
 	Env      map[string]string `json:"env,omitempty"`
-	Hosts    []string          `json:"hosts,omitempty"`
-	Labels   map[string]string `json:"labels,omitempty"`
+	// Hosts are rules by which requests reach the function, each a HostRule.
+	Hosts []string `json:"hosts,omitempty"`
+	// StripPrefix reports whether the app gets paths without that of the rule in Hosts.
+	StripPrefix bool              `json:"strip_prefix,omitempty"`
+	Labels      map[string]string `json:"labels,omitempty"`
 	// MetricsPath is where each instance serves metrics of its own, "" for nowhere.
 	MetricsPath string `json:"metrics_path,omitempty"`
 	// Expose reports whether the gateway serves the function to the outside.

@@ -282,11 +282,17 @@ var configTable = &keys.Table[draft]{Keys: []keys.Key[draft]{
 		Bind:    func(d *draft) keys.Value { return keys.Bind(&d.Env, envVariables) },
 	},
 	{
-		Path: "hosts", Doc: "Host names of the function, besides the one that it gets from its name.",
-		Example: "[shop.example.com]",
-		Bind:    func(d *draft) keys.Value { return addedHosts{hostNames, &d.Hosts} },
+		Path: "hosts", Doc: "Hosts of the function, besides the one that it gets from its name: names, `*.NAME`, `*`, each also with a path " +
+			"([traffic.md](traffic.md#hosts)).",
+		Example: "[shop.example.com, '*.shop.example.com', www.example.com/shop]",
+		Bind:    func(d *draft) keys.Value { return addedHosts{hostRules, &d.Hosts} },
 	},
-	{Path: "custom_dns", Example: "shop.example.com", Alias: "hosts", Bind: func(d *draft) keys.Value { return addedHosts{hostNames, &d.Hosts} }},
+	{Path: "custom_dns", Example: "shop.example.com", Alias: "hosts", Bind: func(d *draft) keys.Value { return addedHosts{hostRules, &d.Hosts} }},
+	{
+		Path: "strip_prefix", Doc: "Whether the app gets paths without that of the host in `hosts` by which a request came; `X-Forwarded-Prefix` has it.",
+		Default: "false", Example: "true",
+		Bind: func(d *draft) keys.Value { return keys.Bind(&d.StripPrefix, keys.Boolean{}) },
+	},
 	{
 		Path: "labels", Doc: "Labels to tell functions apart. They say nothing to fnctl.",
 		Example: "{team: web}",

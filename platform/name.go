@@ -22,13 +22,8 @@ var (
 	hostLabel       = regexp.MustCompile(`^[a-z0-9]([a-z0-9-]*[a-z0-9])?$`)
 )
 
-// functionNames and hostNames are the kinds of names in jcloud.yml.
-var (
-	functionNames = keys.Text[string]{Parse: keys.Checked(CheckName), Pattern: namePattern.String(), What: "a name such as shop"}
-	hostNames     = keys.List[string]{Of: keys.Text[string]{
-		Parse: keys.Checked(CheckHost), Pattern: `^[a-z0-9]([a-z0-9.-]*[a-z0-9])?$`, What: "a host name",
-	}}
-)
+// functionNames is the kind of names in jcloud.yml.
+var functionNames = keys.Text[string]{Parse: keys.Checked(CheckName), Pattern: namePattern.String(), What: "a name such as shop"}
 
 // CheckName returns why a string cannot name a function, nil if it can: a DNS label of at most MaxNameLength characters that
 // starts with a letter and doesn't look like the name of a revision.

@@ -37,6 +37,29 @@ func TestCheckHost(t *testing.T) {
 	}
 }
 
+func TestHostRule(t *testing.T) {
+	for rule, want := range map[string]platform.HostRule{
+		"app.example.com":    {Host: "app.example.com"},
+		"*.example.com":      {Host: "*.example.com"},
+		"*":                  {Host: "*"},
+		"*/api":              {Host: "*", Path: "/api"},
+		"a/b/c-d_e.f~":       {Host: "a", Path: "/b/c-d_e.f~"},
+		"*.example.com/.git": {Host: "*.example.com", Path: "/.git"},
+	} {
+		if got, err := platform.ParseHostRule(rule); err != nil || got != want || got.String() != rule {
+			t.Errorf("%q: got %+v, %v", rule, got, err)
+		}
+	}
+	for _, rule := range []string{
+		"", "*.", "*a", "a.*", "*.*.a", "**", "A.com", "a:80", "a/", "a//b", "a/b/", "a/../b", "a/.", "a/%61", "a/b c", "a/b?c", "a/b\n", "a/é", "/b",
+		"a/" + strings.Repeat("b", 200), "http://a",
+	} {
+		if err := platform.CheckHostRule(rule); err == nil {
+			t.Errorf("%q was accepted", rule)
+		}
+	}
+}
+
 // FuzzNames: what parses as a revision, an instance, a unit or a socket file is written back the same.
 func FuzzNames(f *testing.F) {
 	for _, seed := range []string{"ping-00001", "ping-00001@3", "fn-ping-00001@3.service", "a-123456@10.sock", "x-00000", "x-000001@01"} {

@@ -9,8 +9,10 @@ import (
 // Route has the hosts of a function and the split of its traffic over its revisions. It is replaced as a whole.
 type Route struct {
 	Function string `json:"function"`
-	// Hosts are the function's own host names, besides the one that the platform gives to each function.
+	// Hosts are the function's own hosts, each a HostRule, besides the one that the platform gives to each function.
 	Hosts []string `json:"hosts,omitempty"`
+	// StripPrefix is true if the app gets paths without that of the rule by which a request came.
+	StripPrefix bool `json:"strip_prefix,omitempty"`
 	// Traffic has the revisions with traffic, and those with a tag, by number.
 	Traffic []TrafficShare `json:"traffic"`
 	// Tags lead to one revision each, by a host of their own.
@@ -42,7 +44,7 @@ func (r Route) Check() error {
 		return fmt.Errorf("route of %s: traffic adds up to %d percent instead of 100", r.Function, total)
 	}
 	for _, host := range r.Hosts {
-		if err := CheckHost(host); err != nil {
+		if err := CheckHostRule(host); err != nil {
 			return fmt.Errorf("route of %s: %w", r.Function, err)
 		}
 	}
@@ -84,6 +86,7 @@ func RouteOver(splits []Split) Route {
 	for _, split := range splits {
 		rev := split.Revision
 		route.Function, route.Hosts, route.Private = rev.ID.Function, rev.Config.Hosts, !rev.Config.Expose
+		route.StripPrefix = rev.Config.StripPrefix
 		route.Traffic = append(route.Traffic, shareOf(rev, split.Percent))
 	}
 	return route

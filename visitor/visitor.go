@@ -21,18 +21,22 @@ type Visitor struct {
 	Scheme string
 }
 
-// Of is one who visits the address of a function, or the first of its own hosts.
+// Of is one who visits the address of a function, or the first of its own hosts that is a name.
 func Of(settings platform.Settings, name string, hosts []string) (Visitor, error) {
 	u, err := url.Parse(settings.EndpointOf(name))
 	if err != nil {
 		return Visitor{}, fmt.Errorf("endpoint: %w", err)
 	}
 	v := Visitor{Host: u.Host, Scheme: u.Scheme}
-	if len(hosts) > 0 {
-		v.Host = hosts[0]
-		if u.Port() != "" {
-			v.Host = net.JoinHostPort(hosts[0], u.Port())
+	for _, host := range hosts {
+		rule, err := platform.ParseHostRule(host)
+		if err != nil || !rule.Names() {
+			continue
 		}
+		if v.Host = rule.Host; u.Port() != "" {
+			v.Host = net.JoinHostPort(rule.Host, u.Port())
+		}
+		break
 	}
 	return v, nil
 }

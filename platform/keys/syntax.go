@@ -37,7 +37,9 @@ var yamlHints = map[string]string{
 	"mapping values are not allowed in this context": `check the indentation, and quote a value that contains ": "`,
 	"found character that cannot start any token":    "quote a value that starts with @, ` or %",
 	"did not find expected key":                      "check the indentation",
-	"could not find expected ':'":                    "a key is followed by a colon and a space",
+	// It takes them for the beginning of an alias or an anchor.
+	"did not find expected alphabetic or numeric character": "quote a value that starts with * or &",
+	"could not find expected ':'":                           "a key is followed by a colon and a space",
 }
 
 // addSyntax reports an error of the YAML parser, which names the line where the enclosing block begins, or none.
