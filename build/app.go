@@ -27,6 +27,8 @@ type App struct {
 	Framework string
 	// Found says what the runtime is, and what it was found out from.
 	Found string
+	// guessed tells that it was found out from nothing.
+	guessed bool
 	// program and args are what a command runs. name is what the user calls a program that is none of the app's own: the environment
 	// may have it, and if program is "", must.
 	program, name string
@@ -38,6 +40,18 @@ type App struct {
 
 // IsPython reports whether Python runs the app.
 func (a App) IsPython() bool { return a.Runtime.IsServer() || a.program == Python }
+
+// IsGuess reports whether nothing of a Python application's files tells its runtime: Ask asks the application itself.
+func (a App) IsGuess() bool { return a.guessed }
+
+// LikeIn returns the app with the runtime that it has in a revision, if it is the same one and its own is a guess: the application
+// has answered then.
+func (a App) LikeIn(rev platform.Revision) App {
+	if a.guessed && a.Text == rev.App && rev.Runtime.IsServer() {
+		a.Runtime = rev.Runtime
+	}
+	return a
+}
 
 // Deployed is the app of a revision that was deployed before, whose files are in its snapshot.
 func Deployed(rev platform.Revision, snapshot string) (App, error) {
@@ -131,7 +145,7 @@ func findModule(text, module, attr, dir string, config platform.Config) (App, er
 		a.Found = fmt.Sprintf("%s runs %s: jcloud.yml says so", a.Runtime, text)
 		return a, nil
 	}
-	a.Runtime, a.Found = detectServer(m, required)
+	a.Runtime, a.Found, a.guessed = detectServer(m, required)
 	return a, nil
 }
 

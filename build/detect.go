@@ -13,7 +13,7 @@ import (
 	"github.com/fnctl/fnctl/shim"
 )
 
-// pythonModule is what is known of the module with the application: it is read, and never run, since root deploys it.
+// pythonModule is what is known of the module with the application: it is read, and not run, since root deploys it.
 type pythonModule struct {
 	name, attr string
 	file       string
@@ -27,15 +27,15 @@ var (
 	asgiServers    = []string{"uvicorn", "hypercorn", "granian"}
 )
 
-// detectServer chooses the server of an application, and says why.
-func detectServer(module pythonModule, required Requirements) (runtime platform.Runtime, found string) {
+// detectServer chooses the server of an application, and says why, or that it is a guess.
+func detectServer(module pythonModule, required Requirements) (runtime platform.Runtime, found string, guessed bool) {
 	wsgi, why := module.interfaceByCode()
 	if why == "" {
 		wsgi, why = required.interfaceByPackages()
 	}
 	kind := "ASGI"
 	if wsgi {
-		return platform.RuntimeGunicorn, fmt.Sprintf("detected WSGI: %s; gunicorn runs it", why)
+		return platform.RuntimeGunicorn, fmt.Sprintf("detected WSGI: %s; gunicorn runs it", why), false
 	}
 	runtime = platform.RuntimeUvicorn
 	for _, server := range []platform.Runtime{platform.RuntimeHypercorn, platform.RuntimeGranian} {
@@ -44,9 +44,9 @@ func detectServer(module pythonModule, required Requirements) (runtime platform.
 		}
 	}
 	if why == "" {
-		return runtime, fmt.Sprintf("took it for ASGI, as nothing says otherwise; %s runs it", runtime)
+		return runtime, fmt.Sprintf("took it for ASGI, as nothing says otherwise; %s runs it", runtime), true
 	}
-	return runtime, fmt.Sprintf("detected %s: %s; %s runs it", kind, why, runtime)
+	return runtime, fmt.Sprintf("detected %s: %s; %s runs it", kind, why, runtime), false
 }
 
 // definesFactory reports whether the module defines the attribute as a plain function that needs no argument. Applications are

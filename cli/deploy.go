@@ -94,6 +94,10 @@ func dryRun(c *cli.Context, request deploy.Request) error {
 		if err != nil {
 			return err
 		}
+		if request.App.IsGuess() {
+			printWarning(c.App.ErrWriter, platform.WithHint(fmt.Errorf("%s is taken for ASGI, as nothing says otherwise: a deploy asks it what it is", request.App.Text),
+				"runtime in jcloud.yml says what runs it"))
+		}
 		if wantsJSON(c) {
 			return printJSON(c.App.Writer, map[string]any{"revision": rev, "units": files})
 		}

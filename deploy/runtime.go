@@ -43,6 +43,9 @@ func (d *deployment) prepareRuntime(ctx context.Context) (string, error) {
 	if err := d.takeCommand(); err != nil {
 		return "", err
 	}
+	if err := d.askApp(ctx); err != nil {
+		return "", err
+	}
 	if err := build.CheckServer(ctx, d.revision.Runtime, v); err != nil {
 		return "", err
 	}
@@ -55,6 +58,23 @@ func (d *deployment) prepareRuntime(ctx context.Context) (string, error) {
 	}
 	// What the tools have written is not on the disk yet.
 	return d.describeRuntime(packages), platform.SyncFileSystem(d.Store.Paths.Revision(d.revision.ID))
+}
+
+// askApp asks an app whose runtime is a guess. One that does not tell is left to its proof, which has its error.
+func (d *deployment) askApp(ctx context.Context) error {
+	if !d.request.App.IsGuess() {
+		return nil
+	}
+	d.Progress.Detail("asking " + d.request.App.Text + " what it is")
+	asked, err := d.request.App.Ask(ctx, d.Units, d.Store, d.revision)
+	switch {
+	case ctx.Err() != nil:
+		return context.Cause(ctx)
+	case err != nil && d.request.Verbose:
+		d.Progress.Note("%v", err)
+	}
+	d.request.App = asked
+	return d.takeCommand()
 }
 
 // describeRuntime says what the runtime is and where its packages come from.
@@ -85,7 +105,7 @@ func (d *deployment) takeCommand() error {
 	if slices.Equal(now.Command, d.revision.Command) && now.Venv == d.revision.Venv {
 		return nil
 	}
-	d.revision.Command, d.revision.Venv = now.Command, now.Venv
+	d.revision.Runtime, d.revision.Command, d.revision.Venv = now.Runtime, now.Command, now.Venv
 	return d.Store.PutRevision(d.Store.Paths.Revision(d.revision.ID), d.revision)
 }
 

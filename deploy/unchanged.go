@@ -23,7 +23,9 @@ func (d *deployment) unchanged(ctx context.Context) (current platform.Revision, 
 	if current, err = d.Store.Revision(route.Newest()); err != nil || len(current.Command) == 0 {
 		return current, false
 	}
-	desired := d.revisionOf(current.ID.Number, d.secrets.described)
+	request := d.request
+	request.App = request.App.LikeIn(current)
+	desired := request.revision(d.Store.Paths, current.ID, d.secrets.described)
 	desired.Created, desired.Size, desired.Source = current.Created, current.Size, current.Source
 	expected := platform.RouteTo(desired).After(route)
 	if d.request.Tag != "" {

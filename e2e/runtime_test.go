@@ -29,6 +29,7 @@ func TestRuntime(t *testing.T) {
 			t.Run("samples", func(t *testing.T) { testSamples(t, m) })
 			t.Run("project", func(t *testing.T) { testProject(t, m) })
 			t.Run("factories", func(t *testing.T) { testFactories(t, m) })
+			only(t, machine.Bookworm, suite, "asked", func(t *testing.T) { testAsked(t, m) })
 			t.Run("hypercorn", func(t *testing.T) { testHypercorn(t, m) })
 			t.Run("websocket through the shim", func(t *testing.T) { testShimWebSocket(t, m) })
 			only(t, machine.Trixie, suite, "how a program on a port ends", func(t *testing.T) { testPortEnds(t, m) })
@@ -352,6 +353,7 @@ class Handler(http.server.BaseHTTPRequestHandler):
 def serve():
     http.server.ThreadingHTTPServer(("127.0.0.1", int(os.environ["PORT"])), Handler).serve_forever()
 `)
+	wheel(t, wheels, "hello", "1.0", "def application(environ, start_response):\n    start_response('200 OK', [])\n    return [b'hello']\n")
 	m.CopyIn(t, wheels, "/srv/wheels")
 	m.MustRun(t, "chmod", "755", "/srv/wheels")
 	m.WriteFile(t, "/etc/pip.conf", "[global]\nno-index = true\nfind-links = /srv/wheels\n")
@@ -419,6 +421,7 @@ def serve():
 	m.MustRun(t, "fnctl", "remove", "venv", "--purge")
 	m.MustRun(t, "test", "!", "-e", venvDir)
 	testVenvCommands(t, m)
+	testAskedPackage(t, m)
 	testVenvBuildFillsDisk(t, m)
 }
 

@@ -23,5 +23,7 @@ func withSecrets(rev platform.Revision, command string) string {
 	if rev.Secrets == nil {
 		return command
 	}
-	return `/bin/sh -c ` + quoteArg(`. "$CREDENTIALS_DIRECTORY/`+platform.SecretsScript+`" && exec "$@"`) + ` sh ` + command
+	return `/bin/sh -c ` + quoteArg(loadSecrets) + ` sh ` + command
 }
+
+const loadSecrets = `. "$CREDENTIALS_DIRECTORY/` + platform.SecretsScript + `" && exec "$@"`
