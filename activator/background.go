@@ -33,10 +33,10 @@ type background struct {
 }
 
 // look takes a reading of the instance, unless the last one is fresh. It holds the lock of a file at busyFile while it works. What
-// lies unread at a deaf one is no request that it works on.
+// it has not read is no request that it works on.
 func (i *instance) look(group platform.Cgroup, busyFile string, now time.Time) {
 	b := &i.background
-	if i.inFlight() > 0 && !i.isDeaf() && !i.unread {
+	if i.inFlight() > 0 && !i.isLossless() {
 		*b = background{}
 		return
 	}

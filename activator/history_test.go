@@ -232,7 +232,7 @@ func TestReplaceReason(t *testing.T) {
 		"ready":               {armed(1).starts(epoch).accepts(), now, "", false},
 		"starting":            {armed(1).starts(epoch), now, "", false},
 		"starting for long":   {armed(1).starts(epoch), now.Add(time.Minute), "it has accepted nothing for 1m0s", true},
-		"deaf":                {deaf, now, "it has not read for 10s", true},
+		"deaf":                {deaf, now, "it has not read for 10s", false},
 		"lost":                {lost, now, "the file of its socket is gone", false},
 		"refusing":            {refusing, now, "it has closed its socket", false},
 		"interrupted":         {interrupted, now, "", false},

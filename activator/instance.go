@@ -21,7 +21,7 @@ type instance struct {
 	drainingSince time.Time
 	// socketLost is true if the socket listens and its file is gone, so that no client can connect.
 	socketLost bool
-	// unread is true if the instance reads nothing that is sent to it, so that no request is lost with it.
+	// unread is true if the instance was never ready and is to be replaced: no request is lost with it.
 	unread bool
 	// replaceReason is why the instance is to be replaced, "" if it isn't; it stays so until the instance is gone.
 	replaceReason string
@@ -115,6 +115,12 @@ func (i *instance) forgettable(now time.Time) bool {
 // drained reports whether the gateway, as of some time, had seen the socket go and had no request left on the instance.
 func (i *instance) drained(asOf time.Time) bool {
 	return asOf.After(i.drainingSince) && (i.load == nil || i.load.Draining && i.load.InFlight == 0)
+}
+
+// isLossless reports whether nothing is lost if the instance is killed: there are requests, and it has read none of them. A stream
+// that is open on it is something, however quiet it is.
+func (i *instance) isLossless() bool {
+	return i.unread || i.load != nil && i.load.InFlight > 0 && i.load.Unread >= i.load.InFlight
 }
 
 func (i *instance) inFlight() float64 {

@@ -41,7 +41,8 @@ func (l *Load) startedSince(before *Load) bool {
 
 // InstanceLoad is what the gateway has seen of one instance.
 type InstanceLoad struct {
-	InFlight float64
+	// InFlight is the number of requests that it has, Unread that of those which it has not read, if it has stopped reading.
+	InFlight, Unread float64
 	// Ready is true if the instance has accepted a connection of the gateway's.
 	Ready bool
 	// Deaf is true if the instance runs and leaves unread what the gateway sends to it.
@@ -168,9 +169,17 @@ var setters = map[string]func(l *Load, value float64, label func(string) string)
 		seen := l.Instances[index]
 		l.Instances[index] = InstanceLoad{
 			InFlight: seen.InFlight + value,
+			Unread:   seen.Unread,
 			Ready:    seen.Ready || state == platform.Ready,
 			Deaf:     seen.Deaf || state == platform.Deaf,
 			Draining: seen.Draining || state == platform.Draining,
+		}
+	},
+	platform.MetricInstanceUnread: func(l *Load, value float64, label func(string) string) {
+		if index, err := strconv.Atoi(label("instance")); err == nil {
+			seen := l.Instances[index]
+			seen.Unread += value
+			l.Instances[index] = seen
 		}
 	},
 }

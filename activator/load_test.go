@@ -18,6 +18,8 @@ fnctl_gateway_queued{function="ping",revision="ping-00001"} 1
 # TYPE fnctl_gateway_instance_in_flight gauge
 fnctl_gateway_instance_in_flight{function="ping",revision="ping-00001",instance="1",state="ready"} 2
 fnctl_gateway_instance_in_flight{function="ping",revision="ping-00001",instance="2",state="draining"} 0
+# TYPE fnctl_gateway_instance_unread gauge
+fnctl_gateway_instance_unread{function="ping",revision="ping-00001",instance="1"} 1
 # TYPE other untyped
 other 1
 `
@@ -34,7 +36,7 @@ func TestParseLoad(t *testing.T) {
 	if load.Started != 12 || load.InFlight != 3 || load.InFlightSeconds != 4.5 || load.Queued != 1 {
 		t.Errorf("got %+v", load)
 	}
-	if got, want := load.Instances[1], (InstanceLoad{InFlight: 2, Ready: true}); got != want {
+	if got, want := load.Instances[1], (InstanceLoad{InFlight: 2, Unread: 1, Ready: true}); got != want {
 		t.Errorf("instance 1: got %+v, want %+v", got, want)
 	}
 	if got, want := load.Instances[2], (InstanceLoad{Draining: true}); got != want {

@@ -76,7 +76,7 @@ func (r *reconciler) finishDrains(ctx context.Context, rev *revision, now time.T
 		drained := rev.metricsKnown && i.drained(rev.metricsAsOf)
 		switch {
 		case works && i.background.locked:
-		case i.unread || i.isDeaf():
+		case i.isLossless():
 			r.actor.kill(ctx, i.id)
 		case drained && !works, (!works || i.inFlight() > 0) && r.overdue(ctx, rev, i, now):
 			r.actor.stop(ctx, i.id, time.Duration(rev.config.StopTimeout))

@@ -87,7 +87,7 @@ func TestReconcile(t *testing.T) {
 		return i
 	}
 	unread := func(i *instance) *instance {
-		i.unread, i.load = true, &InstanceLoad{Draining: true, InFlight: 1}
+		i.load = &InstanceLoad{Draining: true, InFlight: 1, Unread: 1}
 		i.look(platform.Cgroup{}, "/nowhere", now)
 		return i
 	}
@@ -133,10 +133,13 @@ func TestReconcile(t *testing.T) {
 		{name: "a socket was removed, another listens", existing: instancesOf(lost(), ready(2, 0)), desired: 1, want: "drain 1"},
 		{name: "drained", existing: instancesOf(draining(nil), armed(2)), want: "stop 1"},
 		{name: "still in flight", existing: instancesOf(draining(&InstanceLoad{Draining: true, InFlight: 1}), armed(2)), want: ""},
-		{name: "deaf and draining", existing: instancesOf(draining(&InstanceLoad{Deaf: true, InFlight: 1}), armed(2)), want: "kill 1"},
+		{name: "deaf and draining", existing: instancesOf(draining(&InstanceLoad{Deaf: true, InFlight: 1, Unread: 1}), armed(2)), want: "kill 1"},
+		{name: "deaf and draining, with a stream", existing: instancesOf(draining(&InstanceLoad{Deaf: true, InFlight: 2, Unread: 1}), armed(2)), want: ""},
+		{name: "deaf and draining, a stream has ended", existing: instancesOf(draining(&InstanceLoad{Draining: true, InFlight: 1}), armed(2)), want: ""},
+		{name: "draining, and reads nothing any more", existing: instancesOf(draining(&InstanceLoad{Draining: true, InFlight: 2, Unread: 2}), armed(2)), want: "kill 1"},
 		{name: "drained, and works", existing: instancesOf(working(draining(nil)), armed(2)), want: ""},
-		{name: "deaf, draining, and holds its lock", existing: instancesOf(locking(draining(&InstanceLoad{Deaf: true, InFlight: 1})), armed(2)), want: ""},
-		{name: "deaf, draining, and computes", existing: instancesOf(working(draining(&InstanceLoad{Deaf: true, InFlight: 1})), armed(2)), want: "kill 1"},
+		{name: "deaf, draining, and holds its lock", existing: instancesOf(locking(draining(&InstanceLoad{Deaf: true, InFlight: 1, Unread: 1})), armed(2)), want: ""},
+		{name: "deaf, draining, and computes", existing: instancesOf(working(draining(&InstanceLoad{Deaf: true, InFlight: 1, Unread: 1})), armed(2)), want: "kill 1"},
 		{name: "one too many: the one that does nothing goes", existing: instancesOf(ready(1, 0), working(ready(2, 0))), desired: 1, want: "drain 1"},
 		{name: "one too many: the one that starts goes", existing: instancesOf(ready(1, 0), armed(2).starts(now)), desired: 1, want: "drain 2, probe 2"},
 		{name: "drained, and computes with its socket closed", existing: instancesOf(closed(working(draining(nil))), armed(2)), want: "stop 1"},

@@ -27,7 +27,7 @@ func (i *instance) findReplaceReason(config platform.Config, startLimit time.Dur
 	case i.socketLost:
 		reason = "the file of its socket is gone"
 	case i.state() == platform.Deaf:
-		reason, i.unread = fmt.Sprintf("it has not read for %s", config.LivenessTimeout), true
+		reason = fmt.Sprintf("it has not read for %s", config.LivenessTimeout)
 	case i.refusals == 0 && i.startingBefore(now.Add(-limit)):
 		reason, i.unread = explainLate(limit), !i.wasReady
 		if !i.wasReady {

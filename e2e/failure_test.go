@@ -16,7 +16,7 @@ import (
 
 const (
 	moodyURL    = "http://moody.localhost:8080/"
-	moodyConfig = serverless + "liveness_timeout: 2s\ntimeout: 2m\n"
+	moodyConfig = serverless + "liveness_timeout: 2s\ndrain_grace: 3s\ntimeout: 2m\n"
 	// moodyTimeout is how long a request would wait that is not refused.
 	moodyTimeout = 2 * time.Minute
 	// moody does at its start what /etc/moody says.
@@ -37,6 +37,11 @@ async def app(scope, receive, send):
         asyncio.get_running_loop().call_later(0.1, time.sleep, 60)
     while (await receive()).get("more_body"):
         pass
+    if scope["path"] == "/events":
+        await send({"type": "http.response.start", "status": 200, "headers": [(b"content-type", b"text/event-stream")]})
+        await send({"type": "http.response.body", "body": b"data: hello\n\n", "more_body": True})
+        await receive()
+        return
     await send({"type": "http.response.start", "status": 200, "headers": []})
     await send({"type": "http.response.body", "body": b"fine"})
 `
@@ -65,6 +70,8 @@ func TestFailure(t *testing.T) {
 				t.Run(d.name, func(t *testing.T) { d.test(t, m) })
 			}
 			t.Run("deaf", func(t *testing.T) { testDeaf(t, m) })
+			t.Run("deaf with a stream", func(t *testing.T) { testDeafWithStream(t, m) })
+			only(t, machine.Trixie, suite, "deaf in all threads", func(t *testing.T) { testDeafThreads(t, m) })
 			only(t, machine.Bookworm, suite, "hot loop", func(t *testing.T) { testHotLoop(t, m) })
 			t.Run("units gone", func(t *testing.T) { testUnitsGone(t, m) })
 			t.Run("port taken", func(t *testing.T) { testPortTaken(t, m) })
@@ -257,29 +264,6 @@ func (d damage) test(t *testing.T, m *testMachine) {
 		m.MustRun(t, "sh", "-c", d.undoes)
 	}
 	m.waitNoFailure(t)
-}
-
-// An instance that has stopped reading is replaced, and what it has not read is answered by the next one.
-func testDeaf(t *testing.T, m *testMachine) {
-	m.waitAnswer(t, 35*time.Second)
-	eventually(t, 5*time.Second, "an instance is ready", func() bool { return m.status(t, "moody").Scale.Ready == 1 })
-	m.mustGet(t, moodyURL+"block")
-	time.Sleep(200 * time.Millisecond) // it blocks
-	a, err := fetch(t.Context(), m.Client(), moodyURL)
-	if err != nil || a.code != http.StatusOK {
-		t.Errorf("got %d %q, %v", a.code, a.body, err)
-	}
-	if a.took >= stopTimeout {
-		t.Errorf("answered after %v: the deaf one was asked to stop", a.took)
-	}
-	if a.took < time.Second {
-		t.Errorf("answered after %v: nothing was deaf", a.took)
-	}
-	t.Logf("answered after %v", a.took.Round(time.Millisecond))
-	eventually(t, 10*time.Second, "the deaf one is gone", func() bool { return m.status(t, "moody").states() == "ready" })
-	if !slices.ContainsFunc(m.events(t, "moody"), func(e event) bool { return e.Event == "replace" && strings.Contains(e.Why, "it has not read for 2s") }) {
-		t.Error("there is no event of it")
-	}
 }
 
 // What systemd cannot even begin to start is not tried hundreds of times a second.

@@ -19,6 +19,7 @@ var (
 	descInFlightSeconds  = prometheus.NewDesc(platform.MetricInFlightSeconds, "Integral of the requests in flight over time.", revisionLabels, nil)
 	descQueued           = prometheus.NewDesc(platform.MetricQueued, "Requests held until an instance may take them.", revisionLabels, nil)
 	descInstanceInFlight = prometheus.NewDesc(platform.MetricInstanceInFlight, "Requests running on an instance.", append(revisionLabels[:2:2], "instance", "state"), nil)
+	descInstanceUnread   = prometheus.NewDesc(platform.MetricInstanceUnread, "Requests that an instance which has stopped reading has not read.", append(revisionLabels[:2:2], "instance"), nil)
 	descRetries          = prometheus.NewDesc(MetricRetries, "Requests that were sent again.", revisionLabels, nil)
 	descAborted          = prometheus.NewDesc(MetricAborted, "Requests that broke off before their response was complete.", append(revisionLabels[:2:2], "reason"), nil)
 	descReceived         = prometheus.NewDesc(MetricReceived, "Bytes of the contents of requests.", revisionLabels, nil)
@@ -30,7 +31,7 @@ var (
 )
 
 // loadDescs are the metrics that the activator reads.
-var loadDescs = []*prometheus.Desc{descStarted, descInFlight, descInFlightSeconds, descQueued, descInstanceInFlight}
+var loadDescs = []*prometheus.Desc{descStarted, descInFlight, descInFlightSeconds, descQueued, descInstanceInFlight, descInstanceUnread}
 
 // collector reads the fleet when it is scraped.
 type collector struct {
@@ -130,6 +131,9 @@ func (s *series) addLoad(p *pool, now time.Time) {
 	s.add(descQueued, prometheus.GaugeValue, float64(p.waiters.Len()+p.peers.queued()))
 	for key, n := range p.loads() {
 		s.add(descInstanceInFlight, prometheus.GaugeValue, float64(n), strconv.Itoa(key.index), key.state)
+	}
+	for index, n := range p.unread() {
+		s.add(descInstanceUnread, prometheus.GaugeValue, float64(n), strconv.Itoa(index))
 	}
 }
 

@@ -32,6 +32,7 @@
 //	probe, prove   a connection and the first byte of a request, which the instance must read; the loop that probes until it has
 //	strike         takes the proof back from an instance that broke off a request
 //	deaf           of an instance: it had read, and has stopped to
+//	unread         what a deaf instance, or one that drains and would be, has not read: nothing is lost of it with the instance
 //	stream         a response that lasts for as long as its client likes: a WebSocket or an event stream
 //	predecessor,   the gateway that had the sockets before this one and finishes what it has; the gateway that has them now.
 //	successor        Both are peers (handover.go)

@@ -69,6 +69,7 @@ type load struct {
 	InFlight  int         `json:"in_flight"`
 	Queued    int         `json:"queued"`
 	Instances map[int]int `json:"instances,omitempty"` // requests that run, by index
+	Unread    map[int]int `json:"unread,omitempty"`    // of these, what instances that have stopped reading have not read
 	// Asks is how many of the queued requests need a slot each, and Granted how many slots it has got.
 	Asks    int    `json:"asks,omitempty"`
 	Granted uint64 `json:"granted,omitempty"`
@@ -78,7 +79,7 @@ func (l *load) isEmpty() bool { return l.InFlight == 0 && l.Queued == 0 && len(l
 
 func (l *load) equals(other load) bool {
 	return l.InFlight == other.InFlight && l.Queued == other.Queued && l.Asks == other.Asks && l.Granted == other.Granted &&
-		maps.Equal(l.Instances, other.Instances)
+		maps.Equal(l.Instances, other.Instances) && maps.Equal(l.Unread, other.Unread)
 }
 
 // departure is an instance whose socket is gone. The departures of a handover are numbered.

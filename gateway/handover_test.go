@@ -458,3 +458,23 @@ func TestHandoverIsNotForEverybody(t *testing.T) {
 		}
 	}
 }
+
+// What lies unread for a predecessor is told by the gateway that serves.
+func TestHandoverOfUnreadRequests(t *testing.T) {
+	w := newDynasty(t)
+	w.route(ping, quick)
+	app := w.arm(ping, 1).serveWedge(t, quiet)
+	w.get("ping", "/")
+	app.block()
+	ctx, cancel := context.WithCancel(t.Context())
+	defer cancel()
+	go send(w.client, w.request("GET", "ping", "/", "").WithContext(ctx))
+	w.eventually("it is given", func() bool { return w.onInstance("instance=1") == 1 })
+	ended := w.succeed()
+	w.eventually("it is told", func() bool { return w.onInstance("instance=1") == 1 && w.unread() == 1 })
+	cancel()
+	w.eventually("it is forgotten", func() bool { return w.unread() == 0 })
+	if err := ended(); err != nil {
+		t.Error(err)
+	}
+}

@@ -171,7 +171,7 @@ func (a *http1Attempt) brokeOff(err error) bool {
 	if a.conn == nil {
 		return errors.Is(err, errDial)
 	}
-	return a.conn.read == 0
+	return a.conn.read.Load() == 0
 }
 
 func (a *http1Attempt) unseen(err error) bool {
@@ -179,7 +179,7 @@ func (a *http1Attempt) unseen(err error) bool {
 	switch {
 	case c == nil:
 		return errors.Is(err, errDial)
-	case c.read > 0 || a.uploaded != nil:
+	case c.read.Load() > 0 || a.uploaded != nil:
 		return false
 	case c.wrote.Load() < a.head:
 		return true // as when the instance ends after it has read what the probe wrote

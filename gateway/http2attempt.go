@@ -21,6 +21,7 @@ import (
 // http2Attempt is an attempt over a connection of HTTP/2.
 type http2Attempt struct {
 	request  *request
+	delivery *delivery
 	upstream *http2Upstream
 	ctx      context.Context
 	cancel   context.CancelCauseFunc
@@ -31,8 +32,8 @@ type http2Attempt struct {
 	err      error
 }
 
-func newHTTP2Attempt(r *request, u *upstream) *http2Attempt {
-	a := &http2Attempt{request: r, upstream: u.overHTTP2(), interim: make(chan wire.Response), arrived: make(chan struct{})}
+func newHTTP2Attempt(r *request, d *delivery, u *upstream) *http2Attempt {
+	a := &http2Attempt{request: r, delivery: d, upstream: u.overHTTP2(), interim: make(chan wire.Response), arrived: make(chan struct{})}
 	a.ctx, a.cancel = context.WithCancelCause(context.Background())
 	return a
 }
@@ -58,7 +59,7 @@ func (a *http2Attempt) roundTrip(req *http.Request) {
 // newRequest makes the request one of the transport.
 func (a *http2Attempt) newRequest() *http.Request {
 	r := a.request
-	trace := &httptrace.ClientTrace{Got1xxResponse: a.gotInterim}
+	trace := &httptrace.ClientTrace{GotConn: a.gotConn, WroteHeaders: a.wroteHead, Got1xxResponse: a.gotInterim}
 	host := string(r.req.Host)
 	req := (&http.Request{
 		Method: r.method, Host: host, Header: make(http.Header),
@@ -97,6 +98,16 @@ func announced(fields []wire.Field) http.Header {
 	}
 	return trailer
 }
+
+// gotConn notes over which connection the request goes.
+func (a *http2Attempt) gotConn(info httptrace.GotConnInfo) {
+	a.delivery.sent.Store(false) // another try of the transport's may have been
+	if c, ok := info.Conn.(*prefacedConn); ok {
+		a.delivery.conn.Store(c.instanceConn)
+	}
+}
+
+func (a *http2Attempt) wroteHead() { a.delivery.sent.Store(true) }
 
 func (a *http2Attempt) gotInterim(code int, header textproto.MIMEHeader) error {
 	res := wire.Response{Minor: 1, Status: code, Reason: []byte(http.StatusText(code)), Fields: fieldsOf(http.Header(header)), ContentLength: -1}
@@ -170,6 +181,7 @@ func (a *http2Attempt) finish(whole bool) {
 		a.res.Body.Close()
 	}
 	a.cancel(nil)
+	a.delivery.conn.Store(nil)
 	a.request.detach()
 }
 

@@ -42,7 +42,7 @@ type prefacedConn struct {
 
 func (c *prefacedConn) Write(p []byte) (int, error) {
 	if c.begun.Swap(true) || len(p) == 0 {
-		return c.Conn.Write(p)
+		return c.write(p)
 	}
 	if err := c.begin(p); err != nil {
 		return 0, fmt.Errorf("%w: %w", errPreface, err)

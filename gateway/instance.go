@@ -66,6 +66,8 @@ type instance struct {
 	deliveries        deliveries
 	streams           map[stream]struct{}
 	lastRead          time.Time // when it was last seen to read
+	unread            int       // requests that it has not read, at the last look, if it has stopped reading
+	unboundedEnded    time.Time // when an unbounded answer of it ended last
 	idleSince         time.Time
 	suspect           bool          // it closed a connection since it became ready
 	proofs            int           // how often it became ready: a strike counts only against the proof that it refutes
@@ -91,20 +93,21 @@ func (i *instance) stale(now time.Time) bool {
 // failing reports whether the instance takes no connection, for longer than a new socket that has not its final mode yet.
 func (i *instance) failing() bool { return i.pausing && i.backoff > loudBackoff/2 }
 
-// isDeaf reports whether the instance has requests, and has read nothing of them for as long as the timeout. An instance that
-// works on a request may read no other for a good reason, so it has until the end of that one's time.
-func (i *instance) isDeaf(now time.Time, timeout time.Duration) bool {
-	reads, since := i.deliveries.look()
-	if reads {
+// checkReading reports whether the instance is deaf: it has requests that it has not read, and has read nothing for as long as the
+// timeout. An instance that works on a request may read no other for a good reason, so it has until the end of that one's time. An
+// unbounded answer is no such reason for longer than it goes on. But its end may free a worker, and that has as long to read what
+// is left before it counts as unread.
+func (i *instance) checkReading(now time.Time, timeout time.Duration) (isDeaf bool) {
+	r := i.deliveries.look()
+	if r.reads {
 		i.lastRead = now
 	}
-	if since.IsZero() {
-		return false
+	i.unread = 0
+	isDeaf = !r.unreadSince.IsZero() && now.Sub(r.unreadSince) >= timeout && now.Sub(i.lastRead) >= timeout
+	if isDeaf && now.Sub(i.unboundedEnded) >= timeout {
+		i.unread = r.unread
 	}
-	if since.Before(i.lastRead) {
-		since = i.lastRead
-	}
-	return now.Sub(since) >= timeout
+	return isDeaf
 }
 
 // instances are those of one revision.
@@ -187,6 +190,20 @@ func (all instances) loads() instanceLoads {
 	sums := make(instanceLoads, len(all))
 	for _, inst := range all {
 		sums[instanceKey{index: inst.id.Index, state: inst.state.label()}] += inst.load()
+	}
+	return sums
+}
+
+// unread is how many requests lie unread at instances that have stopped reading, by index; nil if none does.
+func (all instances) unread() map[int]int {
+	var sums map[int]int
+	for _, inst := range all {
+		if inst.unread > 0 {
+			if sums == nil {
+				sums = make(map[int]int)
+			}
+			sums[inst.id.Index] += inst.unread
+		}
 	}
 	return sums
 }

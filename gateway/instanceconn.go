@@ -15,8 +15,8 @@ import (
 	"github.com/fnctl/fnctl/platform"
 )
 
-// instanceConn is a connection to an instance that speaks HTTP/1. It knows what went over it since it was lent: by that one can tell
-// what the instance may have seen.
+// instanceConn is a connection to an instance. It knows what went over it since it was lent: by that one can tell what the instance
+// may have seen.
 type instanceConn struct {
 	net.Conn
 	raw       syscall.RawConn
@@ -31,7 +31,7 @@ type instanceConn struct {
 
 	sent  bool // the probe has sent the first byte of the next message
 	wrote atomic.Int64
-	read  int64
+	read  atomic.Int64
 	reset bool // by the other end, with something unread
 
 	mu          sync.Mutex
@@ -53,7 +53,7 @@ func newInstanceConn(c net.Conn, h *netio.Hangups, hungUp func(*instanceConn)) *
 // Read reads what the instance sends. Only the reader calls it.
 func (c *instanceConn) Read(p []byte) (int, error) {
 	n, err := c.Conn.Read(p)
-	c.read += int64(n)
+	c.read.Add(int64(n))
 	if errors.Is(err, unix.ECONNRESET) {
 		c.reset = true
 	}
@@ -63,7 +63,8 @@ func (c *instanceConn) Read(p []byte) (int, error) {
 // begin writes the first bytes of a message.
 func (c *instanceConn) begin(message []byte) error {
 	c.wrote.Store(0)
-	c.read, c.reset = 0, false
+	c.read.Store(0)
+	c.reset = false
 	if c.sent {
 		message = message[1:]
 		c.sent = false
@@ -73,9 +74,14 @@ func (c *instanceConn) begin(message []byte) error {
 }
 
 func (c *instanceConn) send(p []byte) error {
+	_, err := c.write(p)
+	return err
+}
+
+func (c *instanceConn) write(p []byte) (int, error) {
 	n, err := c.Conn.Write(p)
 	c.wrote.Add(int64(n))
-	return err
+	return n, err
 }
 
 // setReadDeadline moves the time until which the instance must have sent something, unless the connection was interrupted.
@@ -111,6 +117,12 @@ func (c *instanceConn) unread() int64 {
 		return 0
 	}
 	return int64(count)
+}
+
+// traffic is what went over the connection since it was lent.
+func (c *instanceConn) traffic() traffic {
+	wrote := c.wrote.Load() // before it counts as unread
+	return traffic{wrote: wrote, read: c.read.Load(), unread: c.unread()}
 }
 
 // isQuiet reports whether an idle connection is as it was left: what an instance sends unasked is not the answer to the next

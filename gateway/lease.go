@@ -53,6 +53,9 @@ func (l *lease) release() {
 	defer p.mu.Unlock()
 	inst.inFlight--
 	inst.idleSince = now
+	if l.unbounded.Load() {
+		inst.unboundedEnded = now
+	}
 	delete(inst.deliveries, &l.delivery)
 	p.notifyLender()
 	switch {

@@ -326,7 +326,7 @@ func (p *pool) checkReading(now time.Time) {
 	defer p.mu.Unlock()
 	changed := false
 	for _, inst := range p.instances {
-		switch isDeaf := inst.isDeaf(now, p.limits.liveness); {
+		switch isDeaf := inst.checkReading(now, p.limits.liveness); {
 		case inst.state == ready && isDeaf:
 			inst.state = deaf
 			p.log.Warn("the instance has stopped reading: it gets no more requests", "instance", inst.name, "unread_for", p.limits.liveness)
@@ -416,6 +416,20 @@ func (p *pool) notifyLender() {
 	if p.lendsThroughSuccessor() {
 		p.peers.lender.notify()
 	}
+}
+
+// unread is what lies unread at instances that have stopped reading, from all gateways, by index. The mutex is held.
+func (p *pool) unread() map[int]int {
+	sums := p.instances.unread()
+	for _, l := range p.peers.loads {
+		for index, n := range l.load.Unread {
+			if sums == nil {
+				sums = make(map[int]int)
+			}
+			sums[index] += n
+		}
+	}
+	return sums
 }
 
 // loads is what the instances have in flight from all gateways. The mutex is held.

@@ -63,7 +63,7 @@ func (p *pool) load() load {
 	defer p.mu.Unlock()
 	l := load{
 		Revision: p.name, InFlight: p.counts.inFlight.n, Queued: p.waiters.Len() + p.peers.queued(),
-		Instances: p.loads().byIndex(), Asks: p.peers.asks(), Granted: p.peers.slots,
+		Instances: p.loads().byIndex(), Unread: p.unread(), Asks: p.peers.asks(), Granted: p.peers.slots,
 	}
 	if p.lendsThroughSuccessor() {
 		l.Asks += p.waiters.Len()

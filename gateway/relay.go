@@ -33,6 +33,7 @@ func (x *exchange) relay(a attempt) error {
 	x.code = x.res.Status
 	x.firstByte = time.Since(x.began)
 	if x.code == http.StatusSwitchingProtocols {
+		x.lease.unbounded.Store(true)
 		return x.tunnel(a)
 	}
 	framing := x.res.Framing([]byte(x.method))
@@ -40,7 +41,11 @@ func (x *exchange) relay(a attempt) error {
 	if framing.IsNone() {
 		return x.finishResponse(nil)
 	}
-	if isEventStream(x.res.Fields) {
+	events := isEventStream(x.res.Fields)
+	if _, known := framing.Length(); !known || events {
+		x.lease.unbounded.Store(true)
+	}
+	if events {
 		defer x.lease.addStream(x)()
 	}
 	return x.copy(a, framing)
@@ -126,10 +131,10 @@ func (x *exchange) tunnel(a attempt) error {
 		t.frames = new(wire.Frames)
 	}
 	x.respond(answer{status: x.code, reason: x.res.Reason, fields: x.res.Fields, framing: wire.None(), length: -1})
+	defer x.lease.addStream(x)() // before the client knows of it
 	if x.client.flush() != nil {
 		return errClientGone
 	}
-	defer x.lease.addStream(x)()
 	err := t.run()
 	x.sent += t.sent
 	return err

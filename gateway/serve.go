@@ -110,7 +110,7 @@ func (x *exchange) firstByteToSend() byte {
 // newAttempt makes an attempt with the instance that was lent.
 func (x *exchange) newAttempt() attempt {
 	if x.share.http2 {
-		return newHTTP2Attempt(&x.request, x.lease.instance.upstream)
+		return newHTTP2Attempt(&x.request, &x.lease.delivery, x.lease.instance.upstream)
 	}
 	x.http1.prepare(&x.request, &x.lease.delivery, x.lease.instance.upstream)
 	return &x.http1

@@ -97,6 +97,7 @@ func (t *tunnel) toClient() error {
 		_ = t.instance.setReadDeadline(t.deadline()) // a closed connection fails at once
 		came, err := in.Read()
 		if err == nil {
+			t.instance.read.Add(int64(len(came)))
 			err = t.pass(came)
 			in.Give()
 		} else if t.mayGoOn(err) {
@@ -140,7 +141,7 @@ func (t *tunnel) pass(p []byte) error {
 // toInstance passes on what the client sends, and then that it has no more to say.
 func (t *tunnel) toInstance() error {
 	if rest := t.client.reader.Buffered(); len(rest) > 0 {
-		if _, err := t.instance.Write(rest); err != nil {
+		if err := t.instance.send(rest); err != nil {
 			return err
 		}
 		t.client.reader.Discard(len(rest))
@@ -152,7 +153,7 @@ func (t *tunnel) toInstance() error {
 		if err == nil {
 			t.markActive()
 			t.request.received.Add(int64(len(came)))
-			_, err = t.instance.Write(came)
+			err = t.instance.send(came)
 			in.Give()
 		}
 		if errors.Is(err, io.EOF) {

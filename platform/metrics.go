@@ -14,6 +14,10 @@ const (
 	// MetricInstanceInFlight is the number of requests running on an instance. A draining instance is listed until it has
 	// none. Labels: function, revision, instance, state.
 	MetricInstanceInFlight = "fnctl_gateway_instance_in_flight"
+	// MetricInstanceUnread is the number of these that an instance which has stopped reading has not read, and that lose
+	// nothing if it is killed: open streams are not among them. An instance without such requests is not listed. Labels:
+	// function, revision, instance.
+	MetricInstanceUnread = "fnctl_gateway_instance_unread"
 	// MetricRequests counts the requests that have ended. Labels: function, revision, code.
 	MetricRequests = "fnctl_gateway_requests_total"
 	// MetricAborted counts the responses that ended before their time. Labels: function, revision, reason.
