@@ -3,6 +3,7 @@ package build
 import (
 	"bytes"
 	"context"
+	_ "embed"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -166,9 +167,13 @@ var buildSandbox = []string{
 	"DynamicUser=yes", "RestrictAddressFamilies=AF_UNIX AF_INET AF_INET6", "UMask=0022", "MemoryMax=50%", "LimitFSIZE=4G", "TasksMax=1024", "RuntimeMaxSec=1h",
 }
 
-// buildScript makes an environment at $0 and lets pip install into it.
+// buildScript makes an environment at $0 and lets pip install into it. $2 is scriptsOfMachine.
 const buildScript = `/usr/bin/python3 -I -m venv $1 "$0"
-exec "$0/bin/python3" -m pip install -r "$0/` + installed + "/" + RequirementsFile + `"`
+"$0/bin/python3" -m pip install -r "$0/` + installed + "/" + RequirementsFile + `"
+exec "$0/bin/python3" -I -c "$2"`
+
+//go:embed scripts.py
+var scriptsOfMachine string
 
 // install runs the build.
 func (b *Builder) install(ctx context.Context) error {
@@ -182,7 +187,7 @@ func (b *Builder) install(ctx context.Context) error {
 	if b.systemPackages {
 		site = "--system-site-packages"
 	}
-	err := c.run(ctx, &lineWriter{line: b.say}, "/bin/sh", "-ec", buildScript, b.dir, site)
+	err := c.run(ctx, &lineWriter{line: b.say}, "/bin/sh", "-ec", buildScript, b.dir, site, scriptsOfMachine)
 	out := strings.TrimSpace(b.output.String())
 	switch {
 	case err == nil:

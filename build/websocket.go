@@ -38,7 +38,7 @@ func CheckWebSockets(ctx context.Context, server platform.Runtime, v Venv, app s
 		}
 		hint += ", or install it for all apps: apt-get install python3-websockets"
 	}
-	return platform.WithHint(fmt.Errorf("%s has a route for WebSockets, and uvicorn has no library for them: it answers 404", file), "%s", hint)
+	return platform.WithHint(fmt.Errorf("%s has a route for WebSockets, and uvicorn has no library for them: it refuses them", file), "%s", hint)
 }
 
 // findSource returns the first of an app's Python files that matches.

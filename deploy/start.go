@@ -115,6 +115,9 @@ func (s starter) explain(ctx context.Context, id platform.InstanceID, runtime pl
 	lines := journal.Lines(id.Service(), since, appLines+maxAsked)
 	lines = slices.DeleteFunc(lines, func(line string) bool { return !check.tells(line) })
 	lines = lines[max(0, len(lines)-appLines):]
+	if len(lines) == 0 && platform.HintOf(err) != "" {
+		return err
+	}
 	if len(lines) == 0 {
 		return platform.WithHint(err, "the app printed nothing; journalctl -u %s has what systemd says", id.Service())
 	}

@@ -427,11 +427,18 @@ def serve():
 
 // Commands and scripts find the packages of requirements.txt, and the programs that these bring.
 func testVenvCommands(t *testing.T, m *testMachine) {
-	m.WriteFile(t, "/srv/commands/requirements.txt", "served\n")
+	m.WriteFile(t, "/srv/commands/requirements.txt", "served\nuvicorn\n") // the second is the machine's, so that pip installs nothing of it
+	m.WriteFile(t, "/srv/commands/main.py", `import served
+
+async def app(scope, receive, send):
+    if scope["type"] == "http":
+        await send({"type": "http.response.start", "status": 200, "headers": []})
+        await send({"type": "http.response.body", "body": b"served"})
+`)
 	m.WriteFile(t, "/srv/commands/start.py", "#!/usr/bin/env python3\nimport served\nserved.serve()\n")
 	m.WriteFile(t, "/srv/commands/start", "#!/bin/sh\nexec serve-served\n")
 	m.MustRun(t, "chmod", "755", "/srv/commands/start", "/srv/commands/start.py")
-	for _, command := range []string{"serve-served", "./start.py", "./start", "sh, -c, exec serve-served"} {
+	for _, command := range []string{"serve-served", "./start.py", "./start", "sh, -c, exec serve-served", "uvicorn, 'main:app', --port, $PORT"} {
 		m.WriteFile(t, "/srv/commands/jcloud.yml", "command: ["+command+"]\nruntime: port\nautoscale: {min: 0, max: 1}\n")
 		m.MustRunIn(t, "/srv/commands", "fnctl", "deploy")
 		eventually(t, 5*time.Second, command+" serves", func() bool { return m.mustGet(t, "http://commands.localhost:8080/").body == "served" })

@@ -101,6 +101,7 @@ func (entry Entry) systemdEvent() (Event, bool) {
 		e.Event = "stop"
 	case messageExited:
 		e.Event, e.Why = "fail", sentence(string(entry.Message))
+		return e, entry.Command != "ExecStopPost" // which is cut short when an instance is ended for good
 	case messageFailure:
 		e.Event, e.Why = "fail", sentence(string(entry.Message))
 		switch entry.UnitResult {

@@ -31,6 +31,7 @@ func TestEvent(t *testing.T) {
 		{"stopped", systemd(messageSuccess, service, "Deactivated successfully.", ""), "stop ping-00001@2 "},
 		{"exited", systemd(messageExited, service, "Main process exited, code=exited, status=1/FAILURE", ""),
 			"fail ping-00001@2 main process exited, code=exited, status=1/FAILURE"},
+		{"the pause after an end is cut short", systemd(messageExited, service, "Control process exited, code=killed, status=9/KILL", `,"COMMAND":"ExecStopPost"`), ""},
 		{"failed, after an exit", systemd(messageFailure, service, "Failed with result 'exit-code'.", `,"UNIT_RESULT":"exit-code"`), ""},
 		{"failed, without an exit", systemd(messageFailure, service, "Failed with result 'timeout'.", `,"UNIT_RESULT":"timeout"`),
 			"fail ping-00001@2 failed with result 'timeout'"},

@@ -69,6 +69,7 @@ type Entry struct {
 	MessageID  Text   `json:"MESSAGE_ID"`
 	Unit       Text   `json:"UNIT"`
 	UnitResult Text   `json:"UNIT_RESULT"`
+	Command    Text   `json:"COMMAND"` // of a service, whose process ended: ExecStart and so on
 	Event      Text   `json:"FNCTL_EVENT"`
 	Function   Text   `json:"FNCTL_FUNCTION"`
 	Revision   Text   `json:"FNCTL_REVISION"`

@@ -78,7 +78,7 @@ func Combine(decisions ...Decision) Decision {
 }
 
 // Explanation describes the decision in words, such as "3 instances: 23.4 rps / 10 per instance over 60 s;
-// panic until 14:03:20".
+// none is stopped before 14:03:20".
 func (d Decision) Explanation() string {
 	var b strings.Builder
 	b.WriteString(instances(d.Desired) + ": " + d.basis())
@@ -86,7 +86,7 @@ func (d Decision) Explanation() string {
 		b.WriteString("; " + limit)
 	}
 	if d.Panicking {
-		b.WriteString("; panic until " + d.PanicUntil.Format(time.TimeOnly))
+		b.WriteString("; none is stopped before " + d.PanicUntil.Format(time.TimeOnly))
 	}
 	return b.String()
 }

@@ -24,7 +24,7 @@ func TestExplanation(t *testing.T) {
 		{rps, "3 instances: 23.4 rps / 10 per instance over 60 s"},
 		{with(func(d *autoscaler.Decision) {
 			d.Panicking, d.PanicUntil = true, time.Date(2026, 3, 1, 14, 3, 20, 0, time.UTC)
-		}), "3 instances: 23.4 rps / 10 per instance over 60 s; panic until 14:03:20"},
+		}), "3 instances: 23.4 rps / 10 per instance over 60 s; none is stopped before 14:03:20"},
 		{with(func(d *autoscaler.Decision) { d.Reason, d.ByPanicValue, d.Desired = autoscaler.ReasonSurge, true, 4 }),
 			"4 instances: 31 rps / 10 per instance over 400 ms"},
 		{with(func(d *autoscaler.Decision) { d.Metric, d.Stable, d.Target = autoscaler.CPU, 78, 40; d.Desired = 2 }),

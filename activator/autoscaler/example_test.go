@@ -27,5 +27,5 @@ func Example() {
 	fmt.Println(decision.Explanation())
 	// Output:
 	// 4 stable
-	// 4 instances: 24 in flight / 6 per instance over 120 s; panic until 14:02:00
+	// 4 instances: 24 in flight / 6 per instance over 120 s; none is stopped before 14:02:00
 }
