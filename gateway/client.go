@@ -11,10 +11,12 @@ import (
 )
 
 const (
-	// lingerTime is how long a connection that is closed with something unread is read on, and lingerContent how much:
-	// the kernel would reset it otherwise, and with that destroy the response on its way.
+	// lingerTime is how long a connection that is closed is read on, and lingerContent how much: the kernel would reset it otherwise
+	// if something came, and with that destroy the response on its way.
 	lingerTime    = time.Second
 	lingerContent = 4 << 20
+	// maxLinger bounds that for a client that has not taken all of a response that is whole.
+	maxLinger = 30 * time.Second
 )
 
 // client is the other end of a request: a connection that speaks HTTP/1, or a stream of HTTP/2.
@@ -32,6 +34,8 @@ type client interface {
 	inform(res *wire.Response) error
 	// respond begins the response. Nothing is sent before the next call.
 	respond(a *answer)
+	// retract takes a response back of which nothing was sent: another one may begin. It reports false if something was.
+	retract() bool
 	// write sends buf[wire.ChunkRoom:wire.ChunkRoom+n] as content; buf has at least two bytes more.
 	write(buf []byte, n int) error
 	// splice has the kernel send n bytes from a connection. It sends less only with an error, which wraps errClientGone if the

@@ -38,6 +38,7 @@ const (
 	phaseReading              // the head of one
 	phaseServing
 	phaseTunneling // it is read all the time
+	phaseClosing   // what is read is dropped
 )
 
 // clientConn is the connection of a client that speaks HTTP/1.
@@ -54,10 +55,15 @@ type clientConn struct {
 	current *requestState // nil between two requests
 	used    atomic.Bool   // a request has come already
 	closing bool          // no request follows
+	linger  time.Duration // how long close waits at most for the client to take what was sent
 
 	mu          sync.Mutex // other goroutines read the current state and the phase
 	phase       phase
-	gone        bool
+	readClosed  bool // by the gateway
+	halfClosed  bool // by the client
+	gone        bool // the connection is over
+	begun       bool // some of a response, which may be an interim one, is being sent, or was
+	ahead       bool // the first byte of a response was sent, and nothing else
 	interrupted bool // nothing more is read
 }
 
@@ -118,11 +124,15 @@ func (c *clientConn) releaseState() {
 	}
 }
 
-// interrupt ends the request that the connection brought, if one is served. A tunnel finds out by itself that its client has
-// gone.
+// interrupt ends the request that the connection brought, if one is served.
 func (c *clientConn) interrupt(cause error) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
+	c.end(cause)
+}
+
+// end does that. A tunnel finds out by itself that its client has gone. The mutex is held.
+func (c *clientConn) end(cause error) {
 	if c.current != nil && (c.phase == phaseServing || c.phase == phaseTunneling && !errors.Is(cause, errClientGone)) {
 		c.current.exchange.interrupt(cause)
 	}
@@ -142,19 +152,66 @@ func (c *clientConn) closeIfIdle() (mayCome bool) {
 	return c.phase == phaseWaiting || c.phase == phaseReading
 }
 
-// closeRead lets the connection read what has arrived already, and then the end.
+// closeRead lets the connection read what has arrived already, and then the end. The mutex is held.
 func (c *clientConn) closeRead() {
+	c.readClosed = true // before the kernel tells that nothing more comes
 	if half, ok := c.Conn.(interface{ CloseRead() error }); ok {
 		_ = half.CloseRead() // it may be closed already
 	}
 }
 
-// hungUp is called when the client closes the connection, or its half of it.
-func (c *clientConn) hungUp() {
+// halfCloseTime is how long after its request a client may close its half of the connection while the response has begun already.
+const halfCloseTime = time.Second
+
+// hungUp is called when the client closes its half of the connection, and when that is over.
+func (c *clientConn) hungUp(whole bool) {
 	c.mu.Lock()
-	c.gone = true
-	c.mu.Unlock()
-	c.interrupt(errClientGone)
+	defer c.mu.Unlock()
+	switch {
+	case whole:
+		c.gone = true
+		c.end(errClientGone)
+	case c.readClosed || c.halfClosed: // it tells nothing new
+	default:
+		c.halfClosed = true
+		c.sound()
+	}
+}
+
+// sound finds out whether a client that has closed its half of the connection has gone, or waits for its response: it is sent the
+// first byte of that, which is always the same, and one that has gone resets the connection. Once the response has begun, that takes
+// until there is more of it to send: who closes it late has gone. The mutex is held.
+func (c *clientConn) sound() {
+	switch {
+	case c.current == nil || c.phase != phaseServing:
+	case c.begun:
+		if time.Since(c.current.exchange.began) > halfCloseTime {
+			c.end(errClientGone)
+		}
+	case !c.ahead && c.idle != nil:
+		c.ahead = netio.TryWrite(c.idle.Raw(), []byte(wire.StatusLine[:1]))
+	}
+}
+
+// beginSending notes that some of a response is sent, and returns how much of that went ahead.
+func (c *clientConn) beginSending() (sent int) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.ahead {
+		sent = 1
+	}
+	c.begun, c.ahead = true, false
+	return sent
+}
+
+// awaitResponse notes that the next thing to send is a response.
+func (c *clientConn) awaitResponse() {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.begun = false
+	if c.halfClosed {
+		c.sound()
+	}
 }
 
 // errHTTP2 is a connection that begins as one of HTTP/2 does.
@@ -258,13 +315,33 @@ func (c *clientConn) answer() {
 	if s.req.Minor == 0 {
 		x.origin.protocol = "HTTP/1.0"
 	}
-	s.chunked, s.ragged, c.interrupted = false, false, false
-	c.enter(phaseServing)
+	s.chunked, s.ragged, s.rest = false, false, 0
+	s.ended.Store(false)
+	c.linger = maxLinger
+	c.resume(phaseServing)
 	if c.wentAway() {
 		x.interrupt(errClientGone)
 	}
+	c.awaitResponse()
 	x.serve()
+	if !c.closing && s.rest > 0 {
+		c.skipRest()
+	}
 	c.closing = c.closing || !s.req.KeepAlive || s.ragged || !s.content.Done()
+}
+
+// resume begins a phase in which the connection is read, whatever was interrupted before.
+func (c *clientConn) resume(p phase) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.phase, c.interrupted = p, false
+}
+
+// skipRest reads the rest of a request that was answered early, so that the next one can be read, as the client was told.
+func (c *clientConn) skipRest() {
+	c.resume(phaseServing)
+	c.setReadDeadline(time.Now().Add(maxLinger))
+	_, _ = io.Copy(io.Discard, &c.current.content) // if it breaks off, no request follows
 }
 
 func (c *clientConn) wentAway() bool {
@@ -275,11 +352,12 @@ func (c *clientConn) wentAway() bool {
 
 // reject answers what is no request, if the error is a refusal.
 func (c *clientConn) reject(err error) {
-	c.closing = true
+	c.closing, c.linger = true, 0
 	var r *refusal
 	if !errors.As(err, &r) {
 		return
 	}
+	c.linger = lingerTime
 	c.acquireState()
 	s := c.current
 	s.req = wire.Request{Minor: 1, Method: []byte(http.MethodGet), ContentLength: -1}
@@ -287,28 +365,64 @@ func (c *clientConn) reject(err error) {
 	s.exchange.begin(&s.req)
 	_ = c.SetWriteDeadline(time.Now().Add(lingerTime))
 	s.exchange.reject(r)
-	s.content.Reset(&c.reader, wire.UntilClose(), 0) // there is more to come that is not read
 }
 
 // close closes the connection, so that the client can read what was sent.
 func (c *clientConn) close() {
 	defer c.Conn.Close()
-	defer c.reader.Release()
-	defer c.releaseState()
 	c.env.hangups.Unwatch(c.token)
-	if c.current == nil || c.current.content.Done() || c.wentAway() {
-		return
+	c.releaseState()
+	c.reader.Discard(len(c.reader.Buffered()))
+	c.reader.Release()
+	if c.linger > 0 && c.idle != nil && !c.wentAway() {
+		c.closeInStages()
 	}
+}
+
+// closeInStages says that nothing more comes, and drops what the client sends until it says the same, or has had a moment for
+// that after it has got everything. It takes no memory.
+func (c *clientConn) closeInStages() {
 	half, ok := c.Conn.(interface{ CloseWrite() error })
 	if !ok || half.CloseWrite() != nil {
 		return
 	}
-	_ = c.SetReadDeadline(time.Now().Add(lingerTime))
-	_, _ = io.CopyN(io.Discard, c.Conn, lingerContent)
+	c.resume(phaseClosing)
+	for end := time.Now().Add(c.linger); time.Now().Before(end); {
+		c.setReadDeadline(time.Now().Add(lingerTime))
+		if err := c.drop(); !errors.Is(err, os.ErrDeadlineExceeded) || c.isInterrupted() || netio.Untaken(c.idle.Raw()) == 0 {
+			return
+		}
+	}
+}
+
+// drop reads until that is not possible any more.
+func (c *clientConn) drop() error {
+	for {
+		if _, err := c.idle.Read(); err != nil {
+			return err
+		}
+		c.idle.Give()
+	}
+}
+
+func (c *clientConn) isInterrupted() bool {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.interrupted
 }
 
 // Read reads the content of the request.
-func (c *clientConn) Read(p []byte) (int, error) { return c.current.content.Read(p) }
+func (c *clientConn) Read(p []byte) (int, error) {
+	s := c.current
+	n, err := s.content.Read(p)
+	switch {
+	case errors.Is(err, io.EOF):
+		s.ended.Store(true)
+	case errors.Is(err, io.ErrUnexpectedEOF):
+		err = errClientGone
+	}
+	return n, err
+}
 
 func (c *clientConn) trailer() []wire.Field { return c.current.content.Trailer() }
 
@@ -349,7 +463,7 @@ func (c *clientConn) hijack() *rawClient {
 	if c.idle == nil {
 		return nil
 	}
-	c.closing = true
+	c.closing, c.linger = true, lingerTime
 	c.enter(phaseTunneling)
 	return &rawClient{Conn: c.Conn, reader: &c.reader, idle: c.idle}
 }

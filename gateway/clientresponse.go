@@ -23,6 +23,8 @@ func (c *clientConn) inform(res *wire.Response) error {
 	s.out = wire.AppendStatusLine(s.out, res.Status, res.Reason)
 	endToEnd(res.Fields, isOurResponseField, func(f wire.Field) { s.out = wire.AppendField(s.out, f.Name, f.Value) })
 	s.out = wire.AppendEnd(s.out)
+	_ = c.SetWriteDeadline(s.exchange.clientDeadline()) // a closed connection fails at once
+	defer c.awaitResponse()
 	return c.flush()
 }
 
@@ -30,9 +32,8 @@ func (c *clientConn) inform(res *wire.Response) error {
 func (c *clientConn) respond(a *answer) {
 	s := c.current
 	_ = c.SetWriteDeadline(s.exchange.clientDeadline())
-	// Content that no attempt reads is not read at all.
-	unread := s.exchange.content && s.exchange.attempt == nil && !s.content.Done()
-	c.closing = c.closing || unread || !s.req.KeepAlive || c.env.stopping.Load()
+	s.rest = s.unread()
+	c.closing = c.closing || s.rest < 0 || !s.req.KeepAlive || c.env.stopping.Load()
 	dst := wire.AppendStatusLine(s.out, a.status, a.reason)
 	a.eachPassed(func(f wire.Field) { dst = wire.AppendField(dst, f.Name, f.Value) })
 	dst = wire.AppendField(dst, headerRequestID, a.id)
@@ -48,6 +49,45 @@ func (c *clientConn) respond(a *answer) {
 	s.out = wire.AppendEnd(c.appendFraming(dst, a))
 }
 
+// maxRest is the longest rest of a request that is read after an early response, so that the connection can go on.
+const maxRest = 256 << 10
+
+// unread is how much of the content of the request is to come, and -1 if that is not known, or is too much to be read after the
+// response. Another goroutine may be reading it.
+func (s *requestState) unread() int64 {
+	x := &s.exchange
+	switch rest := s.req.ContentLength - x.received.Load(); {
+	case !x.content:
+		return 0
+	case x.attempt == nil: // content that no attempt reads is not read at all
+		if s.content.Done() {
+			return 0
+		}
+		return -1
+	case s.req.ContentLength < 0:
+		if s.ended.Load() {
+			return 0
+		}
+		return -1
+	case rest > maxRest, rest > 0 && s.req.ExpectContinue: // the client need not send it
+		return -1
+	default:
+		return rest
+	}
+}
+
+// retract implements client.
+func (c *clientConn) retract() bool {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.begun {
+		return false
+	}
+	s := c.current
+	s.out, s.chunked, s.ragged, c.closing = s.out[:0], false, false, false
+	return true
+}
+
 // appendFraming appends the fields that say how the content is sent, and what becomes of the connection.
 func (c *clientConn) appendFraming(dst []byte, a *answer) []byte {
 	s := c.current
@@ -56,6 +96,7 @@ func (c *clientConn) appendFraming(dst []byte, a *answer) []byte {
 	case a.status == http.StatusSwitchingProtocols:
 		dst = wire.AppendField(dst, "Connection", "Upgrade")
 		return wire.AppendField(dst, "Upgrade", values(a.fields, "upgrade"))
+	case a.status == http.StatusNoContent: // it says nothing of content (RFC 9110, section 8.6)
 	case a.framing.IsNone() && a.length >= 0:
 		dst = wire.AppendField(dst, "Content-Length", strconv.FormatInt(a.length, 10))
 	case known:
@@ -100,7 +141,7 @@ func (c *clientConn) flush() error {
 	if len(s.out) == 0 {
 		return nil
 	}
-	_, err := c.Conn.Write(s.out)
+	_, err := c.Conn.Write(s.out[c.beginSending():])
 	if s.out = s.out[:0]; cap(s.out) > writeRoom {
 		s.out = nil
 	}
@@ -139,9 +180,10 @@ func (c *clientConn) finish(trailer []wire.Field) error {
 // abort implements client.
 func (c *clientConn) abort() {
 	s := c.current
-	c.closing = true
+	c.closing, c.linger = true, lingerTime
 	_ = c.flush() // what came from the instance is the client's
 	if tcp, ok := c.Conn.(*net.TCPConn); ok && s.ragged {
 		_ = tcp.SetLinger(0) // so that the end does not look like one
+		c.linger = 0
 	}
 }

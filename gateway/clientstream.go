@@ -16,6 +16,7 @@ type clientStream struct {
 	control *http.ResponseController
 	in      *http.Request
 	aborted bool
+	status  int // of the response that was not sent yet; 0: there is none
 
 	exchange exchange
 }
@@ -84,14 +85,33 @@ func (s *clientStream) respond(a *answer) {
 	if a.cookie != "" {
 		h.Add("Set-Cookie", a.cookie)
 	}
-	if a.length >= 0 {
+	if a.length >= 0 && a.status != http.StatusNoContent {
 		h.Set("Content-Length", strconv.FormatInt(a.length, 10))
 	}
-	s.writer.WriteHeader(a.status)
+	s.status = a.status
+}
+
+// begin sends the head of the response, if it was not sent yet.
+func (s *clientStream) begin() {
+	if s.status != 0 {
+		s.writer.WriteHeader(s.status)
+		s.status = 0
+	}
+}
+
+// retract implements client.
+func (s *clientStream) retract() bool {
+	if s.status == 0 {
+		return false
+	}
+	s.status = 0
+	clear(s.writer.Header())
+	return true
 }
 
 // write implements client.
 func (s *clientStream) write(buf []byte, n int) error {
+	s.begin()
 	_, err := s.writer.Write(buf[wire.ChunkRoom : wire.ChunkRoom+n])
 	return err
 }
@@ -103,10 +123,14 @@ func (s *clientStream) splices() bool                                { return fa
 func (s *clientStream) splice(syscall.RawConn, int64) (int64, error) { return 0, nil }
 
 // flush implements client.
-func (s *clientStream) flush() error { return s.control.Flush() }
+func (s *clientStream) flush() error {
+	s.begin()
+	return s.control.Flush()
+}
 
 // finish implements client. The server sends the rest, and the trailer, when the handler returns.
 func (s *clientStream) finish(trailer []wire.Field) error {
+	s.begin()
 	h := s.writer.Header()
 	for _, f := range trailer {
 		h.Add(http.TrailerPrefix+string(f.Name), string(f.Value))
@@ -116,6 +140,6 @@ func (s *clientStream) finish(trailer []wire.Field) error {
 
 // abort implements client: the stream is reset, which the server does only of one that has begun.
 func (s *clientStream) abort() {
-	_ = s.control.Flush()
+	_ = s.flush()
 	s.aborted = true
 }

@@ -26,10 +26,10 @@ import (
 type script func(c net.Conn, r *bufio.Reader, req *http.Request)
 
 // withScript is a world with one function, ping, whose instance is a script. The connection is closed when that returns.
-func withScript(t *testing.T, s script) *world {
+func withScript(t *testing.T, s script, adjust ...func(*platform.TrafficShare)) *world {
 	t.Helper()
 	w := newWorld(t)
-	w.route(ping)
+	w.route(ping, adjust...)
 	a := w.arm(ping, 1)
 	go func() {
 		for {
@@ -344,6 +344,7 @@ func TestEndsOfResponses(t *testing.T) {
 	for name, test := range map[string]struct{ response, want string }{
 		"length":               {"HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\nhello", "hello"},
 		"chunks":               {"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n1\r\nh\r\n4;x=y\r\nello\r\n0\r\n\r\n", "hello"},
+		"padded chunks":        {"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n5  \r\nhello\r\n0  \r\n\r\n", "hello"},
 		"close":                {"HTTP/1.1 200 OK\r\n\r\nhello", "hello"},
 		"close, said":          {"HTTP/1.1 200 OK\r\nConnection: close\r\n\r\nhello", "hello"},
 		"close in 1.0":         {"HTTP/1.0 200 OK\r\n\r\nhello", "hello"},

@@ -57,7 +57,8 @@
 //	clients.stop             nothing is accepted; connections close once they are idle, unless there is a successor
 //	fleet.concludeStreams    streams end in the way of their protocol, when their time of grace is over
 //	clients.wait             the other requests end by themselves; so do those of predecessors; then a successor must agree
-//	clients.interrupt        DrainTimeout is over: requests fail, and their clients are told if they can be
+//	clients.interrupt        DrainTimeout is over: requests fail, and their clients are told if they can be; nothing is waited for that
+//	                         was sent before
 //	clients.close            connections are closed; then those to instances, when their requests have ended
 //
 // A handover is dismiss (this gateway is to accept nothing more), resigned (it does not), release (it may end). After that its

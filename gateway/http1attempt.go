@@ -131,6 +131,7 @@ func (a *http1Attempt) parse(res *wire.Response, n int) error {
 	if res.Status >= 200 {
 		framing := res.Framing([]byte(a.request.method))
 		a.content.Reset(r, framing, maxResponseHead)
+		a.content.AllowBlanks()
 		a.keep = res.KeepAlive && !framing.IsUntilClose()
 	}
 	return nil

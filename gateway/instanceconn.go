@@ -46,7 +46,11 @@ func newInstanceConn(c net.Conn, h *netio.Hangups, hungUp func(*instanceConn)) *
 	}
 	made.look = made.poll
 	made.reader.Reset(made)
-	made.token = h.Watch(c, func() { hungUp(made) })
+	made.token = h.Watch(c, func(bool) {
+		if !made.over.Load() { // it is told by halves
+			hungUp(made)
+		}
+	})
 	return made
 }
 

@@ -21,8 +21,13 @@ func (x *exchange) answerError(err error) abortion {
 		return abortedByClient
 	}
 	if x.hasResponded() {
-		x.client.abort()
-		return abortionOf(err)
+		if x.sent > 0 || !x.client.retract() {
+			x.client.abort()
+			return abortionOf(err)
+		}
+		if abortionOf(err) == abortedByUpstream {
+			x.lease.strike()
+		}
 	}
 	r := refusalOf(err, x.function.name)
 	x.logRefusal(r, err)

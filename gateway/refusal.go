@@ -88,7 +88,7 @@ func refusalOf(err error, function string) *refusal {
 	switch {
 	case errors.Is(err, errTimeout):
 		return &refusal{http.StatusGatewayTimeout, "The upstream server is timing out"}
-	case errors.Is(err, errNoAnswer):
+	case errors.Is(err, errNoAnswer), errors.Is(err, errSilent):
 		return &refusal{http.StatusGatewayTimeout, "the app did not begin to answer in time: see fnctl logs " + function}
 	case errors.Is(err, errContentTooLarge):
 		return &refusal{http.StatusRequestEntityTooLarge, "the content of the request is larger than " + function + " takes"}

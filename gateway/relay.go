@@ -42,10 +42,11 @@ func (x *exchange) relay(a attempt) error {
 		return x.finishResponse(nil)
 	}
 	events := isEventStream(x.res.Fields)
-	if _, known := framing.Length(); !known || events {
+	_, known := framing.Length()
+	if !known || events {
 		x.lease.unbounded.Store(true)
 	}
-	if events {
+	if events && !known { // otherwise it cannot end before its end
 		defer x.lease.addStream(x)()
 	}
 	return x.copy(a, framing)
@@ -85,7 +86,7 @@ func (x *exchange) copy(a attempt, framing wire.Framing) error {
 		switch {
 		case errors.Is(err, io.EOF):
 			return x.finishResponse(a.trailer())
-		case err != nil && x.wasConcluded():
+		case err != nil && x.wasConcluded() && !known:
 			return x.finishResponse(nil)
 		case err != nil:
 			return x.causeOf(err, errSilent)

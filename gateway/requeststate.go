@@ -2,6 +2,7 @@ package gateway
 
 import (
 	"sync"
+	"sync/atomic"
 
 	"github.com/fnctl/fnctl/gateway/wire"
 )
@@ -11,9 +12,11 @@ type requestState struct {
 	req      wire.Request
 	content  wire.Content
 	exchange exchange
-	out      []byte // of the response, not sent yet
-	chunked  bool   // how the content of the response is sent
-	ragged   bool   // the end of the connection is the end of the response
+	out      []byte      // of the response, not sent yet
+	chunked  bool        // how the content of the response is sent
+	ragged   bool        // the end of the connection is the end of the response
+	ended    atomic.Bool // the content was read to its end
+	rest     int64       // of the content, which is read after the response; -1: it is not
 }
 
 // maxKeptHead is the largest head whose memory is kept for the next request.

@@ -23,7 +23,7 @@ type Hangups struct {
 
 	mu      sync.Mutex
 	last    uint64
-	watched map[uint64]func()
+	watched map[uint64]func(whole bool)
 }
 
 // NewHangups makes the epoll instance.
@@ -36,7 +36,7 @@ func NewHangups() (*Hangups, error) {
 		unix.Close(fd)
 		return nil, fmt.Errorf("create an epoll instance: %w", err)
 	}
-	h := &Hangups{file: os.NewFile(uintptr(fd), "hangups"), fd: fd, watched: make(map[uint64]func())}
+	h := &Hangups{file: os.NewFile(uintptr(fd), "hangups"), fd: fd, watched: make(map[uint64]func(whole bool))}
 	if h.raw, err = h.file.SyscallConn(); err != nil {
 		h.file.Close()
 		return nil, fmt.Errorf("wait for an epoll instance: %w", err)
@@ -44,9 +44,11 @@ func NewHangups() (*Hangups, error) {
 	return h, nil
 }
 
-// Watch calls a function, which must not block, when the other end closes the connection. It is called at most once, and not
-// after Unwatch has returned unless it runs already. The end of a connection that cannot be watched is seen later.
-func (h *Hangups) Watch(conn net.Conn, gone func()) (token uint64) {
+// Watch calls a function, which must not block, when no more comes over the connection, because one of the ends has closed that
+// direction, and with whole set when the connection is over. Of a TCP connection that the other end closes in order the first is
+// seen at once, and the second when something was sent. The first may be told more than once; neither is after Unwatch has
+// returned, unless the function runs already. The end of a connection that cannot be watched is seen later.
+func (h *Hangups) Watch(conn net.Conn, ended func(whole bool)) (token uint64) {
 	if h == nil {
 		return 0
 	}
@@ -61,7 +63,7 @@ func (h *Hangups) Watch(conn net.Conn, gone func()) (token uint64) {
 	h.mu.Lock()
 	h.last++
 	token = h.last
-	h.watched[token] = gone
+	h.watched[token] = ended
 	h.mu.Unlock()
 	event := unix.EpollEvent{Events: unix.EPOLLRDHUP | unix.EPOLLET, Fd: int32(token), Pad: int32(token >> 32)}
 	var added error
@@ -102,17 +104,19 @@ func (h *Hangups) Run(ctx context.Context) error {
 			return fmt.Errorf("wait for hangups: %w", err)
 		}
 		for _, event := range events[:n] {
-			h.fire(uint64(uint32(event.Fd)) | uint64(uint32(event.Pad))<<32)
+			h.fire(uint64(uint32(event.Fd))|uint64(uint32(event.Pad))<<32, event.Events&(unix.EPOLLHUP|unix.EPOLLERR) != 0)
 		}
 	}
 }
 
-func (h *Hangups) fire(token uint64) {
+func (h *Hangups) fire(token uint64, whole bool) {
 	h.mu.Lock()
-	gone := h.watched[token]
-	delete(h.watched, token)
+	ended := h.watched[token]
+	if whole {
+		delete(h.watched, token)
+	}
 	h.mu.Unlock()
-	if gone != nil {
-		gone()
+	if ended != nil {
+		ended(whole)
 	}
 }

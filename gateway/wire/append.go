@@ -11,9 +11,12 @@ func AppendRequestLine(dst, method, target []byte) []byte {
 	return append(dst, " HTTP/1.1\r\n"...)
 }
 
+// StatusLine is what each response begins with.
+const StatusLine = "HTTP/1.1 "
+
 // AppendStatusLine begins a response of HTTP/1.1.
 func AppendStatusLine(dst []byte, status int, reason []byte) []byte {
-	dst = append(dst, "HTTP/1.1 "...)
+	dst = append(dst, StatusLine...)
 	dst = append(strconv.AppendInt(dst, int64(status), 10), ' ')
 	return appendCRLF(append(dst, reason...))
 }

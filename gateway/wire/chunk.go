@@ -37,7 +37,7 @@ func (c *Content) decodeSize(buf []byte) (n int, err error) {
 	if err != nil {
 		return 0, err
 	}
-	if c.left, err = parseSizeLine(line); err != nil {
+	if c.left, err = parseSizeLine(line, c.blanks); err != nil {
 		return 0, err
 	}
 	c.state = inData
@@ -47,7 +47,7 @@ func (c *Content) decodeSize(buf []byte) (n int, err error) {
 	return n, nil
 }
 
-func parseSizeLine(line []byte) (size int64, err error) {
+func parseSizeLine(line []byte, blanks bool) (size int64, err error) {
 	digits := 0
 	for digits < len(line) && hexValue[line[digits]] >= 0 {
 		digits++
@@ -55,7 +55,11 @@ func parseSizeLine(line []byte) (size int64, err error) {
 	if digits == 0 || digits > 16 {
 		return 0, bad("malformed size of a chunk")
 	}
-	if err := checkExtension(line[digits:]); err != nil {
+	rest := line[digits:]
+	if blanks {
+		rest = bytes.TrimLeft(rest, " \t")
+	}
+	if err := checkExtension(rest); err != nil {
 		return 0, err
 	}
 	var n uint64

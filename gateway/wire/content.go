@@ -12,7 +12,8 @@ type Content struct {
 	state      contentState
 	left       int64 // of the content, or of the chunk
 	maxTrailer int
-	scanned    int // bytes of the trailer that have been looked at
+	blanks     bool // may be behind the size of a chunk
+	scanned    int  // bytes of the trailer that have been looked at
 	text       []byte
 	trailer    []Field
 	err        error // what is wrong with a chunk
@@ -38,6 +39,9 @@ func (c *Content) Reset(r *Reader, f Framing, maxTrailer int) {
 		c.state = atEnd
 	}
 }
+
+// AllowBlanks lets blanks be behind the size of a chunk, until Reset: some servers pad it.
+func (c *Content) AllowBlanks() { c.blanks = true }
 
 // Read waits for the first byte only, and returns all that has arrived, of however many chunks. It reads nothing that is behind
 // the message, unless that arrives together with it: then it stays in the reader.

@@ -176,6 +176,40 @@ func (s *pieces) Read(p []byte) (int, error) {
 	return n, nil
 }
 
+// What servers put behind the size of a chunk is taken from them, and from nobody else.
+func TestBlanksBehindSize(t *testing.T) {
+	for in, want := range map[string]string{
+		"5  \r\nhello\r\n0 \t\r\n\r\n":      well,
+		"5 ;a=b\r\nhello\r\n0\r\n\r\n":      well,
+		"5 5\r\nhello\r\n0\r\n\r\n":         bad,
+		" 5\r\nhello\r\n0\r\n\r\n":          bad,
+		"5\v\r\nhello\r\n0\r\n\r\n":         bad,
+		"5 \rx\r\nhello\r\n0\r\n\r\n":       bad,
+		"5 \nhello\r\n0\r\n\r\n":            bad,
+		"5\r\nhello  \r\n0\r\n\r\n":         bad,
+		" \r\nhello\r\n0\r\n\r\n":           bad,
+		"5 \r\nhello\r\n0 x\r\n\r\n":        bad,
+		"5 \r\nhello\r\n0 \r\nA: b\r\n\r\n": well,
+	} {
+		reader := wire.Reader{Source: strings.NewReader(in)}
+		var c wire.Content
+		c.Reset(&reader, wire.Chunked(), maxTrailer)
+		c.AllowBlanks()
+		data, err := io.ReadAll(&c)
+		if err == nil {
+			err = io.EOF
+		}
+		if got := endOf(err); got != want || got == well && string(data) != "hello" {
+			t.Errorf("%q: got %q, %v", in, data, err)
+		}
+		c.Reset(&reader, wire.Chunked(), maxTrailer)
+		reader.Reset(strings.NewReader("5 \r\nhello\r\n0\r\n\r\n"))
+		if _, err := io.ReadAll(&c); endOf(err) != bad {
+			t.Errorf("of the next message: %v", err)
+		}
+	}
+}
+
 // TestChunked cuts the content at every place.
 func TestChunked(t *testing.T) {
 	for name, test := range chunked {
