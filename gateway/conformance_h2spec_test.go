@@ -23,7 +23,6 @@ import (
 // the list cannot outlive its reasons.
 var knownFailures = map[string]string{
 	"http2/3.5/2":     "the listener speaks HTTP/1.1 as well: what is no preface gets its 400, which h2spec takes for a frame, and is closed",
-	"http2/4.2/3":     "the frame of 20 kB is within the MAX_FRAME_SIZE of 1 MiB that Go's server announces; h2spec assumes the default",
 	"http2/6.5.3/1":   "Go's server takes a setting that comes twice in one frame for an attack, and closes the connection",
 	"http2/8.1.2.2/1": "Go's server answers a malformed request with 400 before it ends the stream, as RFC 9113, 8.1.1 lets it",
 	"http2/8.1.2.2/2": "the same",

@@ -29,6 +29,8 @@ var (
 	errDial = errors.New("connect to the instance")
 	// errPreface is wrapped by the error of a connection of HTTP/2 whose instance got less than the preface: it has seen no request.
 	errPreface = errors.New("begin to speak HTTP/2 with the instance")
+	// errUntaken is wrapped by the error of a request in HTTP/2 which the instance has not taken, as it says.
+	errUntaken = errors.New("the instance has not taken the request")
 	// errEnded is an errDial, too: the instance has just closed a connection. Its process may be gone, and its socket takes
 	// connections all the same, from which nothing would be read.
 	errEnded = fmt.Errorf("%w: it has closed one that was idle", errDial)

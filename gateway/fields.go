@@ -17,34 +17,13 @@ const (
 // endToEnd calls each with the fields of a message that go through: neither those that are for this connection only, nor those
 // that are for the gateway to set.
 func endToEnd(fields []wire.Field, ours func(name []byte) bool, each func(wire.Field)) {
-	var nominated []byte
+	var room [wire.MaxOptions][]byte // a head that has more is refused
+	options := wire.AppendOptions(room[:0], fields)
 	for _, f := range fields {
-		if f.Is("connection") {
-			nominated = append(append(nominated, f.Value...), ',')
-		}
-	}
-	if plain(nominated) {
-		nominated = nil
-	}
-	for _, f := range fields {
-		if !wire.HopByHop(f.Name) && !ours(f.Name) && (nominated == nil || !wire.ListHas(nominated, string(f.Name))) {
+		if !wire.HopByHop(f.Name) && !ours(f.Name) && !wire.IsOption(options, f.Name) {
 			each(f)
 		}
 	}
-}
-
-// plain reports whether a Connection field names no other field that might go through.
-func plain(nominated []byte) bool {
-	for len(nominated) > 0 {
-		word, rest, _ := bytes.Cut(nominated, []byte(","))
-		nominated = rest
-		switch word = bytes.TrimSpace(word); {
-		case len(word) == 0, bytes.EqualFold(word, []byte("close")), bytes.EqualFold(word, []byte("keep-alive")), bytes.EqualFold(word, []byte("upgrade")):
-		default:
-			return false
-		}
-	}
-	return true
 }
 
 // withoutOurs leaves out of a trailer what is for the gateway to set.

@@ -12,6 +12,7 @@ import (
 	"os"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"syscall"
 	"time"
 
@@ -30,6 +31,8 @@ type http2Attempt struct {
 	arrived  chan struct{} // closed when there is a response, or will be none
 	res      *http.Response
 	err      error
+	isGone   bool        // it failed because the instance has gone
+	informed atomic.Bool // an interim response has come
 }
 
 func newHTTP2Attempt(r *request, d *delivery, u *upstream) *http2Attempt {
@@ -53,18 +56,23 @@ func (a *http2Attempt) send() error {
 // roundTrip is joined by finish.
 func (a *http2Attempt) roundTrip(req *http.Request) {
 	defer close(a.arrived)
-	a.res, a.err = a.upstream.transport.RoundTrip(req)
+	c, err := a.upstream.reserve(a.ctx)
+	if err != nil {
+		a.err, a.isGone = err, true
+		return
+	}
+	a.delivery.conn.Store(c.conn)
+	a.res, a.isGone, a.err = c.roundTrip(req, &a.delivery.sent)
 }
 
 // newRequest makes the request one of the transport.
 func (a *http2Attempt) newRequest() *http.Request {
 	r := a.request
-	trace := &httptrace.ClientTrace{GotConn: a.gotConn, WroteHeaders: a.wroteHead, Got1xxResponse: a.gotInterim}
+	trace := &httptrace.ClientTrace{WroteHeaders: a.wroteHead, Got1xxResponse: a.gotInterim}
 	host := string(r.req.Host)
 	req := (&http.Request{
 		Method: r.method, Host: host, Header: make(http.Header),
-		// Each instance has its own transport, so that the host is only its key. What is opaque is sent as it is: the transport
-		// takes scheme and host from it.
+		// The connection is chosen already. What is opaque is sent as it is: the transport takes scheme and host from it.
 		URL: &url.URL{Scheme: "http", Host: "instance", Opaque: "//" + host + string(r.target())},
 	}).WithContext(httptrace.WithClientTrace(a.ctx, trace))
 	req.Header.Set("User-Agent", "") // the client's, or none
@@ -99,18 +107,14 @@ func announced(fields []wire.Field) http.Header {
 	return trailer
 }
 
-// gotConn notes over which connection the request goes.
-func (a *http2Attempt) gotConn(info httptrace.GotConnInfo) {
-	a.delivery.sent.Store(false) // another try of the transport's may have been
-	if c, ok := info.Conn.(*prefacedConn); ok {
-		a.delivery.conn.Store(c.instanceConn)
-	}
-}
-
 func (a *http2Attempt) wroteHead() { a.delivery.sent.Store(true) }
 
 func (a *http2Attempt) gotInterim(code int, header textproto.MIMEHeader) error {
+	a.informed.Store(true)
 	res := wire.Response{Minor: 1, Status: code, Reason: []byte(http.StatusText(code)), Fields: fieldsOf(http.Header(header)), ContentLength: -1}
+	if err := wire.CheckFields(res.Fields); err != nil {
+		return err
+	}
 	select {
 	case a.interim <- res:
 		return nil
@@ -138,7 +142,7 @@ func (a *http2Attempt) receive(res *wire.Response, deadline time.Time) error {
 		Minor: 1, Status: a.res.StatusCode, Reason: []byte(http.StatusText(a.res.StatusCode)), Fields: fieldsOf(a.res.Header),
 		ContentLength: a.res.ContentLength, Chunked: a.res.ContentLength < 0, KeepAlive: true,
 	}
-	return nil
+	return wire.CheckFields(res.Fields)
 }
 
 func (a *http2Attempt) read(p []byte, deadline time.Time) (int, error) {
@@ -163,12 +167,13 @@ func (a *http2Attempt) hijack() *instanceConn { return nil }
 func (a *http2Attempt) interrupt()     { a.cancel(context.Canceled) }
 func (a *http2Attempt) interruptRead() { a.cancel(context.Canceled) }
 
-func (a *http2Attempt) brokeOff(err error) bool { return a.res == nil }
+// brokeOff is false for a stream that the instance has reset: it is there.
+func (a *http2Attempt) brokeOff(error) bool { return a.isGone }
 
-// unseen knows less than that of HTTP/1: one connection is for many requests. The transport itself repeats a request of which
-// the instance says that it has not taken it.
+// unseen knows less than that of HTTP/1, since one connection is for many requests: what the instance says of one.
 func (a *http2Attempt) unseen(err error) bool {
-	return (errors.Is(err, errDial) || errors.Is(err, errPreface)) && !a.body.wasTouched()
+	isUntaken := errors.Is(err, errDial) || errors.Is(err, errPreface) || errors.Is(err, errUntaken)
+	return isUntaken && !a.informed.Load() && !a.body.wasTouched()
 }
 
 func (a *http2Attempt) finish(whole bool) {

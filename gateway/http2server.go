@@ -12,6 +12,9 @@ import (
 	stdlog "log"
 )
 
+// http2RequestLimits bound what is kept of requests that their instances read too slowly, and of a frame that has not arrived whole.
+var http2RequestLimits = &http.HTTP2Config{MaxReceiveBufferPerStream: 64 << 10, MaxReceiveBufferPerConnection: 256 << 10, MaxReadFrameSize: 16 << 10}
+
 // http2Server serves the connections of clients that speak HTTP/2 with prior knowledge, as those of gRPC do.
 type http2Server struct {
 	proxy  *proxy
@@ -32,6 +35,7 @@ func newHTTP2Server(cfg *Config, p *proxy, errorLog *stdlog.Logger) *http2Server
 		ReadHeaderTimeout:            cfg.ReadHeaderTimeout,
 		IdleTimeout:                  cfg.IdleTimeout,
 		MaxHeaderBytes:               cfg.MaxHeaderBytes,
+		HTTP2:                        http2RequestLimits,
 		ErrorLog:                     errorLog,
 		DisableGeneralOptionsHandler: true, // OPTIONS * is the app's to answer
 		ConnContext: func(ctx context.Context, c net.Conn) context.Context {
@@ -149,7 +153,7 @@ func (h *http2Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	defer h.track(x)()
 	stop := context.AfterFunc(r.Context(), func() { x.interrupt(errClientGone) })
 	defer stop()
-	if err := x.req.CheckLine(); err != nil {
+	if err := x.req.Check(); err != nil {
 		x.reject(malformed(err))
 		return
 	}

@@ -4,7 +4,6 @@ import (
 	"errors"
 	"io"
 	"net"
-	"net/http"
 	"path/filepath"
 	"testing"
 )
@@ -34,14 +33,7 @@ func TestHTTP2PrefaceOfWhichOneByteWasRead(t *testing.T) {
 	u := newUpstream(listener.Addr().String(), nil, func() {})
 	defer u.closeIdle()
 	u.keep(proof, http2Preface[0])
-	req, err := http.NewRequestWithContext(t.Context(), http.MethodGet, "http://instance/", http.NoBody)
-	if err != nil {
-		t.Fatal(err)
-	}
-	res, err := u.overHTTP2().transport.RoundTrip(req)
-	if err == nil {
-		res.Body.Close()
-	}
+	_, err = u.overHTTP2().reserve(t.Context())
 	if !errors.Is(err, errPreface) || errors.Is(err, errDial) {
 		t.Errorf("got %v", err)
 	}

@@ -2,6 +2,7 @@ package wire_test
 
 import (
 	"bytes"
+	"slices"
 	"testing"
 
 	"github.com/fnctl/fnctl/gateway/wire"
@@ -139,6 +140,28 @@ func BenchmarkContent(b *testing.B) {
 		}
 		if !c.Done() {
 			b.Fatal(err)
+		}
+	}
+}
+
+// BenchmarkOptions is the most that it costs to find out which fields Connection names: all are as long as can be in a head, and
+// differ in their last byte only.
+func BenchmarkOptions(b *testing.B) {
+	const length = 64 << 10 / (2 * wire.MaxOptions)
+	name := func(last byte) []byte { return append(bytes.Repeat([]byte("x"), length-1), last) }
+	fields := make([]wire.Field, wire.MaxOptions)
+	for i := range fields {
+		fields[i] = wire.Field{Name: name('y'), Value: []byte("z")}
+	}
+	options := bytes.Join(slices.Repeat([][]byte{name('z')}, wire.MaxOptions), []byte(","))
+	fields = append(fields, wire.Field{Name: []byte("Connection"), Value: options})
+	for b.Loop() {
+		var room [wire.MaxOptions][]byte
+		names := wire.AppendOptions(room[:0], fields)
+		for _, f := range fields {
+			if wire.IsOption(names, f.Name) {
+				b.Fatal("found")
+			}
 		}
 	}
 }

@@ -1,7 +1,11 @@
 package wire
 
-// maxFields bounds the fields of a message, and so what it costs to look at each.
-const maxFields = 256
+// MaxFields bounds the fields of a message, and MaxOptions what its Connection fields name: so they bound what it costs to look at
+// each, and to leave out those that are named.
+const (
+	MaxFields  = 256
+	MaxOptions = 64
+)
 
 // Field is a line of a head or a trailer. It points into the bytes that were parsed.
 type Field struct {
@@ -22,8 +26,8 @@ func parseFields(fields []Field, text []byte) ([]Field, error) {
 		if len(line) == 0 {
 			return fields, checkNothingLeft(rest)
 		}
-		if len(fields) == maxFields {
-			return fields, &Error{Status: statusFieldsTooLarge, Text: "too many fields"}
+		if len(fields) == MaxFields {
+			return fields, tooMany()
 		}
 		fields = append(fields, Field{})
 		if err := fields[len(fields)-1].parse(line); err != nil {
@@ -32,6 +36,25 @@ func parseFields(fields []Field, text []byte) ([]Field, error) {
 		text = rest
 	}
 }
+
+// CheckFields returns what is wrong with the fields of a head that was not parsed but came in another version of HTTP: their number, or
+// that of the options of Connection. The error is an *Error.
+func CheckFields(fields []Field) error {
+	if len(fields) > MaxFields {
+		return tooMany()
+	}
+	var g general
+	for _, f := range fields {
+		if f.Is("connection") {
+			if err := g.readConnection(f.Value); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}
+
+func tooMany() error { return &Error{Status: statusFieldsTooLarge, Text: "too many fields"} }
 
 func checkNothingLeft(rest []byte) error {
 	if len(rest) > 0 {

@@ -7,6 +7,7 @@ import "math"
 type general struct {
 	contentLength int64 // -1: none given
 	codings       int   // how many Transfer-Encoding fields there are
+	options       int   // how many Connection names
 	closes        bool
 	keepsAlive    bool
 	namesUpgrade  bool
@@ -19,7 +20,7 @@ func (g *general) read(f Field) error {
 		g.hasUpgrade = g.hasUpgrade || f.Is("upgrade") && len(f.Value) > 0
 	case len("connection"):
 		if f.Is("connection") {
-			g.readConnection(f.Value)
+			return g.readConnection(f.Value)
 		}
 	case len("content-length"):
 		if f.Is("content-length") {
@@ -33,14 +34,20 @@ func (g *general) read(f Field) error {
 	return nil
 }
 
-func (g *general) readConnection(list []byte) {
+func (g *general) readConnection(list []byte) error {
 	for len(list) > 0 {
 		var option []byte
-		option, list = cutElement(list)
+		if option, list = cutElement(list); len(option) == 0 {
+			continue
+		}
+		if g.options++; g.options > MaxOptions {
+			return bad("too many options in Connection")
+		}
 		g.closes = g.closes || equalFold(option, "close")
 		g.keepsAlive = g.keepsAlive || equalFold(option, "keep-alive")
 		g.namesUpgrade = g.namesUpgrade || equalFold(option, "upgrade")
 	}
+	return nil
 }
 
 func (g *general) readLength(value []byte) (err error) {

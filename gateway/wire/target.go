@@ -19,9 +19,12 @@ func (r *Request) parseTarget() error {
 	}
 }
 
-// CheckLine returns what is wrong with the method or the target of a request that was not parsed but came in another version of
-// HTTP, where both may have any bytes (RFC 9113, 8.3.1). The error is an *Error.
-func (r *Request) CheckLine() error {
+// Check returns what is wrong with a request that was not parsed but came in another version of HTTP, where the method and the target
+// may have any bytes (RFC 9113, 8.3.1). The error is an *Error.
+func (r *Request) Check() error {
+	if err := CheckFields(r.Fields); err != nil {
+		return err
+	}
 	switch {
 	case !IsToken(r.Method):
 		return bad("malformed method")

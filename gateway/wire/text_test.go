@@ -1,6 +1,9 @@
 package wire_test
 
 import (
+	"bytes"
+	"errors"
+	"slices"
 	"strings"
 	"testing"
 
@@ -14,6 +17,44 @@ func TestListHas(t *testing.T) {
 	} {
 		if got := wire.ListHas([]byte(list), "close"); got != want {
 			t.Errorf("%q: got %v", list, got)
+		}
+	}
+}
+
+func TestOptions(t *testing.T) {
+	fields := []wire.Field{
+		{Name: []byte("connection"), Value: []byte(",A , close,Keep-Alive,\tupgrade")}, {Name: []byte("X"), Value: []byte("b")},
+		{Name: []byte("CONNECTION"), Value: []byte("transfer-encoding,TE, c-d,")},
+	}
+	options := wire.AppendOptions(nil, fields)
+	if got := string(bytes.Join(options, []byte("|"))); got != "A|c-d" {
+		t.Errorf("got %q", got)
+	}
+	for name, want := range map[string]bool{"a": true, "A": true, "C-D": true, "c": false, "": false, "b": false} {
+		if got := wire.IsOption(options, []byte(name)); got != want {
+			t.Errorf("%q: got %v", name, got)
+		}
+	}
+}
+
+func TestCheckFields(t *testing.T) {
+	list := func(n int) []byte { return bytes.Repeat([]byte("a,"), n) }
+	for name, test := range map[string]struct {
+		fields []wire.Field
+		want   int // the status of the error
+	}{
+		"none":          {nil, 0},
+		"the most":      {append(make([]wire.Field, wire.MaxFields-1), wire.Field{Name: []byte("connection"), Value: list(wire.MaxOptions)}), 0},
+		"one too many":  {make([]wire.Field, wire.MaxFields+1), 431},
+		"options":       {[]wire.Field{{Name: []byte("Connection"), Value: list(wire.MaxOptions + 1)}}, 400},
+		"options, both": {slices.Repeat([]wire.Field{{Name: []byte("Connection"), Value: list(wire.MaxOptions/2 + 1)}}, 2), 400},
+	} {
+		status := 0
+		if wrong := (*wire.Error)(nil); errors.As(wire.CheckFields(test.fields), &wrong) {
+			status = wrong.Status
+		}
+		if status != test.want {
+			t.Errorf("%s: got %d, want %d", name, status, test.want)
 		}
 	}
 }
