@@ -314,7 +314,7 @@ func TestHTTP2RequestBuffer(t *testing.T) {
 			ponged = true
 		}
 	}
-	if stream != 64<<10 || conn != 256<<10 {
+	if stream != 256<<10 || conn != 512<<10 {
 		t.Errorf("a stream may have %d bytes under way, a connection %d", stream, conn)
 	}
 }

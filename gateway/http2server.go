@@ -13,7 +13,7 @@ import (
 )
 
 // http2RequestLimits bound what is kept of requests that their instances read too slowly, and of a frame that has not arrived whole.
-var http2RequestLimits = &http.HTTP2Config{MaxReceiveBufferPerStream: 64 << 10, MaxReceiveBufferPerConnection: 256 << 10, MaxReadFrameSize: 16 << 10}
+var http2RequestLimits = &http.HTTP2Config{MaxReceiveBufferPerStream: 256 << 10, MaxReceiveBufferPerConnection: 512 << 10, MaxReadFrameSize: 16 << 10}
 
 // http2Server serves the connections of clients that speak HTTP/2 with prior knowledge, as those of gRPC do.
 type http2Server struct {
