@@ -66,6 +66,8 @@ type instance struct {
 	deliveries        deliveries
 	streams           map[stream]struct{}
 	lastRead          time.Time // when it was last seen to read
+	asked             time.Time // since when it is asked with a probe whether it reads; zero: it is not
+	stopAsking        context.CancelFunc
 	unread            int       // requests that it has not read, at the last look, if it has stopped reading
 	unboundedEnded    time.Time // when an unbounded answer of it ended last
 	idleSince         time.Time
@@ -93,21 +95,36 @@ func (i *instance) stale(now time.Time) bool {
 // failing reports whether the instance takes no connection, for longer than a new socket that has not its final mode yet.
 func (i *instance) failing() bool { return i.pausing && i.backoff > loudBackoff/2 }
 
+// endAsking takes a probe back that is not read yet, if there is one.
+func (i *instance) endAsking() {
+	i.asked = time.Time{}
+	if i.stopAsking != nil {
+		i.stopAsking()
+		i.stopAsking = nil
+	}
+}
+
 // checkReading reports whether the instance is deaf: it has requests that it has not read, and has read nothing for as long as the
-// timeout. An instance that works on a request may read no other for a good reason, so it has until the end of that one's time. An
-// unbounded answer is no such reason for longer than it goes on. But its end may free a worker, and that has as long to read what
-// is left before it counts as unread.
-func (i *instance) checkReading(now time.Time, timeout time.Duration) (isDeaf bool) {
+// timeout, not even a probe that had half of that. An instance that works on a request may read no other for a good reason, so it has
+// until the end of that one's time. An unbounded answer is no such reason for longer than it goes on. But its end may free a worker,
+// and that has as long to read what is left before it counts as unread. doubtful is whether it is to be asked with a probe: an app
+// may leave content of a request unread, and read everything else.
+func (i *instance) checkReading(now time.Time, timeout time.Duration) (isDeaf, doubtful bool) {
 	r := i.deliveries.look()
 	if r.reads {
 		i.lastRead = now
 	}
 	i.unread = 0
-	isDeaf = !r.unreadSince.IsZero() && now.Sub(r.unreadSince) >= timeout && now.Sub(i.lastRead) >= timeout
+	if r.unreadSince.IsZero() {
+		return false, false
+	}
+	silent := min(now.Sub(r.unreadSince), now.Sub(i.lastRead))
+	isUnread := i.state == draining || !i.asked.IsZero() && now.Sub(i.asked) >= timeout/2 // what drains cannot be asked
+	isDeaf = silent >= timeout && isUnread
 	if isDeaf && now.Sub(i.unboundedEnded) >= timeout {
 		i.unread = r.unread
 	}
-	return isDeaf
+	return isDeaf, silent >= timeout/2
 }
 
 // instances are those of one revision.

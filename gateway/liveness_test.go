@@ -5,6 +5,7 @@ import (
 	"io"
 	"net"
 	"net/http"
+	"strings"
 	"sync/atomic"
 	"testing"
 	"time"
@@ -310,4 +311,24 @@ func TestDrainingInstanceLeavesUnread(t *testing.T) {
 	a.drain(t)
 	w.eventually("it drains", func() bool { return w.has(platform.MetricInstanceInFlight, "state=draining") })
 	w.eventually("it is told", func() bool { return w.unread() == 1 })
+}
+
+// An app that works while the content of its request lies unread is not deaf: it reads the probe that it is asked with.
+func TestUnreadContentIsNotDeaf(t *testing.T) {
+	w := newWorld(t)
+	w.route(ping, quick)
+	release := make(chan struct{})
+	a := w.arm(ping, 1)
+	a.serve(t, http.HandlerFunc(func(rw http.ResponseWriter, r *http.Request) {
+		<-release
+		io.WriteString(rw, "done")
+	}))
+	answers := make(chan answer)
+	go func() { answers <- w.do("POST", "ping", "/", strings.Repeat("x", 60_000)) }()
+	w.eventually("it has the request", func() bool { return w.metric(platform.MetricInstanceInFlight, "instance=1", "state=ready") == 1 })
+	w.stays("it counts as deaf", func() bool { return w.isDeaf() || w.unread() > 0 })
+	close(release)
+	if got := <-answers; got.body != "done" {
+		t.Errorf("got %+v", got)
+	}
 }

@@ -252,6 +252,7 @@ func (p *pool) drain(inst *instance) {
 	if inst.stopProver != nil {
 		inst.stopProver()
 	}
+	inst.endAsking()
 	p.concludeStreamsOf(inst)
 	p.peers.departed(inst.id)
 	inst.inFlightElsewhere = 0 // it counts for the index
@@ -326,7 +327,14 @@ func (p *pool) checkReading(now time.Time) {
 	defer p.mu.Unlock()
 	changed := false
 	for _, inst := range p.instances {
-		switch isDeaf := inst.checkReading(now, p.limits.liveness); {
+		isDeaf, doubtful := inst.checkReading(now, p.limits.liveness)
+		switch {
+		case !doubtful:
+			inst.endAsking()
+		case inst.asked.IsZero() && inst.state == ready:
+			p.askReading(inst, now)
+		}
+		switch {
 		case inst.state == ready && isDeaf:
 			inst.state = deaf
 			p.log.Warn("the instance has stopped reading: it gets no more requests", "instance", inst.name, "unread_for", p.limits.liveness)
@@ -341,6 +349,34 @@ func (p *pool) checkReading(now time.Time) {
 		p.markActive(now)
 		p.dispatch(now)
 	}
+}
+
+// askReading probes an instance beside its requests: one that reads the probe is not deaf, whatever it leaves unread.
+func (p *pool) askReading(inst *instance, now time.Time) {
+	inst.asked = now
+	first := byte('G')
+	if p.limits.http2 {
+		first = http2Preface[0]
+	}
+	p.env.group.Go(func(ctx context.Context) {
+		ctx, stop := context.WithCancel(ctx)
+		defer stop()
+		p.mu.Lock()
+		isAsked := inst.asked.Equal(now)
+		inst.stopAsking = stop
+		p.mu.Unlock()
+		if !isAsked {
+			return
+		}
+		conn, err := p.env.probe(ctx, inst.upstream.socket, first)
+		if err != nil {
+			return
+		}
+		p.mu.Lock()
+		defer p.mu.Unlock()
+		inst.lastRead, inst.asked = time.Now(), time.Time{}
+		inst.upstream.keep(conn, first)
+	})
 }
 
 // isEmpty reports whether the pool can be forgotten.
