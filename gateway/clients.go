@@ -24,23 +24,22 @@ const acceptPause = 50 * time.Millisecond
 // have closed otherwise: the answer to the next request says that it was the last one.
 type clients struct {
 	env   clientEnv
+	crowd *crowd
 	http2 *http2Server
 	// accepting are the loops that accept. Only after them is it known which connections there are.
 	accepting sync.WaitGroup
 	serving   sync.WaitGroup
 
-	mu       sync.Mutex
-	conns    map[*clientConn]struct{}
-	admitted int // of them
-	perAddr  map[netip.Addr]int
+	mu    sync.Mutex
+	conns map[*clientConn]struct{}
 }
 
-func newClients(cfg *Config, p *proxy, hangups *netio.Hangups, http2 *http2Server) *clients {
+func newClients(cfg *Config, p *proxy, hangups *netio.Hangups, all *crowd, http2 *http2Server) *clients {
 	return &clients{
-		env:     clientEnv{cfg: cfg, proxy: p, hangups: hangups},
-		http2:   http2,
-		conns:   make(map[*clientConn]struct{}),
-		perAddr: make(map[netip.Addr]int),
+		env:   clientEnv{cfg: cfg, proxy: p, hangups: hangups},
+		crowd: all,
+		http2: http2,
+		conns: make(map[*clientConn]struct{}),
 	}
 }
 
@@ -66,7 +65,12 @@ func (k *clients) accept(listener net.Listener) error {
 // take serves a connection, or refuses it if there are too many.
 func (k *clients) take(conn net.Conn) {
 	c := newClientConn(&k.env, conn)
-	refused := k.admit(c)
+	refused := k.crowd.admit(c)
+	if errors.Is(refused, errCrowded) {
+		conn.Close()
+		return
+	}
+	k.add(c)
 	k.serving.Add(1)
 	go func() {
 		defer k.serving.Done()
@@ -82,47 +86,17 @@ func (k *clients) take(conn net.Conn) {
 	}()
 }
 
-// admit adds a connection, and returns why it is refused, if it is. Those that are refused do not count: they would keep out
-// others by coming again and again.
-func (k *clients) admit(c *clientConn) error {
+func (k *clients) add(c *clientConn) {
 	k.mu.Lock()
 	defer k.mu.Unlock()
 	k.conns[c] = struct{}{}
-	counted := k.isCounted(c)
-	cfg := k.env.cfg
-	switch {
-	case k.admitted >= cfg.MaxConnections:
-		return tooManyConnections()
-	case counted && k.perAddr[c.origin.addr] >= cfg.MaxConnectionsPerAddress:
-		return tooManyOfAddress()
-	}
-	c.admitted = true
-	k.admitted++
-	if counted {
-		k.perAddr[c.origin.addr]++
-	}
-	return nil
-}
-
-// isCounted reports whether a connection stands for its address, and not for many clients behind it.
-func (k *clients) isCounted(c *clientConn) bool {
-	return k.env.cfg.MaxConnectionsPerAddress > 0 && !c.origin.trusted
 }
 
 func (k *clients) remove(c *clientConn) {
+	k.crowd.remove(c)
 	k.mu.Lock()
 	defer k.mu.Unlock()
 	delete(k.conns, c)
-	if !c.admitted {
-		return
-	}
-	k.admitted--
-	if !k.isCounted(c) {
-		return
-	}
-	if k.perAddr[c.origin.addr]--; k.perAddr[c.origin.addr] == 0 {
-		delete(k.perAddr, c.origin.addr)
-	}
 }
 
 // count is how many connections there are.
@@ -198,4 +172,113 @@ func (k *clients) closeConns() {
 	for c := range k.conns {
 		c.Conn.Close()
 	}
+}
+
+// crowd counts what clients have at once, in total and by address: connections, and the requests of HTTP/2 that run on one beside
+// another. So an address that may have ten connections may have ten requests at once, whatever its protocol.
+type crowd struct {
+	cfg *Config
+
+	mu      sync.Mutex
+	conns   int
+	streams int // besides the first one of each connection
+	refused int // connections that are told so
+	perAddr map[netip.Prefix]int
+}
+
+func newCrowd(cfg *Config) *crowd { return &crowd{cfg: cfg, perAddr: make(map[netip.Prefix]int)} }
+
+// errCrowded means that there are too many connections even to tell each that there are.
+var errCrowded = errors.New("too many connections are refused")
+
+// admit counts a connection, and returns why it is refused, if it is: with a *refusal or errCrowded. Those that are refused keep out no
+// others: they would by coming again and again.
+func (k *crowd) admit(c *clientConn) error {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	switch {
+	case k.isFull(1, 0):
+		return k.refuse(c, tooManyConnections())
+	case k.hasEnough(&c.origin):
+		return k.refuse(c, tooManyOfAddress())
+	}
+	c.admitted = true
+	k.conns++
+	k.addTo(&c.origin, 1)
+	return nil
+}
+
+func (k *crowd) refuse(c *clientConn, reason *refusal) error {
+	if k.refused >= max(k.cfg.MaxFiles/8, 1) {
+		return errCrowded
+	}
+	k.refused++
+	return reason
+}
+
+// remove ends what admit began, unless that returned errCrowded.
+func (k *crowd) remove(c *clientConn) {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	if !c.admitted {
+		k.refused--
+		return
+	}
+	k.conns--
+	k.addTo(&c.origin, -1)
+}
+
+// admitStream counts a request of HTTP/2, and returns why it is refused, if it is.
+func (k *crowd) admitStream(c *handedConn) *refusal {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	if c.streams > 0 {
+		switch {
+		case k.isFull(0, 1):
+			return tooManyRequests()
+		case k.hasEnough(&c.origin):
+			return tooManyRequestsOfAddress()
+		}
+		k.streams++
+		k.addTo(&c.origin, 1)
+	}
+	c.streams++
+	return nil
+}
+
+// removeStream ends what admitStream began, if that did not refuse.
+func (k *crowd) removeStream(c *handedConn) {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	if c.streams--; c.streams > 0 {
+		k.streams--
+		k.addTo(&c.origin, -1)
+	}
+}
+
+// isFull reports whether there is no room for more. A connection needs a file, and one for what it asks of an instance, and each stream
+// one more. A quarter of the files is left for those that are refused, and for everything else: so there is always one to accept with.
+func (k *crowd) isFull(conns, streams int) bool {
+	conns, streams = k.conns+conns, k.streams+streams
+	return conns+streams > k.cfg.MaxConnections || 2*conns+streams > k.cfg.MaxFiles-k.cfg.MaxFiles/4
+}
+
+// hasEnough reports whether an address has as much as it may have.
+func (k *crowd) hasEnough(o *origin) bool {
+	return k.isCounted(o) && k.perAddr[o.network()] >= k.cfg.MaxConnectionsPerAddress
+}
+
+func (k *crowd) addTo(o *origin, n int) {
+	if !k.isCounted(o) {
+		return
+	}
+	from := o.network()
+	if k.perAddr[from] += n; k.perAddr[from] == 0 {
+		delete(k.perAddr, from)
+	}
+}
+
+// isCounted reports whether a connection stands for its address, and not for many clients behind it.
+func (k *crowd) isCounted(o *origin) bool {
+	return k.cfg.MaxConnectionsPerAddress > 0 && !o.trusted
 }

@@ -17,14 +17,17 @@ type clientStream struct {
 	in      *http.Request
 	aborted bool
 	status  int // of the response that was not sent yet; 0: there is none
+	conn    *handedConn
+	cut     *time.Timer // closes the connection; nil: nothing was sent yet
 
 	exchange exchange
 }
 
-func newClientStream(p *proxy, w http.ResponseWriter, r *http.Request, from *origin) *clientStream {
-	s := &clientStream{writer: w, in: r, control: http.NewResponseController(w)}
+func newClientStream(p *proxy, w http.ResponseWriter, r *http.Request, conn *handedConn) *clientStream {
+	s := &clientStream{writer: w, in: r, control: http.NewResponseController(w), conn: conn}
+	from := conn.origin // a copy, for streams run side by side
 	x := &s.exchange
-	x.proxy, x.buffers, x.client, x.origin = p, p.buffers, s, from
+	x.proxy, x.buffers, x.client, x.origin = p, p.buffers, s, &from
 	return s
 }
 
@@ -61,11 +64,29 @@ func (s *clientStream) setReadDeadline(t time.Time) { _ = s.control.SetReadDeadl
 func (s *clientStream) interruptRead()              { _ = s.control.SetReadDeadline(past) }
 func (s *clientStream) interruptWrite()             { _ = s.control.SetWriteDeadline(past) }
 
+// bound gives the client as long as it has to take what is sent. Then its stream is reset, and if that cannot be sent, behind what the
+// client does not read, its connection is closed: the instance is not to wait for it.
+func (s *clientStream) bound() {
+	deadline := s.exchange.clientDeadline()
+	_ = s.control.SetWriteDeadline(deadline)
+	if s.cut == nil {
+		s.cut = time.AfterFunc(time.Until(deadline.Add(lingerTime)), func() { s.conn.Close() })
+	}
+}
+
+// release ends the hold that the stream has on its connection.
+func (s *clientStream) release() {
+	if s.cut != nil {
+		s.cut.Stop()
+	}
+}
+
 // inform implements client.
 func (s *clientStream) inform(res *wire.Response) error {
 	if res.Status == http.StatusContinue {
 		return nil // the server sends it when the content is read
 	}
+	s.bound()
 	h := s.writer.Header()
 	endToEnd(res.Fields, isOurResponseField, func(f wire.Field) { h.Add(string(f.Name), string(f.Value)) })
 	s.writer.WriteHeader(res.Status)
@@ -75,7 +96,7 @@ func (s *clientStream) inform(res *wire.Response) error {
 
 // respond implements client.
 func (s *clientStream) respond(a *answer) {
-	_ = s.control.SetWriteDeadline(s.exchange.clientDeadline())
+	s.bound()
 	h := s.writer.Header()
 	a.eachPassed(func(f wire.Field) { h.Add(string(f.Name), string(f.Value)) })
 	h.Set(headerRequestID, a.id)

@@ -3,11 +3,13 @@ package gateway
 import (
 	"cmp"
 	"log/slog"
+	"math"
 	"net"
 	"net/netip"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
+	"golang.org/x/sys/unix"
 
 	"github.com/fnctl/fnctl/platform"
 )
@@ -38,10 +40,12 @@ type Config struct {
 	MaxQueue int
 	// MaxBuffered bounds the memory of the requests that wait, all together, in bytes. Default 64 MiB.
 	MaxBuffered int64
-	// MaxConnections bounds the connections of clients. Default 32,768.
+	// MaxConnections bounds the connections of clients, together with the requests of HTTP/2 that run on one beside another. Default 32,768.
 	MaxConnections int
-	// MaxConnectionsPerAddress bounds those of one address that is not trusted. Default 0: no limit.
+	// MaxConnectionsPerAddress bounds those of one address that is not trusted, or of one /64 network of IPv6. Default 0: no limit.
 	MaxConnectionsPerAddress int
+	// MaxFiles is how many files the process may open, of which clients get three quarters. Default: its limit.
+	MaxFiles int
 	// TrustedProxies are the addresses whose X-Forwarded fields are believed.
 	TrustedProxies []netip.Prefix
 	// DrainTimeout bounds how long Run waits for requests in flight after its context ended. Default 90 s.
@@ -62,9 +66,19 @@ func (c Config) withDefaults() Config {
 	c.MaxQueue = cmp.Or(c.MaxQueue, 1000)
 	c.MaxBuffered = cmp.Or(c.MaxBuffered, 64<<20)
 	c.MaxConnections = cmp.Or(c.MaxConnections, 32<<10)
+	c.MaxFiles = cmp.Or(c.MaxFiles, limitOfFiles())
 	c.DrainTimeout = cmp.Or(c.DrainTimeout, 90*time.Second)
 	c.ReadHeaderTimeout = cmp.Or(c.ReadHeaderTimeout, 10*time.Second)
 	c.IdleTimeout = cmp.Or(c.IdleTimeout, 75*time.Second)
 	c.MaxHeaderBytes = cmp.Or(c.MaxHeaderBytes, 64<<10)
 	return c
+}
+
+// limitOfFiles is how many files the process may open.
+func limitOfFiles() int {
+	var limit unix.Rlimit
+	if unix.Getrlimit(unix.RLIMIT_NOFILE, &limit) != nil || limit.Cur > math.MaxInt32 {
+		return math.MaxInt32
+	}
+	return int(limit.Cur)
 }

@@ -285,16 +285,16 @@ func TestGRPCRefusals(t *testing.T) {
 	}
 }
 
-// Many calls at once over one connection of the client, while the app is still asleep at first.
+// Many calls at once, as many as two connections of clients may have, while the app is still asleep at first.
 func TestGRPCColdAndMany(t *testing.T) {
 	w := newWorld(t)
 	w.route(ping, func(s *platform.TrafficShare) { s.Protocol = platform.H2C })
 	a := w.arm(ping, 1)
-	client := dialGRPC(t, w)
+	clients := []pb.TestServiceClient{dialGRPC(t, w), dialGRPC(t, w)}
 	errs := make(chan error, 200)
-	for range cap(errs) {
+	for i := range cap(errs) {
 		go func() {
-			_, err := client.EmptyCall(t.Context(), &pb.Empty{})
+			_, err := clients[i%2].EmptyCall(t.Context(), &pb.Empty{})
 			errs <- err
 		}()
 	}

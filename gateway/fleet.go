@@ -102,6 +102,7 @@ func (f *fleet) target(route platform.Route, reached map[*pool]bool) *target {
 		p.configure(limits{
 			concurrency: s.Concurrency, queue: cmp.Or(s.MaxQueue, f.env.maxQueue), http2: http2,
 			liveness: time.Duration(s.LivenessTimeout), grace: time.Duration(s.DrainGrace),
+			workers: s.Workers,
 		})
 		reached[p] = true
 		into := &t.shares

@@ -48,8 +48,9 @@ func New(cfg Config) (*Gateway, error) {
 	g.failures = newFailureFollower(g.cfg, g.fleet)
 	serverLog := slog.NewLogLogger(g.log.Handler(), slog.LevelDebug)
 	p := &proxy{fleet: g.fleet, buffers: netio.NewBuffers(), metrics: metrics, accessLog: g.cfg.AccessLog, log: g.log}
-	g.http2 = newHTTP2Server(&g.cfg, p, serverLog)
-	g.clients = newClients(&g.cfg, p, hangups, g.http2)
+	all := newCrowd(&g.cfg)
+	g.http2 = newHTTP2Server(&g.cfg, p, all, serverLog)
+	g.clients = newClients(&g.cfg, p, hangups, all, g.http2)
 	g.succession = newSuccession(&g.cfg, g.group, g.fleet, g.clients)
 	g.status = newStatus(&g.cfg, serverLog, g.fleet, g.succession)
 	if err := metrics.register(g.cfg.Registry, &collector{fleet: g.fleet, routes: g.routes, clients: g.clients}); err != nil {
@@ -158,7 +159,7 @@ func (g *Gateway) drain() {
 	}
 	g.clients.stop(deadline)
 	g.fleet.concludeStreams()
-	if err := g.http2.server.Shutdown(deadline); err != nil || !g.clients.wait(deadline) {
+	if err := g.http2.shutdown(deadline); err != nil || !g.clients.wait(deadline) {
 		g.log.Warn("requests are cut", "connections", g.clients.count())
 	}
 	g.fleet.predecessors().wait(deadline)
@@ -176,8 +177,8 @@ func (g *Gateway) interrupt() {
 	defer cancel()
 	g.clients.interrupt()
 	g.http2.interrupt()
-	if g.http2.server.Shutdown(moment) != nil {
-		g.http2.server.Close()
+	if g.http2.shutdown(moment) != nil {
+		g.http2.close()
 	}
 	g.clients.wait(moment)
 	g.clients.close()

@@ -7,66 +7,144 @@ import (
 	"net"
 	"net/http"
 	"sync"
+	"syscall"
 	"time"
 
 	stdlog "log"
+
+	"golang.org/x/sync/errgroup"
+	"golang.org/x/sys/unix"
 )
 
-// http2RequestLimits bound what is kept of requests that their instances read too slowly, and of a frame that has not arrived whole.
-var http2RequestLimits = &http.HTTP2Config{MaxReceiveBufferPerStream: 256 << 10, MaxReceiveBufferPerConnection: 512 << 10, MaxReadFrameSize: 16 << 10}
+const (
+	// streamsPerConn are the most requests at once of one connection. A proxy brings those of many clients.
+	streamsPerConn        = 100
+	streamsPerTrustedConn = 250
+	// http2WriteTimeout is how long a client may take nothing of what is there for it.
+	http2WriteTimeout = 30 * time.Second
+	// http2PingTime is how long a client may send nothing before it is asked whether it is there, and http2PingTimeout how long it
+	// has to say so: it may have to read much before.
+	http2PingTime    = time.Minute
+	http2PingTimeout = 30 * time.Second
+	// What is kept of requests that their instances read too slowly, and of a frame that has not arrived whole.
+	http2StreamBuffer = 256 << 10
+	http2ConnBuffer   = 512 << 10
+	http2MaxFrame     = 16 << 10
+	// unsentMost is how much may wait in the kernel to be sent: so a slow client is seen to read, and what ends one stream is soon
+	// on its way, though others have sent much.
+	unsentMost = 128 << 10
+)
 
 // http2Server serves the connections of clients that speak HTTP/2 with prior knowledge, as those of gRPC do.
 type http2Server struct {
-	proxy  *proxy
-	server *http.Server
-	conns  handedListener
+	proxy   *proxy
+	crowd   *crowd
+	trusted handedServer
+	others  handedServer
 
 	mu      sync.Mutex
 	running map[*exchange]struct{}
 }
 
-func newHTTP2Server(cfg *Config, p *proxy, errorLog *stdlog.Logger) *http2Server {
-	var protocols http.Protocols
-	protocols.SetUnencryptedHTTP2(true)
-	h := &http2Server{proxy: p, conns: handedListener{conns: make(chan net.Conn), closed: make(chan struct{})}, running: make(map[*exchange]struct{})}
-	h.server = &http.Server{
-		Handler:                      h,
-		Protocols:                    &protocols,
-		ReadHeaderTimeout:            cfg.ReadHeaderTimeout,
-		IdleTimeout:                  cfg.IdleTimeout,
-		MaxHeaderBytes:               cfg.MaxHeaderBytes,
-		HTTP2:                        http2RequestLimits,
-		ErrorLog:                     errorLog,
-		DisableGeneralOptionsHandler: true, // OPTIONS * is the app's to answer
-		ConnContext: func(ctx context.Context, c net.Conn) context.Context {
-			return context.WithValue(ctx, originKey{}, &c.(*handedConn).origin)
-		},
+// handedServer serves connections that were accepted elsewhere.
+type handedServer struct {
+	server *http.Server
+	conns  handedListener
+}
+
+func newHTTP2Server(cfg *Config, p *proxy, all *crowd, errorLog *stdlog.Logger) *http2Server {
+	h := &http2Server{proxy: p, crowd: all, running: make(map[*exchange]struct{})}
+	for s, streams := range map[*handedServer]int{&h.trusted: streamsPerTrustedConn, &h.others: streamsPerConn} {
+		s.conns = handedListener{conns: make(chan net.Conn), closed: make(chan struct{})}
+		s.server = h.newServer(cfg, streams, errorLog)
 	}
 	return h
 }
 
-// Run serves until the server is shut down.
-func (h *http2Server) Run() error {
-	if err := h.server.Serve(&h.conns); !errors.Is(err, http.ErrServerClosed) {
-		return err
+func (h *http2Server) newServer(cfg *Config, streams int, errorLog *stdlog.Logger) *http.Server {
+	var protocols http.Protocols
+	protocols.SetUnencryptedHTTP2(true)
+	return &http.Server{
+		Handler:   h,
+		Protocols: &protocols,
+		HTTP2: &http.HTTP2Config{
+			MaxConcurrentStreams: streams, WriteByteTimeout: http2WriteTimeout,
+			SendPingTimeout: http2PingTime, PingTimeout: http2PingTimeout,
+			MaxReceiveBufferPerStream: http2StreamBuffer, MaxReceiveBufferPerConnection: http2ConnBuffer, MaxReadFrameSize: http2MaxFrame,
+		},
+		ReadHeaderTimeout:            cfg.ReadHeaderTimeout,
+		IdleTimeout:                  cfg.IdleTimeout,
+		MaxHeaderBytes:               cfg.MaxHeaderBytes,
+		ErrorLog:                     errorLog,
+		DisableGeneralOptionsHandler: true, // OPTIONS * is the app's to answer
+		ConnContext: func(ctx context.Context, c net.Conn) context.Context {
+			return context.WithValue(ctx, handedKey{}, c)
+		},
 	}
-	return nil
 }
 
-type originKey struct{}
+// Run serves until the server is shut down.
+func (h *http2Server) Run() error {
+	return h.both(func(s *handedServer) error {
+		if err := s.server.Serve(&s.conns); !errors.Is(err, http.ErrServerClosed) {
+			return err
+		}
+		return nil
+	})
+}
+
+// shutdown accepts nothing more, and waits until nothing is left or the context ends.
+func (h *http2Server) shutdown(ctx context.Context) error {
+	return h.both(func(s *handedServer) error { return s.server.Shutdown(ctx) })
+}
+
+// close closes what is left.
+func (h *http2Server) close() {
+	h.trusted.server.Close()
+	h.others.server.Close()
+}
+
+// both calls do with both servers at once.
+func (h *http2Server) both(do func(*handedServer) error) error {
+	var group errgroup.Group
+	group.Go(func() error { return do(&h.trusted) })
+	group.Go(func() error { return do(&h.others) })
+	return group.Wait()
+}
+
+type handedKey struct{}
 
 // serve hands a connection over and returns when that is closed.
 func (h *http2Server) serve(c *clientConn) {
 	c.releaseState()
 	c.enter(phaseServing)
 	_ = c.SetDeadline(time.Time{}) // from now on they are the server's
+	limitUnsent(c.Conn)
 	conn := &handedConn{Conn: c.Conn, read: c.reader.Buffered(), origin: c.origin, closed: make(chan struct{})}
 	conn.origin.protocol = "HTTP/2.0"
-	if !h.conns.hand(conn) {
+	to := &h.others
+	if conn.origin.trusted {
+		to = &h.trusted
+	}
+	if !to.conns.hand(conn) {
 		c.turnAway()
 		return
 	}
 	<-conn.closed
+}
+
+// limitUnsent has writes wait when unsentMost is not sent, instead of when the buffer of the connection is full, which may be much
+// later.
+func limitUnsent(c net.Conn) {
+	of, ok := c.(syscall.Conn)
+	if !ok {
+		return
+	}
+	if raw, err := of.SyscallConn(); err == nil {
+		_ = raw.Control(func(fd uintptr) { // there is no such thing on a unix socket
+			_ = unix.SetsockoptInt(int(fd), unix.IPPROTO_TCP, unix.TCP_NOTSENT_LOWAT, unsentMost)
+		})
+	}
 }
 
 // goneAway is an empty SETTINGS frame and a GOAWAY frame: no request was taken, so each may be sent again elsewhere.
@@ -87,10 +165,11 @@ func (c *clientConn) turnAway() {
 // handedConn is a connection whose first bytes were read already.
 type handedConn struct {
 	net.Conn
-	read   []byte
-	origin origin
-	once   sync.Once
-	closed chan struct{}
+	read    []byte
+	origin  origin
+	streams int // that count; the crowd's mutex guards it
+	once    sync.Once
+	closed  chan struct{}
 }
 
 func (c *handedConn) Read(p []byte) (int, error) {
@@ -146,10 +225,16 @@ func (l *handedListener) Addr() net.Addr { return &net.UnixAddr{Net: "unix"} }
 
 // ServeHTTP answers one request.
 func (h *http2Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
-	from := *r.Context().Value(originKey{}).(*origin) // a copy, for streams run side by side
-	s := newClientStream(h.proxy, w, r, &from)
+	conn := r.Context().Value(handedKey{}).(*handedConn)
+	s := newClientStream(h.proxy, w, r, conn)
+	defer s.release()
 	x := &s.exchange
 	x.begin(s.request())
+	if refused := h.crowd.admitStream(conn); refused != nil {
+		x.reject(refused)
+		return
+	}
+	defer h.crowd.removeStream(conn)
 	defer h.track(x)()
 	stop := context.AfterFunc(r.Context(), func() { x.interrupt(errClientGone) })
 	defer stop()

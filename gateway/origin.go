@@ -35,6 +35,16 @@ func newOrigin(conn net.Conn, proxies []netip.Prefix) origin {
 	return o
 }
 
+// network is what counts as one address: with IPv6 the 64 bits that are a network's, of which each host may take any number.
+func (o *origin) network() netip.Prefix {
+	bits := o.addr.BitLen()
+	if o.addr.Is6() {
+		bits = 64
+	}
+	network, _ := o.addr.Prefix(bits) // fails for no address that there is
+	return network
+}
+
 // lastHost returns a host as a string, and makes one only if it is another host than last time.
 func (o *origin) lastHost(host []byte) string {
 	if o.host != string(host) {

@@ -32,6 +32,7 @@ type limits struct {
 	liveness    time.Duration
 	grace       time.Duration // of streams when their instance drains
 	http2       bool
+	workers     int // processes of each instance that take connections, if it is known that there are several
 }
 
 // pool holds the requests of one revision and lends them its instances: the one with the least in flight, never more than the
@@ -217,11 +218,19 @@ func (p *pool) appear(index int) {
 	defer p.mu.Unlock()
 	inst := newInstance(platform.InstanceID{Revision: p.revision, Index: index})
 	inst.upstream = newUpstream(p.env.paths.InstanceSocket(inst.id), p.env.hangups, func() { p.connectionLost(inst) })
+	inst.upstream.shared = func() bool { return p.isShared(inst) }
 	p.instances = append(p.instances, inst)
 	p.markActive(time.Now())
 	if p.hasDemand() {
 		p.probeUnproven(time.Now())
 	}
+}
+
+// isShared reports whether the workers of an instance, to which a request was lent, have others in flight.
+func (p *pool) isShared(inst *instance) bool {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return p.limits.workers > 1 && inst.load() > 1
 }
 
 // connectionLost notes that an instance closed a connection by itself. Its process may be gone: it is proved again as soon as

@@ -75,6 +75,14 @@ func tooManyOfAddress() *refusal {
 	return &refusal{http.StatusTooManyRequests, "too many connections from this address"}
 }
 
+func tooManyRequests() *refusal {
+	return &refusal{http.StatusServiceUnavailable, "too many requests at once: try again"}
+}
+
+func tooManyRequestsOfAddress() *refusal {
+	return &refusal{http.StatusTooManyRequests, "too many requests at once from this address"}
+}
+
 func cannotStart(function, reason string) *refusal {
 	return &refusal{http.StatusServiceUnavailable, fmt.Sprintf("%s cannot start: %s; see fnctl logs %s", function, reason, function)}
 }

@@ -28,10 +28,13 @@ const (
 	backlogTimeout = 10 * time.Second
 )
 
-// upstream has the connections to one instance.
+// upstream has the connections to one instance. Each leads to the worker that accepted it. So while several requests are in flight on an
+// instance with several workers, each has a new connection, which a worker accepts that is free: one that is kept may lead to one that is
+// not, for however long.
 type upstream struct {
 	socket  string
-	lost    func() // called when the instance has closed a connection by itself
+	lost    func()      // called when the instance has closed a connection by itself
+	shared  func() bool // reports whether others are in flight on several workers; nil: never
 	hangups *netio.Hangups
 
 	mu     sync.Mutex
@@ -80,7 +83,11 @@ func (u *upstream) take(newContext func() context.Context, first byte) (*instanc
 	return newInstanceConn(dialed, u.hangups, u.hungUp), nil
 }
 
+// takeIdle is nil if no connection is kept, or none may be used now.
 func (u *upstream) takeIdle() *instanceConn {
+	if u.isShared() {
+		return nil
+	}
 	u.mu.Lock()
 	defer u.mu.Unlock()
 	if len(u.idle) == 0 {
@@ -96,12 +103,18 @@ func (u *upstream) takeIdle() *instanceConn {
 // give takes a connection back, over which the next request may go.
 func (u *upstream) give(c *instanceConn) {
 	c.reader.Release()
+	if u.isShared() {
+		c.Close() // most of them would never be used
+		return
+	}
 	c.idleSince = time.Now()
 	if !u.put(c) {
 		c.Close()
 		u.lost()
 	}
 }
+
+func (u *upstream) isShared() bool { return u.shared != nil && u.shared() }
 
 // put keeps an idle connection. It reports false if the instance has closed that in the meantime.
 func (u *upstream) put(c *instanceConn) bool {

@@ -13,10 +13,10 @@ type GatewaySettings struct {
 	MaxQueue int
 	// MaxBuffered bounds the memory of the requests that wait, of all functions together, in bytes.
 	MaxBuffered int64
-	// MaxConnections is the most connections of clients at once.
+	// MaxConnections is the most connections of clients at once, with the requests of HTTP/2 that run on one beside another.
 	MaxConnections int
-	// MaxConnectionsPerAddress is the most connections of one address, 0 for no limit. Those over unix sockets and those
-	// of trusted proxies don't count.
+	// MaxConnectionsPerAddress is the most of them of one address, or one /64 network of IPv6, 0 for no limit. Those over unix
+	// sockets and those of trusted proxies don't count.
 	MaxConnectionsPerAddress int
 	// ReadHeaderTimeout bounds the time in which a client sends the head of a request.
 	ReadHeaderTimeout time.Duration

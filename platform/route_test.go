@@ -18,6 +18,7 @@ func TestRouteToHasTheLimits(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
+	config.Workers = 2 // of an app, which a command is not
 	route := platform.RouteTo(platform.Revision{ID: shop, Config: config})
 	want := platform.TrafficShare{
 		Revision: shop, Percent: 100,
@@ -27,6 +28,7 @@ func TestRouteToHasTheLimits(t *testing.T) {
 		},
 		Limits:   platform.Limits{Concurrency: 4, MaxBody: 512 << 10, MaxQueue: 7},
 		Protocol: platform.H2C,
+		Workers:  2,
 	}
 	if err := route.Check(); err != nil || len(route.Traffic) != 1 || route.Traffic[0] != want {
 		t.Fatalf("got %+v, %v, want %+v", route.Traffic, err, want)
@@ -64,7 +66,7 @@ func TestRouteOfAnOlderVersion(t *testing.T) {
 	}
 	share := route.Traffic[0]
 	if share.ResponseStartTimeout != 0 || share.IdleTimeout != 0 || share.LivenessTimeout != platform.Seconds(10) ||
-		share.DrainGrace != platform.Seconds(30) || share.MaxBody != 0 || share.MaxQueue != 0 || share.Protocol != "" {
+		share.DrainGrace != platform.Seconds(30) || share.MaxBody != 0 || share.MaxQueue != 0 || share.Protocol != "" || share.Workers != 0 {
 		t.Errorf("got %+v", share)
 	}
 }
@@ -77,6 +79,7 @@ func TestRouteCheckRefuses(t *testing.T) {
 		"idle_timeout is out of range":           func(s *platform.TrafficShare) { s.IdleTimeout = platform.Seconds(-1) },
 		"liveness_timeout is out of range":       func(s *platform.TrafficShare) { s.LivenessTimeout = platform.Seconds(-0.1) },
 		"drain_grace is out of range":            func(s *platform.TrafficShare) { s.DrainGrace = platform.Seconds(-1) },
+		"workers is out of range":                func(s *platform.TrafficShare) { s.Workers = -1 },
 		"concurrency is out of range":            func(s *platform.TrafficShare) { s.Concurrency = -1 },
 		"max_body is out of range":               func(s *platform.TrafficShare) { s.MaxBody = -1 },
 		"max_queue is out of range":              func(s *platform.TrafficShare) { s.MaxQueue = -1 },

@@ -46,13 +46,13 @@ var settingsTable = &keys.Table[Settings]{Keys: []keys.Key[Settings]{
 		},
 	},
 	{
-		Path: "gateway.max_connections", Doc: "The most connections of clients at once.",
+		Path: "gateway.max_connections", Doc: "The most connections of clients at once. Requests of HTTP/2 that run on one beside another count, too; more get a 503.",
 		Default: "32768", Example: "100000",
 		Bind: func(s *Settings) keys.Value { return keys.Bind(&s.Gateway.MaxConnections, counts) },
 	},
 	{
-		Path: "gateway.max_connections_per_address", Doc: "The most connections of one address. Those over unix sockets and of trusted proxies don't " +
-			"count. `0`: no limit.",
+		Path: "gateway.max_connections_per_address", Doc: "The most connections of one address, or of one /64 network of IPv6, and so the most requests " +
+			"at once; more get a 429. Those over unix sockets and of trusted proxies don't count. `0`: no limit.",
 		Default: "4096", Example: "100",
 		Bind: func(s *Settings) keys.Value {
 			return keys.Bind(&s.Gateway.MaxConnectionsPerAddress, keys.Integer{Min: 0, Max: keys.Unbounded})

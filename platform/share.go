@@ -16,14 +16,20 @@ type TrafficShare struct {
 	Limits
 	// Protocol is the protocol of the app; "" means HTTP1.
 	Protocol Protocol `json:"protocol,omitempty" route:"protocol,omitempty"`
+	// Workers is the number of processes that take connections in each instance; 0: one, or it is not known.
+	Workers int `json:"workers,omitempty" route:"workers,omitempty"`
 }
 
 // shareOf is the share of a revision.
 func shareOf(rev Revision, percent int) TrafficShare {
-	return TrafficShare{
+	share := TrafficShare{
 		Revision: rev.ID, Percent: percent,
 		Timeouts: rev.Config.Timeouts, Limits: rev.Config.Limits, Protocol: rev.Config.Protocol,
 	}
+	if rev.Config.Workers > 1 {
+		share.Workers = rev.Config.Workers
+	}
+	return share
 }
 
 // check returns which part of a share is out of range, by the name of its key in jcloud.yml.
