@@ -30,6 +30,8 @@ type attempt interface {
 	// ready reports whether read need not wait.
 	ready() bool
 	trailer() []wire.Field
+	// uploading reports whether content of the request may yet follow.
+	uploading() bool
 	// hijack gives the connection away to a tunnel. It is nil if the attempt has none of its own.
 	hijack() *instanceConn
 	// Any goroutine may interrupt the attempt.

@@ -17,4 +17,13 @@ func (b *budget) take(n int64) bool {
 	return false
 }
 
+// takeOfHalf is take, and leaves half to others.
+func (b *budget) takeOfHalf(n int64) bool {
+	if b.used.Add(n) <= b.most/2 {
+		return true
+	}
+	b.used.Add(-n)
+	return false
+}
+
 func (b *budget) give(n int64) { b.used.Add(-n) }

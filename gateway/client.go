@@ -29,6 +29,8 @@ type client interface {
 	// setReadDeadline bounds Read; interruptRead ends one that runs, and all that follow.
 	setReadDeadline(t time.Time)
 	interruptRead()
+	// cutRead ends a Read that waits for the client, too. The mutex of the connection may be held.
+	cutRead()
 
 	// inform sends an interim response.
 	inform(res *wire.Response) error

@@ -458,6 +458,9 @@ func (c *clientConn) interruptRead() {
 	_ = c.SetReadDeadline(past)
 }
 
+// cutRead implements client.
+func (c *clientConn) cutRead() { _ = c.SetReadDeadline(past) }
+
 // hijack implements client.
 func (c *clientConn) hijack() *rawClient {
 	if c.idle == nil {

@@ -62,6 +62,7 @@ func (s *clientStream) takeContent(dst []byte) ([]byte, bool) { return dst, !s.e
 
 func (s *clientStream) setReadDeadline(t time.Time) { _ = s.control.SetReadDeadline(t) }
 func (s *clientStream) interruptRead()              { _ = s.control.SetReadDeadline(past) }
+func (s *clientStream) cutRead()                    { s.interruptRead() }
 func (s *clientStream) interruptWrite()             { _ = s.control.SetWriteDeadline(past) }
 
 // bound gives the client as long as it has to take what is sent. Then its stream is reset, and if that cannot be sent, behind what the

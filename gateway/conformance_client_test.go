@@ -30,7 +30,7 @@ func TestLateInterimResponse(t *testing.T) {
 			io.WriteString(c, "HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok")
 		}
 	}, inSeconds(0.5))
-	for path, head := range map[string]string{"100": "Content-Length: 5\r\nExpect: 100-continue\r\n", "103": "Content-Length: 5\r\n"} {
+	for path, head := range map[string]string{"100": "Transfer-Encoding: chunked\r\nExpect: 100-continue\r\n", "103": "Transfer-Encoding: chunked\r\n"} {
 		c, r := w.dial(t)
 		io.WriteString(c, getX)
 		nextAnswer(t, r)
@@ -41,7 +41,7 @@ func TestLateInterimResponse(t *testing.T) {
 				t.Errorf("got %d %q, want %q", status, body, want)
 			}
 			if want != "200 ok" {
-				io.WriteString(c, "hello")
+				io.WriteString(c, "5\r\nhello\r\n0\r\n\r\n")
 			}
 		}
 	}
@@ -385,9 +385,8 @@ func TestEarlyResponseKeepsItsPromise(t *testing.T) {
 		rest   string
 		closes bool
 	}{
-		"small":       {post + "Content-Length: 200000\r\n\r\n", 0, strings.Repeat("x", 200_000), false},
-		"bound":       {post + "Content-Length: 262144\r\n\r\n", 0, strings.Repeat("x", 256<<10), false},
-		"large":       {post + "Content-Length: 262145\r\n\r\n", 0, strings.Repeat("x", 262_145), true},
+		"bound":       {post + "Content-Length: 262154\r\n\r\n0123456789", 10, strings.Repeat("x", 256<<10), false},
+		"large":       {post + "Content-Length: 262155\r\n\r\n0123456789", 10, strings.Repeat("x", 262_145), true},
 		"of which":    {post + "Content-Length: 300000\r\n\r\n" + strings.Repeat("x", 100_000), 100_000, strings.Repeat("x", 200_000), false},
 		"chunks":      {post + "Transfer-Encoding: chunked\r\n\r\n5\r\nhello\r\n", 5, "0\r\n\r\n", true},
 		"all chunks":  {post + "Transfer-Encoding: chunked\r\n\r\n5\r\nhello\r\n0\r\n\r\n", 5, "", false},

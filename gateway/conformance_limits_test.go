@@ -97,7 +97,8 @@ func inSeconds(seconds float64) func(*platform.TrafficShare) {
 	return func(s *platform.TrafficShare) { s.Timeout = platform.Seconds(seconds) }
 }
 
-// A client that sends its content byte by byte is cut off when the time of its request is over, and the app is free again.
+// A client that sends content of an unknown length byte by byte is cut off when the time of its request is over, and the app is
+// free again.
 func TestSlowContent(t *testing.T) {
 	ended := make(chan error, 1)
 	w := limited(t, func(w http.ResponseWriter, r *http.Request) {
@@ -106,8 +107,8 @@ func TestSlowContent(t *testing.T) {
 	}, func(*gateway.Config) {}, inSeconds(0.4))
 	c, r := w.dial(t)
 	began := time.Now()
-	io.WriteString(c, "POST /x HTTP/1.1\r\nHost: ping.localhost\r\nContent-Length: 1000\r\n\r\n")
-	go drip(c, strings.Repeat("x", 1000))
+	io.WriteString(c, "POST /x HTTP/1.1\r\nHost: ping.localhost\r\nTransfer-Encoding: chunked\r\n\r\n")
+	go drip(c, strings.Repeat("1\r\nx\r\n", 200))
 	res, err := http.ReadResponse(r, nil)
 	if err != nil || res.StatusCode != http.StatusGatewayTimeout && res.StatusCode != http.StatusRequestTimeout {
 		t.Fatalf("got %+v, %v", res, err)
@@ -142,7 +143,7 @@ func TestClientThatReadsNothing(t *testing.T) {
 			if request == "" {
 				io.WriteString(c, getX)
 			} else {
-				io.WriteString(c, "POST /x HTTP/1.1\r\nHost: ping.localhost\r\nContent-Length: 1000\r\n\r\nx")
+				io.WriteString(c, "POST /x HTTP/1.1\r\nHost: ping.localhost\r\nTransfer-Encoding: chunked\r\n\r\n1\r\nx\r\n")
 			}
 			select {
 			case err := <-ended:

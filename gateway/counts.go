@@ -33,6 +33,7 @@ func abortionOf(err error) abortion {
 type outcome struct {
 	code           int
 	aborted        abortion // empty if the response was complete
+	left           bool     // it is in flight no longer: only its client still reads
 	received, sent int64    // bytes of content
 }
 
@@ -41,6 +42,7 @@ type counts struct {
 	started  uint64
 	retries  uint64
 	inFlight meter // held and running
+	open     int   // requests that have not ended, whether they are in flight yet or not
 	codes    map[int]uint64
 	aborted  map[abortion]uint64
 	received uint64 // bytes of content
@@ -54,12 +56,16 @@ func newCounts() counts {
 // begin counts a request that came, whether it is held or not.
 func (c *counts) begin(now time.Time) {
 	c.started++
+	c.open++
 	c.inFlight.add(now, 1)
 }
 
 // end counts a request that ended.
 func (c *counts) end(now time.Time, o outcome) {
-	c.inFlight.add(now, -1)
+	c.open--
+	if !o.left {
+		c.inFlight.add(now, -1)
+	}
 	c.codes[o.code]++
 	c.received += uint64(o.received)
 	c.sent += uint64(o.sent)

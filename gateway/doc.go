@@ -10,6 +10,7 @@
 //	clientconn.go       waits for a request, reads its head (package wire), and has the exchange serve it;
 //	http2server.go      does the same for HTTP/2
 //	serve.go            finds the target of the host (fleet.go, table.go), then makes attempts until one is answered:
+//	hold.go               reads the content of the request, if it is not long, and that of the response ahead of a slow client
 //	pool.go               lends an instance, or holds the request until one is ready (prover.go, spread.go)
 //	http1attempt.go       sends the request over a connection to the instance (upstream.go, instanceconn.go), and reads the answer
 //	relay.go              sends the answer to the client as it comes; tunnel.go if it is a WebSocket

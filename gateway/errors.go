@@ -11,6 +11,8 @@ var (
 	errClientGone = errors.New("the client went away")
 	// errReadContent is wrapped by errors of reading what the client sends.
 	errReadContent = errors.New("read the content of the request")
+	// errLateContent ends a request whose content the client did not send in time.
+	errLateContent = fmt.Errorf("%w: it took too long", errReadContent)
 	// errContentTooLarge ends a request with more content than its function takes.
 	errContentTooLarge = errors.New("the content of the request is too large")
 )

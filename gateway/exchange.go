@@ -39,6 +39,8 @@ type routing struct {
 	cold     time.Duration
 	queued   time.Duration
 	resends  int
+	serving  bool // it counts as serving
+	left     bool // the instance, which is not needed for what the client has yet to get
 }
 
 // responseSent is what the client has got of the response.
@@ -51,7 +53,6 @@ type responseSent struct {
 
 // begin takes on the next request of the client.
 func (x *exchange) begin(req *wire.Request) {
-	x.http1.message = x.http1.message[:0]
 	x.request.begin(req)
 	x.routing, x.responseSent = routing{}, responseSent{}
 }
@@ -66,15 +67,21 @@ func (x *exchange) forget() {
 // setCookie implements stickyRequest.
 func (x *exchange) setCookie(cookie string) { x.cookie = cookie }
 
-// arrive makes a revision of the destination the one that gets the request, and counts that.
-func (x *exchange) arrive(to destination, now time.Time) {
+// choose makes a revision of the destination the one that gets the request.
+func (x *exchange) choose(to destination) {
 	x.share = to.pick(x)
 	x.prefix = ""
 	if to.route.StripPrefix {
 		x.prefix = to.rule
 	}
 	x.pool, x.maxContent = x.share.pool, x.share.maxContent
-	x.pool.begin(now)
+}
+
+// aim makes a destination the one of the request, and its time that which the request has.
+func (x *exchange) aim(to destination) {
+	x.function = to.function
+	x.choose(to)
+	x.end = x.began.Add(x.share.timeout)
 }
 
 // respond begins the response.
@@ -125,7 +132,7 @@ func (x *exchange) finish(aborted abortion) {
 	if x.code != http.StatusSwitchingProtocols {
 		x.function.duration().Observe(now.Sub(x.began).Seconds())
 	}
-	x.pool.end(now, outcome{code: x.code, aborted: aborted, received: x.received.Load(), sent: x.sent})
+	x.pool.end(now, outcome{code: x.code, aborted: aborted, left: x.left, received: x.received.Load(), sent: x.sent})
 	x.record(now, aborted)
 	x.lifetime.close()
 }

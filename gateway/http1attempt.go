@@ -3,6 +3,7 @@ package gateway
 import (
 	"errors"
 	"io"
+	"sync/atomic"
 	"syscall"
 	"time"
 
@@ -14,27 +15,31 @@ type http1Attempt struct {
 	request  *request
 	delivery *delivery
 	upstream *upstream
-	message  []byte // the head, and the content if all of it was there
+	message  []byte // the head, and content that is held if it is short
 	head     int64  // how much of message is the head
-	whole    bool   // message is all of the request
+	rest     []byte // of the content that is held
 	conn     *instanceConn
 	content  wire.Content
 	keep     bool          // the connection may be used again
 	uploaded chan struct{} // closed when no content follows any more; nil: none ever did
-	sent     bool          // the upload sent all
+	joining  atomic.Bool   // the upload is being ended
+	sent     bool          // all of the request
 }
 
-// prepare makes it an attempt with another instance. The message is made once.
+const (
+	// shortContent is what is copied to be sent with one write.
+	shortContent = 4 << 10
+	// promptRest is what a socket takes whether the instance reads or not.
+	promptRest = 64 << 10
+)
+
+// prepare makes it an attempt with another instance. A request that moved to another revision may have another path there.
 func (a *http1Attempt) prepare(r *request, d *delivery, u *upstream) {
 	a.request, a.delivery, a.upstream = r, d, u
-	if len(a.message) > 0 {
-		return
-	}
-	a.message = r.appendHead(a.message)
+	a.message = r.appendHead(a.message[:0])
 	a.head = int64(len(a.message))
-	a.message, a.whole = r.client.takeContent(a.message)
-	if a.whole && r.req.ContentLength > 0 {
-		r.received.Add(r.req.ContentLength)
+	if a.rest = r.held; len(a.rest) <= shortContent {
+		a.message, a.rest = append(a.message, a.rest...), nil
 	}
 }
 
@@ -44,6 +49,7 @@ func (a *http1Attempt) send() error {
 		return err
 	}
 	a.conn, a.keep, a.uploaded, a.sent = c, false, nil, false
+	a.joining.Store(false)
 	if !a.request.attach(a) {
 		return a.request.interruption()
 	}
@@ -52,18 +58,29 @@ func (a *http1Attempt) send() error {
 	if err := c.begin(a.message); err != nil {
 		return err
 	}
-	if !a.whole {
-		a.request.client.setReadDeadline(a.request.end)
-		a.uploaded = make(chan struct{})
-		go a.upload(c, a.uploaded)
+	if a.request.whole && len(a.rest) <= promptRest {
+		a.sent = len(a.rest) == 0 || c.send(a.rest) == nil // an instance that reads no more may answer all the same
+		return nil
 	}
+	if !a.request.whole {
+		a.request.client.setReadDeadline(a.request.end)
+	}
+	a.uploaded = make(chan struct{})
+	go a.upload(c, a.uploaded)
 	return nil
 }
 
-// upload sends the content of the request as it comes. finish joins it.
+// upload sends the content of the request: what is held, and then what comes. finish joins it.
 func (a *http1Attempt) upload(c *instanceConn, done chan struct{}) {
 	defer close(done)
 	r := a.request
+	if c.send(a.rest) != nil {
+		return
+	}
+	if r.whole {
+		a.sent = true
+		return
+	}
 	buf := r.buffers.Get()
 	defer r.buffers.Put(buf)
 	for {
@@ -73,7 +90,9 @@ func (a *http1Attempt) upload(c *instanceConn, done chan struct{}) {
 			return
 		}
 		if err != nil {
-			r.interrupt(err)
+			if !a.joining.Load() {
+				r.interrupt(err)
+			}
 			return
 		}
 		if a.pass(c, buf[:], n) != nil {
@@ -158,6 +177,18 @@ func (a *http1Attempt) ready() bool { return a.content.Ready() }
 
 func (a *http1Attempt) trailer() []wire.Field { return a.content.Trailer() }
 
+func (a *http1Attempt) uploading() bool {
+	if a.uploaded == nil {
+		return false
+	}
+	select {
+	case <-a.uploaded:
+		return false
+	default:
+		return true
+	}
+}
+
 func (a *http1Attempt) hijack() *instanceConn {
 	if a.conn.raw == nil {
 		return nil
@@ -200,7 +231,7 @@ func (a *http1Attempt) finish(whole bool) {
 	a.delivery.conn.Store(nil)
 	a.conn = nil
 	c.mu.Lock()
-	usable := whole && a.keep && !c.interrupted && (a.whole || a.sent) && len(c.reader.Buffered()) == 0
+	usable := whole && a.keep && !c.interrupted && a.sent && len(c.reader.Buffered()) == 0
 	c.mu.Unlock()
 	if usable {
 		a.upstream.give(c)
@@ -223,7 +254,10 @@ func (a *http1Attempt) joinUpload(whole bool) {
 		case <-timeout.C:
 		}
 	}
-	a.request.client.interruptRead()
+	a.joining.Store(true)
+	if !a.request.whole {
+		a.request.client.interruptRead()
+	}
 	a.conn.interrupt()
 	<-a.uploaded
 }

@@ -162,6 +162,8 @@ func (a *http2Attempt) ready() bool { return false }
 
 func (a *http2Attempt) trailer() []wire.Field { return fieldsOf(a.res.Trailer) }
 
+func (a *http2Attempt) uploading() bool { return a.body.isRunning() }
+
 func (a *http2Attempt) hijack() *instanceConn { return nil }
 
 func (a *http2Attempt) interrupt()     { a.cancel(context.Canceled) }
@@ -195,21 +197,26 @@ type attemptBody struct {
 	request *request
 	into    *http.Request
 
-	mu      sync.Mutex // held while the content is read
-	touched bool
+	reading sync.Mutex // held while the content is read, and before mu
+	sent    int        // of what is held
+
+	mu      sync.Mutex
+	touched bool // the client's connection was read
+	ended   bool
+	called  bool // back: what reads the content is told to stop
 	over    bool
 }
 
 func (b *attemptBody) Read(p []byte) (int, error) {
+	b.reading.Lock()
+	defer b.reading.Unlock()
+	n, err := b.read(p)
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	if b.over {
-		return 0, io.ErrClosedPipe
-	}
-	b.touched = true
-	n, err := b.request.readContent(p)
 	switch {
+	case b.over || b.called && err != nil:
 	case errors.Is(err, io.EOF):
+		b.ended = true
 		for _, f := range withoutOurs(b.request.client.trailer()) {
 			addField(b.into.Trailer, string(f.Name), string(f.Value))
 		}
@@ -219,8 +226,62 @@ func (b *attemptBody) Read(p []byte) (int, error) {
 	return n, err
 }
 
-// Close does nothing: the content belongs to the client.
-func (b *attemptBody) Close() error { return nil }
+func (b *attemptBody) read(p []byte) (int, error) {
+	if b.isOver() {
+		return 0, io.ErrClosedPipe
+	}
+	if b.sent < len(b.request.held) {
+		n := copy(p, b.request.held[b.sent:])
+		b.sent += n
+		return n, nil
+	}
+	if b.request.whole {
+		return 0, io.EOF
+	}
+	b.touch()
+	return b.request.readContent(p)
+}
+
+func (b *attemptBody) isOver() bool {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return b.over
+}
+
+func (b *attemptBody) touch() {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	b.touched = true
+}
+
+// Close is called when nothing more is sent. The transport waits for what reads the content then, as takeBack does.
+func (b *attemptBody) Close() error {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	if !b.ended && !b.over && !b.request.whole {
+		time.AfterFunc(uploadTimeout, b.callBack)
+	}
+	return nil
+}
+
+// callBack ends what reads the content.
+func (b *attemptBody) callBack() {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	if !b.ended && !b.over && !b.request.whole {
+		b.called = true
+		b.request.client.interruptRead()
+	}
+}
+
+func (b *attemptBody) isRunning() bool {
+	if b == nil {
+		return false
+	}
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return !b.ended
+}
 
 func (b *attemptBody) wasTouched() bool {
 	if b == nil {
@@ -236,10 +297,12 @@ func (b *attemptBody) takeBack(whole bool) {
 	if b == nil {
 		return
 	}
-	timeout := time.AfterFunc(uploadTimeoutIf(whole), b.request.client.interruptRead)
+	timeout := time.AfterFunc(uploadTimeoutIf(whole), b.callBack)
+	defer timeout.Stop()
+	b.reading.Lock()
+	defer b.reading.Unlock()
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	timeout.Stop()
 	b.over = true
 }
 

@@ -31,6 +31,7 @@ type lease struct {
 	proofs   int
 	cold     time.Duration // how long the request waited for an instance to start; 0: it did not
 	waited   bool
+	last     bool // when it is released, its request is in flight no longer
 }
 
 // newLease lends an instance to a held request, or to one that has not waited, which is nil. The pool's mutex is held.
@@ -53,6 +54,9 @@ func (l *lease) release() {
 	defer p.mu.Unlock()
 	inst.inFlight--
 	inst.idleSince = now
+	if l.last {
+		p.counts.inFlight.add(now, -1)
+	}
 	if l.unbounded.Load() {
 		inst.unboundedEnded = now
 	}

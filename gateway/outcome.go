@@ -12,9 +12,6 @@ func (x *exchange) answerError(err error) abortion {
 	if err == nil {
 		return ""
 	}
-	if cause := x.interruption(); cause != nil {
-		err = cause
-	}
 	if errors.Is(err, errClientGone) {
 		x.code = statusClientGone
 		x.client.abort()

@@ -392,7 +392,7 @@ func (p *pool) askReading(inst *instance, now time.Time) {
 func (p *pool) isEmpty() bool {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	return p.retired && len(p.instances) == 0 && p.peers.isEmpty() && p.counts.inFlight.n == 0
+	return p.retired && len(p.instances) == 0 && p.peers.isEmpty() && p.counts.inFlight.n == 0 && p.counts.open == 0
 }
 
 // indexes lists the instances that are not draining.
@@ -416,6 +416,14 @@ func (p *pool) reroute(now time.Time) {
 	defer p.mu.Unlock()
 	p.markActive(now)
 	p.counts.inFlight.add(now, -1)
+	p.counts.open--
+}
+
+// pin keeps the pool, with 1, for a request that is not counted yet, and with -1 no longer.
+func (p *pool) pin(delta int) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.counts.open += delta
 }
 
 // end counts a request that ended.

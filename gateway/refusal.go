@@ -104,6 +104,8 @@ func refusalOf(err error, function string) *refusal {
 		return &refusal{http.StatusServiceUnavailable, "too many requests wait for an instance of " + function + ": try again"}
 	case errors.Is(err, errShutdown):
 		return &refusal{http.StatusServiceUnavailable, "the gateway restarts: try again"}
+	case errors.Is(err, errLateContent):
+		return &refusal{http.StatusRequestTimeout, "the content of the request took too long"}
 	case errors.Is(err, errReadContent):
 		return &refusal{http.StatusBadRequest, "the body of the request cannot be read"}
 	case errors.As(err, &malformed):

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"io"
 	"net/http"
+	"os"
 	"strings"
 	"time"
 
@@ -17,11 +18,12 @@ const promptContent = 64 << 10
 
 // relay sends the client what the instance answers.
 func (x *exchange) relay(a attempt) error {
-	deadline := x.deadline(x.share.responseStart)
+	sent, asks := time.Now(), x.req.ExpectContinue
 	for {
-		if err := a.receive(&x.res, deadline); err != nil {
+		if err := x.receive(a, sent, asks); err != nil {
 			return x.causeOf(err, errNoAnswer)
 		}
+		asks = asks && x.res.Status != http.StatusContinue
 		x.lease.answered.Store(true)
 		if x.res.Status >= 200 || x.res.Status == http.StatusSwitchingProtocols {
 			break
@@ -42,14 +44,44 @@ func (x *exchange) relay(a attempt) error {
 		return x.finishResponse(nil)
 	}
 	events := isEventStream(x.res.Fields)
-	_, known := framing.Length()
+	length, known := framing.Length()
 	if !known || events {
 		x.lease.unbounded.Store(true)
 	}
 	if events && !known { // otherwise it cannot end before its end
 		defer x.lease.addStream(x)()
+	} else if known && length > writeRoom && length <= maxHeld {
+		if s := x.newSpool(length); s != nil {
+			defer x.freeSpool(s)
+			return x.copyAhead(a, s)
+		}
 	}
 	return x.copy(a, framing)
+}
+
+// receive waits for the head of a response to what was sent at a time. While content is waited for, that is the client's time,
+// unless it asks the app first whether to send any.
+func (x *exchange) receive(a attempt, sent time.Time, asks bool) error {
+	for {
+		err := a.receive(&x.res, x.startDeadline(sent, asks))
+		if !errors.Is(err, os.ErrDeadlineExceeded) || x.interruption() != nil || !time.Now().Before(x.startDeadline(sent, asks)) {
+			return err
+		}
+	}
+}
+
+func (x *exchange) startDeadline(sent time.Time, asks bool) time.Time {
+	limit := x.share.responseStart
+	if limit <= 0 {
+		return x.end
+	}
+	if !asks || x.received.Load() > 0 {
+		sent = x.lastAwaited(sent)
+	}
+	if own := sent.Add(limit); own.Before(x.end) {
+		return own
+	}
+	return x.end
 }
 
 func isEventStream(fields []wire.Field) bool {
@@ -85,7 +117,11 @@ func (x *exchange) copy(a attempt, framing wire.Framing) error {
 		}
 		switch {
 		case errors.Is(err, io.EOF):
-			return x.finishResponse(a.trailer())
+			trailer := a.trailer()
+			if known && !a.uploading() {
+				x.leave(a, true)
+			}
+			return x.finishResponse(trailer)
 		case err != nil && x.wasConcluded() && !known:
 			return x.finishResponse(nil)
 		case err != nil:

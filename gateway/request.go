@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"math"
 	"net/http"
 	"os"
 	"strconv"
@@ -23,7 +24,7 @@ type request struct {
 	buffers *netio.Buffers
 	lifetime
 
-	req        *wire.Request // its fields are there until its content is read
+	req        *wire.Request // its fields are there until its content is read from the connection, unless it is detached
 	host       string
 	id         string
 	method     string
@@ -36,8 +37,16 @@ type request struct {
 	end        time.Time // when its time is over; zero: the function is not known
 	maxContent int64     // most bytes of content that the function takes; 0: no limit
 
+	held     []byte // content that was read before there was an attempt: each gets it
+	heldRoom int64  // what it takes of the memory for that
+	whole    bool   // there is no other content
+
 	received atomic.Int64 // bytes of content
+	awaited  atomic.Int64 // when content was waited for last, in nanoseconds
 }
+
+// awaitedNow is that content is being waited for.
+const awaitedNow = math.MaxInt64
 
 // begin takes on the next request of the client.
 func (r *request) begin(req *wire.Request) {
@@ -46,7 +55,9 @@ func (r *request) begin(req *wire.Request) {
 	r.method, r.path, r.prefix = methodName(req.Method), pathOf(req.Path), ""
 	r.content, r.chunked, r.upgrade = req.HasContent(), req.Chunked, upgrades(req)
 	r.began, r.end, r.maxContent = time.Now(), time.Time{}, 0
+	r.held, r.heldRoom, r.whole = r.held[:0], 0, false
 	r.received.Store(0)
+	r.awaited.Store(0)
 }
 
 // forget drops what the request points to.
@@ -146,7 +157,9 @@ func (r *request) size() int64 {
 
 // readContent reads what the client sends, as far as the function takes it.
 func (r *request) readContent(p []byte) (int, error) {
+	r.awaited.Store(awaitedNow)
 	n, err := r.client.Read(p)
+	r.awaited.Store(time.Now().UnixNano())
 	if total := r.received.Add(int64(n)); r.maxContent > 0 && total > r.maxContent {
 		return 0, errContentTooLarge
 	}
@@ -182,6 +195,17 @@ func (r *request) deadline(limit time.Duration) time.Time {
 		return own
 	}
 	return r.end
+}
+
+// lastAwaited returns when content was waited for last, or now if it is; not before a time.
+func (r *request) lastAwaited(since time.Time) time.Time {
+	switch last := r.awaited.Load(); {
+	case last == awaitedNow:
+		return time.Now()
+	case last > since.UnixNano():
+		return time.Unix(0, last)
+	}
+	return since
 }
 
 // causeOf returns why something ended with an error, which may be the result of an interruption, or of a time that is over:

@@ -18,18 +18,26 @@ func (x *exchange) serve() {
 		x.record(time.Now(), "")
 		return
 	}
-	x.function = to.function
-	x.arrive(to, x.began)
-	x.end = x.began.Add(x.share.timeout)
-	counted := !uncounted[x.path]
-	if counted {
-		x.function.begin(x.began)
+	x.aim(to)
+	began, err := x.hold()
+	defer x.dropHeld()
+	x.pool.begin(began)
+	if x.serving = !uncounted[x.path]; x.serving {
+		x.function.begin(began)
 	}
-	aborted := x.answerError(x.forward())
-	if counted {
+	if err == nil {
+		err = x.forward()
+	}
+	aborted := x.answerError(err)
+	x.endServing()
+	x.finish(aborted)
+}
+
+func (x *exchange) endServing() {
+	if x.serving {
+		x.serving = false
 		x.function.end(time.Now())
 	}
-	x.finish(aborted)
 }
 
 // route finds the function of the request.
@@ -50,7 +58,7 @@ func (x *exchange) route() (destination, *refusal) {
 
 // forward makes attempts until one brings a response.
 func (x *exchange) forward() error {
-	if x.maxContent > 0 && x.req.ContentLength > x.maxContent {
+	if x.isTooLarge() {
 		return errContentTooLarge
 	}
 	for {
@@ -62,14 +70,30 @@ func (x *exchange) forward() error {
 		if err == nil {
 			err = x.relay(a)
 		}
+		if err != nil {
+			err = x.causeOf(err, err) // before finish, which interrupts what runs
+		}
 		again := err != nil && x.mayRetry(a, err)
-		a.finish(err == nil)
-		x.lease.release()
 		if !again {
+			x.leave(a, err == nil)
 			return err
 		}
+		a.finish(false)
+		x.lease.release()
 		x.pool.retry()
 	}
+}
+
+// leave gives the instance back, if that is not done yet: the request is in flight no longer. whole is whether the response was.
+func (x *exchange) leave(a attempt, whole bool) {
+	if x.left {
+		return
+	}
+	x.left = true
+	a.finish(whole)
+	x.lease.last = true
+	x.lease.release()
+	x.endServing()
 }
 
 // acquire waits for an instance. If the revision takes no traffic any more, the request follows the route to the one that
@@ -95,7 +119,8 @@ func (x *exchange) acquire() error {
 		}
 		now := time.Now()
 		x.pool.reroute(now)
-		x.arrive(to, now)
+		x.choose(to)
+		x.pool.begin(now)
 	}
 }
 

@@ -108,7 +108,8 @@ var configTable = &keys.Table[draft]{Keys: []keys.Key[draft]{
 		Bind: func(d *draft) keys.Value { return keys.Bind(&d.Timeout, timeouts) },
 	},
 	{
-		Path: "response_start_timeout", Doc: "Limit of the time until an instance begins to answer, then 504. `0`: only `timeout` counts. Not more than `timeout`.",
+		Path: "response_start_timeout", Doc: "Limit of the time until an instance begins to answer what it has got, then 504: not while the client still sends. " +
+			"`0`: only `timeout` counts. Not more than `timeout`.",
 		Default: "0", Example: "20",
 		Bind: func(d *draft) keys.Value { return keys.Bind(&d.ResponseStartTimeout, innerTimeouts) },
 	},

@@ -39,7 +39,8 @@ var settingsTable = &keys.Table[Settings]{Keys: []keys.Key[Settings]{
 		Bind: func(s *Settings) keys.Value { return keys.Bind(&s.Gateway.MaxQueue, counts) },
 	},
 	{
-		Path: "gateway.max_buffered", Doc: "Memory of the requests that wait, of all functions together; more get a 503.",
+		Path: "gateway.max_buffered", Doc: "Memory of the requests that wait, of all functions together; more get a 503. " +
+			"At most half of it is for content that slow clients send or read.",
 		Default: "64Mi", Example: "256Mi",
 		Bind: func(s *Settings) keys.Value {
 			return keys.Bind(&s.Gateway.MaxBuffered, keys.Size{Min: 1 << 20, Max: 1 << 40})

@@ -38,6 +38,31 @@ func (r *Request) Parse(head []byte) error {
 	return r.parseTarget()
 }
 
+// Detach copies what the request has of its head, whose buffer may be used for something else from then on.
+func (r *Request) Detach() {
+	size := len(r.Method) + len(r.Target) + len(r.Host) + len(r.Path)
+	for _, f := range r.Fields {
+		size += len(f.Name) + len(f.Value)
+	}
+	room := make([]byte, 0, size)
+	move := func(b *[]byte) {
+		if *b == nil {
+			return
+		}
+		begin := len(room)
+		room = append(room, *b...)
+		*b = room[begin:len(room):len(room)]
+	}
+	move(&r.Method)
+	move(&r.Target)
+	move(&r.Host)
+	move(&r.Path)
+	for i := range r.Fields {
+		move(&r.Fields[i].Name)
+		move(&r.Fields[i].Value)
+	}
+}
+
 func (r *Request) parseLine(line []byte) (err error) {
 	first, last := bytes.IndexByte(line, ' '), bytes.LastIndexByte(line, ' ')
 	if first < 0 || first == last {
