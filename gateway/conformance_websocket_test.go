@@ -149,6 +149,29 @@ func TestWebSocketBreaksOff(t *testing.T) {
 	w.eventually("nothing is in flight", func() bool { return w.metric(platform.MetricInstanceInFlight) == 0 })
 }
 
+// A client that resets its connection has gone: nothing waits for it, and nothing turns in a circle, though the app never ends.
+func TestWebSocketReset(t *testing.T) {
+	w := newWorld(t)
+	w.route(ping, func(s *platform.TrafficShare) { s.Timeout = platform.Seconds(300) })
+	release := make(chan struct{})
+	defer close(release)
+	w.arm(ping, 1).serve(t, http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+		if c, _, err := http.NewResponseController(w).Hijack(); err == nil {
+			defer c.Close()
+			io.WriteString(c, "HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\r\n")
+			<-release
+		}
+	}))
+	c, r := w.dial(t)
+	io.WriteString(c, "GET / HTTP/1.1\r\nHost: ping.localhost\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\r\n")
+	if res, err := http.ReadResponse(r, nil); err != nil || res.StatusCode != http.StatusSwitchingProtocols {
+		t.Fatalf("got %+v, %v", res, err)
+	}
+	c.SetLinger(0)
+	c.Close()
+	w.eventually("nothing is in flight", func() bool { return w.metric(platform.MetricInstanceInFlight) == 0 })
+}
+
 func TestWebSocketRefusedByTheApp(t *testing.T) {
 	w, _ := newChat(t, websocket.CompressionDisabled)
 	c, r := w.dial(t)

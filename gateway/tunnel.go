@@ -150,22 +150,31 @@ func (t *tunnel) toInstance() error {
 	for {
 		t.request.client.setReadDeadline(t.request.clientDeadline().Add(closeTimeout))
 		came, err := in.Read()
-		if err == nil {
-			t.markActive()
-			t.request.received.Add(int64(len(came)))
-			err = t.instance.send(came)
-			in.Give()
-		}
-		if errors.Is(err, io.EOF) {
-			if half, ok := t.instance.Conn.(interface{ CloseWrite() error }); ok {
-				return half.CloseWrite()
-			}
-		}
 		if err != nil {
-			t.instance.interruptRead()
-			return err
+			return t.endOfClient(err)
+		}
+		t.markActive()
+		t.request.received.Add(int64(len(came)))
+		err = t.instance.send(came)
+		in.Give()
+		if err != nil {
+			return err // it may send something still, or its end
 		}
 	}
+}
+
+// endOfClient passes on that the client has no more to say, or ends the tunnel if it has gone.
+func (t *tunnel) endOfClient(err error) error {
+	switch {
+	case errors.Is(err, io.EOF):
+		if half, ok := t.instance.Conn.(interface{ CloseWrite() error }); ok {
+			return half.CloseWrite()
+		}
+	case !errors.Is(err, os.ErrDeadlineExceeded):
+		t.request.interrupt(errClientGone)
+	}
+	t.instance.interruptRead()
+	return err
 }
 
 // closeWebSocket tells the client of a WebSocket that the connection goes away (RFC 6455, section 7.4.1), and lets its answer
