@@ -9,9 +9,12 @@ import (
 	"github.com/fnctl/fnctl/platform"
 )
 
-// backendRevision is what all proxies stand before: an instance that is nginx itself, the leanest that there is, so that it
-// is never what is slow.
-var backendRevision = platform.RevisionID{Function: "backend", Number: 1}
+// What all proxies stand before: an instance that is nginx itself, the leanest that there is, so that it is never what is
+// slow; and one that is the driver, which sends the messages of WebSockets back.
+var (
+	backendRevision = platform.RevisionID{Function: "backend", Number: 1}
+	echoRevision    = platform.RevisionID{Function: "echo", Number: 1}
+)
 
 // backendConfig answers without a file, or with one that the kernel has in memory.
 const backendConfig = `user root;
@@ -34,13 +37,14 @@ http {
 `
 
 // The peers as a careful administrator would set them up for the same job on the same cores: kept connections on both
-// sides, buffers for large answers, the headers that the gateway sets, no access log.
+// sides, buffers for large answers, the headers that the gateway sets, no access log. HAProxy wants two files for each
+// connection that it may have, and starts where it may have fewer.
 const (
 	nginxConfig = `user root;
 worker_processes auto;
 pid /run/bench-nginx.pid;
 error_log stderr;
-events { worker_connections 4096; }
+events { worker_connections 8192; }
 http {
 	access_log off;
 	keepalive_requests 1000000000;
@@ -51,6 +55,7 @@ http {
 	}
 	server {
 		listen 127.0.0.1:8081 reuseport backlog=4096;
+		listen 127.0.0.1:8091 http2 reuseport backlog=4096;
 		location / {
 			proxy_pass http://backend;
 			proxy_http_version 1.1;
@@ -65,12 +70,20 @@ http {
 			proxy_set_header X-Request-ID $request_id;
 			add_header X-Request-ID $request_id;
 		}
+		location = /echo {
+			proxy_pass http://unix:/run/fnctl/instances/echo-00001@1.sock;
+			proxy_http_version 1.1;
+			proxy_set_header Connection Upgrade;
+			proxy_set_header Upgrade $http_upgrade;
+			proxy_set_header Host $http_host;
+		}
 	}
 }
 `
 	haproxyConfig = `global
 	nbthread 2
-	maxconn 8192
+	maxconn 12288
+	no strict-limits
 defaults
 	mode http
 	timeout connect 5s
@@ -86,17 +99,24 @@ frontend front
 	http-request set-header X-Forwarded-Host %[req.hdr(Host)]
 	http-request set-header X-Forwarded-Proto http
 	http-response set-header X-Request-ID %[unique-id]
+	use_backend echo if { path /echo }
 	default_backend back
 backend back
 	server instance unix@/run/fnctl/instances/backend-00001@1.sock pool-max-conn 1024
+backend echo
+	server instance unix@/run/fnctl/instances/echo-00001@1.sock
 `
 	caddyConfig = `{
 	admin off
 	auto_https off
+	servers {
+		protocols h1 h2c
+	}
 }
 http://:8083 {
 	bind 127.0.0.1
 	header X-Request-ID {http.request.uuid}
+	reverse_proxy /echo unix//run/fnctl/instances/echo-00001@1.sock
 	reverse_proxy unix//run/fnctl/instances/backend-00001@1.sock {
 		header_up X-Request-ID {http.request.uuid}
 		transport http {
@@ -108,38 +128,48 @@ http://:8083 {
 `
 )
 
-// prepareProxies starts the backend, the peers before it, and routes the gateway to it. The activator is not there: it would
-// put an instance of its own in the place of the backend.
+// prepareProxies starts the backends, the peers before them, and routes the gateway to them. The activator is not there: it
+// would put instances of its own in the place of the backends.
 func (l *lab) prepareProxies(ctx context.Context) error {
-	route, err := json.Marshal(platform.Route{Function: backendRevision.Function, Traffic: []platform.TrafficShare{
-		{Revision: backendRevision, Percent: 100, Timeouts: platform.Timeouts{Timeout: platform.Seconds(60)}},
-	}})
-	if err != nil {
-		return err
+	for _, rev := range []platform.RevisionID{backendRevision, echoRevision} {
+		if err := l.route(ctx, rev); err != nil {
+			return err
+		}
 	}
 	for path, text := range map[string]string{
-		"/etc/bench-backend.conf":                               backendConfig,
-		"/etc/bench-nginx.conf":                                 nginxConfig,
-		"/etc/bench-haproxy.conf":                               haproxyConfig,
-		"/etc/bench-caddy.conf":                                 caddyConfig,
-		platform.DefaultPaths().Route(backendRevision.Function): string(route),
+		"/etc/bench-backend.conf": backendConfig,
+		"/etc/bench-nginx.conf":   nginxConfig,
+		"/etc/bench-haproxy.conf": haproxyConfig,
+		"/etc/bench-caddy.conf":   caddyConfig,
 	} {
 		if err := l.machine.WriteFile(ctx, path, []byte(text), 0o644); err != nil {
 			return err
 		}
 	}
-	_, err = l.machine.Shell(ctx, `systemctl stop fnctl-activator
+	_, err := l.machine.Shell(ctx, `systemctl stop fnctl-activator
 mkdir /srv/bench && head --bytes=1M /dev/zero >/srv/bench/large
 for name in backend nginx; do
 	systemd-run --quiet --unit=bench-"$name" --property=LimitNOFILE=65536 nginx -c /etc/bench-"$name".conf -g 'daemon off;'
 done
+systemd-run --quiet --unit=bench-echo --setenv=GOMAXPROCS=1 driver echo /run/fnctl/instances/echo-00001@1.sock
 systemd-run --quiet --unit=bench-haproxy --property=LimitNOFILE=65536 haproxy -db -f /etc/bench-haproxy.conf
 systemd-run --quiet --unit=bench-caddy --property=LimitNOFILE=65536 --setenv=HOME=/var/tmp caddy run --adapter caddyfile --config /etc/bench-caddy.conf
 for port in 8080 8081 8082 8083; do
-	curl --silent --show-error --fail --retry 10 --retry-all-errors --retry-delay 1 --output /dev/null \
+	curl --silent --show-error --fail --retry 10 --retry-all-errors --retry-delay 1 --max-time 10 --output /dev/null \
 		--header 'Host: backend.localhost:8080' http://127.0.0.1:"$port"/small
 done`)
 	return err
+}
+
+// route routes the gateway to a revision.
+func (l *lab) route(ctx context.Context, rev platform.RevisionID) error {
+	text, err := json.Marshal(platform.Route{Function: rev.Function, Traffic: []platform.TrafficShare{
+		{Revision: rev, Percent: 100, Timeouts: platform.Timeouts{Timeout: platform.Seconds(60)}},
+	}})
+	if err != nil {
+		return err
+	}
+	return l.machine.WriteFile(ctx, platform.DefaultPaths().Route(rev.Function), text, 0o644)
 }
 
 // startNginx runs nginx as a unit, so that its processes can be told from others.

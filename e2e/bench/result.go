@@ -67,6 +67,16 @@ func (r result) besides(name string, peer spread) result {
 	return r
 }
 
+// peerNamed is what one of the peers needs.
+func (r result) peerNamed(name string) spread {
+	for _, o := range r.Others {
+		if o.Name == name {
+			return o.Spread
+		}
+	}
+	return *r.Peer
+}
+
 // aiming says what should be reached and whether it was.
 func (r result) aiming(ok bool, format string, args ...any) result {
 	r.Target, r.OK = fmt.Sprintf(format, args...), &ok

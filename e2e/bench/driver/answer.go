@@ -47,8 +47,11 @@ func (a *answer) check() error {
 	return nil
 }
 
-// contentLength is the length of the body after a head that must be of a good answer.
+// contentLength is the length of the body after a head that must be of a good answer. A tunnel begins with none.
 func contentLength(head []byte) (int, error) {
+	if bytes.HasPrefix(head, []byte("HTTP/1.1 101 ")) {
+		return 0, nil
+	}
 	if !bytes.HasPrefix(head, []byte("HTTP/1.1 200 ")) {
 		return 0, fmt.Errorf("got an answer that is not good:\n%s", head)
 	}

@@ -14,10 +14,15 @@ import (
 // load asks for one thing again and again over kept connections, as wrk does, in one thread and without Go's scheduler
 // between the kernel and the answer: what it costs is little beside any proxy.
 type load struct {
-	address     unix.Sockaddr
 	request     []byte
 	connections int
 	duration    time.Duration
+	// once says that each request has a connection of its own. A latency counts from before that is made.
+	once bool
+	// opening is asked for first over each connection, and not counted. It makes a tunnel, through which each request, a
+	// message then, comes back as so many bytes.
+	opening []byte
+	echo    int
 	// rate is how many requests fall due each second, whatever becomes of those before: a proxy that is slow gets no rest.
 	// With 0, each connection asks again as soon as it has its answer.
 	rate float64
@@ -29,7 +34,10 @@ type outcome struct {
 	seconds   float64
 	answers   int
 	latencies []time.Duration
+	cpu       float64 // seconds that the proxy has used
 }
+
+var errNoAnswer = errors.New("no answer at all")
 
 // quantile is that of the latencies, in seconds.
 func (o outcome) quantile(q float64) float64 {
@@ -42,6 +50,7 @@ func (o outcome) perSecond() float64 { return float64(o.answers) / o.seconds }
 // loop is a load under way.
 type loop struct {
 	load
+	address      unix.Sockaddr
 	epoll, timer int
 	conns        map[int32]*client
 	idle         []*client
@@ -51,33 +60,53 @@ type loop struct {
 	latencies    []time.Duration
 }
 
-// client is one connection. due is that of the request which it waits for the answer of.
+// client has one connection at a time. due is that of the request which it waits for the answer of.
 type client struct {
 	fd   int
 	due  time.Time
 	left answer
 }
 
-func (l load) run() (outcome, error) {
-	p := &loop{load: l, conns: map[int32]*client{}, buffer: make([]byte, 256<<10)}
+// through implements traffic. The CPU time is that from when kept connections are there.
+func (l load) through(to proxy) (outcome, error) {
+	p := &loop{load: l, address: to.address, conns: map[int32]*client{}, buffer: make([]byte, 256<<10)}
 	p.latencies = make([]time.Duration, 0, 1<<20)
 	if err := p.open(); err != nil {
 		return outcome{}, err
 	}
 	defer p.close()
+	before, err := to.cpu()
+	if err != nil {
+		return outcome{}, err
+	}
+	got, err := p.run()
+	if err != nil {
+		return outcome{}, err
+	}
+	after, err := to.cpu()
+	got.cpu = after - before
+	return got, err
+}
+
+func (p *loop) run() (outcome, error) {
 	p.began = time.Now()
-	for time.Since(p.began) < l.duration {
+	for !p.over(time.Since(p.began)) {
 		if err := errors.Join(p.ask(), p.wait()); err != nil {
 			return outcome{}, err
 		}
 	}
 	got := outcome{seconds: time.Since(p.began).Seconds(), answers: len(p.latencies)}
 	if got.answers == 0 {
-		return outcome{}, errors.New("no answer at all")
+		return outcome{}, errNoAnswer
 	}
 	p.countOverdue()
 	got.latencies = p.latencies
 	return got, nil
+}
+
+// over reports whether that was it. A machine that others keep busy gets the time for an answer.
+func (p *loop) over(took time.Duration) bool {
+	return took >= p.duration && (len(p.latencies) > 0 || took >= answerTimeout)
 }
 
 func (p *loop) open() (err error) {
@@ -92,18 +121,31 @@ func (p *loop) open() (err error) {
 		return err
 	}
 	for range p.connections {
-		fd, err := connect(p.address)
-		if err != nil {
-			return err
+		c := &client{}
+		if !p.once {
+			if err := p.connect(c); err != nil {
+				return err
+			}
 		}
-		c := &client{fd: fd}
-		p.conns[int32(fd)] = c
 		p.idle = append(p.idle, c)
-		if err := p.watch(fd, unix.EPOLLIN); err != nil {
+	}
+	return nil
+}
+
+// connect gives a client its connection.
+func (p *loop) connect(c *client) error {
+	fd, err := connect(p.address, nil)
+	if err != nil {
+		return err
+	}
+	c.fd = fd
+	p.conns[int32(fd)] = c
+	if p.opening != nil {
+		if err := ask(fd, p.opening, p.buffer); err != nil {
 			return err
 		}
 	}
-	return nil
+	return p.watch(fd, unix.EPOLLIN)
 }
 
 func (p *loop) watch(fd int, events uint32) error {
@@ -114,24 +156,9 @@ func (p *loop) watch(fd int, events uint32) error {
 	return nil
 }
 
-func connect(address unix.Sockaddr) (int, error) {
-	family := unix.AF_INET
-	if _, ok := address.(*unix.SockaddrUnix); ok {
-		family = unix.AF_UNIX
-	}
-	fd, err := unix.Socket(family, unix.SOCK_STREAM|unix.SOCK_CLOEXEC, 0)
-	if err != nil {
-		return 0, fmt.Errorf("make socket: %w", err)
-	}
-	if err := errors.Join(unix.Connect(fd, address), unix.SetNonblock(fd, true)); err != nil {
-		return 0, errors.Join(fmt.Errorf("connect: %w", err), unix.Close(fd))
-	}
-	return fd, nil
-}
-
 func (p *loop) close() {
-	for _, c := range p.conns {
-		unix.Close(c.fd)
+	for fd := range p.conns {
+		unix.Close(int(fd))
 	}
 	unix.Close(p.timer)
 	unix.Close(p.epoll)
@@ -156,6 +183,12 @@ func (p *loop) ask() error {
 		c := p.idle[last]
 		p.idle = p.idle[:last]
 		c.due = due
+		if p.once {
+			if err := p.connect(c); err != nil {
+				return err
+			}
+		}
+		c.left.body = p.echo
 		if n, err := unix.Write(c.fd, p.request); n != len(p.request) {
 			return fmt.Errorf("send request: %d of %d bytes: %w", n, len(p.request), err)
 		}
@@ -207,6 +240,10 @@ func (p *loop) take(c *client) error {
 	if whole {
 		p.latencies = append(p.latencies, time.Since(c.due))
 		p.idle = append(p.idle, c)
+		if p.once {
+			delete(p.conns, int32(c.fd))
+			return unix.Close(c.fd)
+		}
 	}
 	return nil
 }

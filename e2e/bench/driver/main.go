@@ -1,8 +1,8 @@
 //go:build e2e
 
 // Command driver is the part of the benchmark that runs on the machine itself, so that entering the machine costs
-// nothing that is measured. It prints one JSON object of named numbers for each round: seconds, and
-// rates of proxies per second.
+// nothing that is measured. It prints one JSON object of named numbers for each round: seconds, and of proxies rates per
+// second and bytes.
 package main
 
 import (
@@ -25,6 +25,10 @@ func main() {
 		err = cold(*rounds, function{flag.Arg(1), flag.Arg(2)})
 	case "deploy":
 		err = deploy(*from, *to)
+	case "echo":
+		err = echo(flag.Arg(1))
+	case "idle":
+		err = idle()
 	case "proxy":
 		err = proxyRounds(*rounds)
 	case "sandbox":

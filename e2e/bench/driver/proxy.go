@@ -6,47 +6,41 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"path/filepath"
 	"strconv"
 	"strings"
-	"time"
 
 	"golang.org/x/sys/unix"
 )
 
-// proxy is one of those that are compared: the unit whose CPU time counts, and its port.
+// proxy is one of those that are compared: the unit whose CPU time and memory count, where it listens, and its port for HTTP/2
+// without TLS, which is another one if it cannot tell the two apart.
 type proxy struct {
 	name, unit string
-	port       int
+	address    unix.Sockaddr
+	h2c        int
 }
 
 var proxies = []proxy{
-	{"fnctl", "fnctl-gateway.service", 8080},
-	{"nginx", "bench-nginx.service", 8081},
-	{"haproxy", "bench-haproxy.service", 8082},
-	{"caddy", "bench-caddy.service", 8083},
+	{"fnctl", "fnctl-gateway.service", loopback(8080), 8080},
+	{"nginx", "bench-nginx.service", loopback(8081), 8091},
+	{"haproxy", "bench-haproxy.service", loopback(8082), 8082},
+	{"caddy", "bench-caddy.service", loopback(8083), 8083},
 }
 
-// backendSocket is what all of them are a proxy of.
-const backendSocket = "/run/fnctl/instances/backend-00001@1.sock"
-
-// Of one measurement. Large answers are few, and of the open loop the tail is what counts.
-const (
-	smallTime = time.Second
-	largeTime = 1500 * time.Millisecond
-	paceTime  = 2 * time.Second
+// What all of them are a proxy of, and what is asked itself to see that it is not the bottleneck.
+var (
+	backend     = proxy{name: "backend", unit: "bench-backend.service", address: &unix.SockaddrUnix{Name: "/run/fnctl/instances/backend-00001@1.sock"}}
+	echoBackend = proxy{name: "backend", unit: "bench-echo.service", address: &unix.SockaddrUnix{Name: "/run/fnctl/instances/echo-00001@1.sock"}}
 )
 
-// paceClients are the connections of the open loop: more than are busy at once, so that a request never waits for one
-// unless the proxy is behind.
-const paceClients = 128
-
-// pace is the share of nginx's throughput at which the open loop goes.
-const pace = 0.7
+func loopback(port int) *unix.SockaddrInet4 {
+	return &unix.SockaddrInet4{Addr: [4]byte{127, 0, 0, 1}, Port: port}
+}
 
 // proxyRounds compares the proxies, in rounds in which each has its turn at everything.
 func proxyRounds(rounds int) error {
-	warmUp := load{request: get("small"), connections: 32, duration: smallTime}
-	if err := warmUp.compare(map[string]float64{}, proxies, "to warm up"); err != nil {
+	if err := warmUp.compare(map[string]float64{}, proxies); err != nil {
 		return err
 	}
 	for round := range rounds {
@@ -65,73 +59,75 @@ func rotated(by int) []proxy {
 }
 
 func proxyRound(found map[string]float64, turns []proxy) error {
-	for _, connections := range []int{1, 32, 512} {
-		small := load{request: get("small"), connections: connections, duration: smallTime}
-		large := load{request: get("large"), connections: connections, duration: largeTime}
-		if err := errors.Join(small.compare(found, turns, fmt.Sprintf("small %d", connections)),
-			large.compare(found, turns, fmt.Sprintf("large %d", connections))); err != nil {
+	for _, r := range rows {
+		if err := r.compare(found, turns); err != nil {
 			return err
 		}
 	}
-	l := load{request: get("small"), connections: paceClients, duration: paceTime, rate: pace * found["nginx small 32 rate"]}
-	if err := l.compare(found, turns, "paced"); err != nil {
+	if err := paced(found["nginx small 32 rate"]).compare(found, turns); err != nil {
 		return err
 	}
-	l = load{address: &unix.SockaddrUnix{Name: backendSocket}, request: get("small"), connections: 32, duration: smallTime}
-	alone, err := l.run()
-	if err != nil {
-		return fmt.Errorf("backend: %w", err)
-	}
-	found["backend rate"] = alone.perSecond()
-	return nil
+	return errors.Join(small32.compare(found, []proxy{backend}), echo500.compare(found, []proxy{echoBackend}))
 }
 
-func get(path string) []byte {
-	return []byte("GET /" + path + " HTTP/1.1\r\nHost: backend.localhost:8080\r\nUser-Agent: driver\r\nAccept: */*\r\n\r\n")
-}
-
-// compare puts one proxy after the other under a load.
-func (l load) compare(found map[string]float64, turns []proxy, what string) error {
+// compare puts one proxy after the other under the load of a row.
+func (r row) compare(found map[string]float64, turns []proxy) error {
 	for _, p := range turns {
-		if err := l.through(p, found, p.name+" "+what); err != nil {
-			return fmt.Errorf("%s %s: %w", p.name, what, err)
+		got, err := r.through(p)
+		if err != nil {
+			return fmt.Errorf("%s %s: %w", p.name, r.name, err)
 		}
+		name := p.name + " " + r.name
+		found[name+" rate"] = got.perSecond()
+		found[name+" p50"] = got.quantile(0.5)
+		found[name+" p99"] = got.quantile(0.99)
+		found[name+" cpu"] = got.cpu / float64(got.answers)
 	}
-	return nil
-}
-
-func (l load) through(p proxy, found map[string]float64, name string) error {
-	l.address = &unix.SockaddrInet4{Addr: [4]byte{127, 0, 0, 1}, Port: p.port}
-	before, err := p.cpu()
-	if err != nil {
-		return err
-	}
-	got, err := l.run()
-	if err != nil {
-		return err
-	}
-	after, err := p.cpu()
-	if err != nil {
-		return err
-	}
-	found[name+" rate"] = got.perSecond()
-	found[name+" p50"] = got.quantile(0.5)
-	found[name+" p99"] = got.quantile(0.99)
-	found[name+" cpu"] = (after - before) / float64(got.answers)
 	return nil
 }
 
 // cpu is the CPU time that a proxy has used, in seconds, with all its processes.
 func (p proxy) cpu() (float64, error) {
-	stat, err := os.ReadFile("/sys/fs/cgroup/system.slice/" + p.unit + "/cpu.stat")
+	stat, err := p.read("cpu.stat")
 	if err != nil {
 		return 0, err
 	}
-	for line := range strings.Lines(string(stat)) {
-		if usec, ok := strings.CutPrefix(line, "usage_usec "); ok {
-			used, err := strconv.ParseFloat(strings.TrimSpace(usec), 64)
-			return used / 1e6, err
+	usec, err := lineOf(stat, "usage_usec ")
+	return usec / 1e6, err
+}
+
+// memory is what a proxy has in memory, in bytes, with all its processes and without counting a page twice that they share.
+func (p proxy) memory() (total float64, err error) {
+	pids, err := p.read("cgroup.procs")
+	if err != nil {
+		return 0, err
+	}
+	for _, pid := range strings.Fields(pids) {
+		rollup, err := os.ReadFile(filepath.Join("/proc", pid, "smaps_rollup"))
+		if err != nil {
+			return 0, err
+		}
+		kb, err := lineOf(string(rollup), "Pss:")
+		if err != nil {
+			return 0, err
+		}
+		total += kb * 1024
+	}
+	return total, nil
+}
+
+// read reads a file of the proxy's control group.
+func (p proxy) read(file string) (string, error) {
+	text, err := os.ReadFile(filepath.Join("/sys/fs/cgroup/system.slice", p.unit, file))
+	return string(text), err
+}
+
+// lineOf is the number of the line that begins with a name.
+func lineOf(text, name string) (float64, error) {
+	for line := range strings.Lines(text) {
+		if value, ok := strings.CutPrefix(line, name); ok {
+			return strconv.ParseFloat(strings.TrimSpace(strings.TrimSuffix(strings.TrimSpace(value), "kB")), 64)
 		}
 	}
-	return 0, errors.New("read CPU time: there is no usage_usec")
+	return 0, fmt.Errorf("there is no line %q", name)
 }
