@@ -1,11 +1,17 @@
 package cli
 
 import (
+	"bytes"
 	"context"
+	"crypto/hmac"
+	"crypto/sha256"
+	"encoding/hex"
 	"errors"
 	"fmt"
 	"log/slog"
 	"net"
+	"os"
+	"path/filepath"
 
 	"github.com/coreos/go-systemd/v22/activation"
 	"github.com/prometheus/client_golang/prometheus"
@@ -55,6 +61,7 @@ func runGateway(c *cli.Context) error {
 		ReadHeaderTimeout: settings.Gateway.ReadHeaderTimeout, IdleTimeout: settings.Gateway.IdleTimeout,
 		MaxHeaderBytes: int(settings.Gateway.MaxHeader), DrainTimeout: settings.Gateway.DrainTimeout,
 		TrustedProxies: settings.Gateway.TrustedProxies,
+		Name:           gatewayName(),
 		Predecessor:    place.predecessor,
 		Serving: func() error {
 			log.Info("gateway started", "version", Version(), "endpoint", settings.Endpoint)
@@ -72,6 +79,18 @@ func runGateway(c *cli.Context) error {
 		return err
 	}
 	return during(func() error { return g.Run(c.Context) })
+}
+
+// gatewayName is the same for all gateways of the machine, and no other's. It tells nothing of the machine's ID, which is confidential
+// (machine-id(5)).
+func gatewayName() string {
+	id, err := os.ReadFile(filepath.Join(paths().Root, "etc/machine-id"))
+	if err != nil || len(bytes.TrimSpace(id)) == 0 {
+		return "fnctl"
+	}
+	sum := hmac.New(sha256.New, bytes.TrimSpace(id))
+	sum.Write([]byte("fnctl-gateway"))
+	return "fnctl-" + hex.EncodeToString(sum.Sum(nil)[:4])
 }
 
 // place is where a gateway serves.

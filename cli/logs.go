@@ -9,6 +9,7 @@ import (
 
 	"github.com/urfave/cli/v2"
 
+	"github.com/fnctl/fnctl/accesslog"
 	"github.com/fnctl/fnctl/journal"
 	"github.com/fnctl/fnctl/platform"
 )
@@ -16,7 +17,7 @@ import (
 func logsCommand() *cli.Command {
 	return &cli.Command{
 		Name:      "logs",
-		Usage:     "show what a function's instances print and what systemd says of them, or the requests",
+		Usage:     "show what a function's instances print, what systemd says of them, and which answers were refused; or the requests",
 		UsageText: "logs NAME [--revision REVISION] [--requests] [--request-id ID] [-f] [--since TIME] [-n LINES] [-o json]",
 		Description: "With --requests it is the access log: a line for each request that has ended, with the time of its arrival. With\n" +
 			"-o json each is an object on a line of its own. With --request-id it is what the gateway says of one request, and what its\n" +
@@ -96,17 +97,22 @@ func completeLogs(c *cli.Context) {
 	completeFunctions(c)
 }
 
-// showInstances prints what the instances of a function, or of one revision, print, and what systemd says of them.
+// showInstances prints what the instances of a function, or of one revision, print, what systemd says of them, and why the gateway refused
+// what they answered.
 func showInstances(c *cli.Context, name string, revision platform.RevisionID) error {
-	patterns, what := journal.UnitPatterns(name), name
+	what, refused := name, append(accesslog.GatewayMatches(name, ""), "SYSLOG_IDENTIFIER="+journal.Identifier)
 	if revision.Number > 0 {
-		patterns, what = []string{"fn-" + revision.String() + "@*.service"}, revision.String()
+		what, refused = revision.String(), append(refused, "FNCTL_REVISION="+revision.String())
 	}
-	args := journalRange(c)
-	for _, pattern := range patterns {
-		args = append(args, "--unit="+pattern)
+	matches, err := journal.InstanceMatches(c.Context, platform.RevisionID{Function: name, Number: revision.Number}, refused...)
+	switch {
+	case err != nil:
+		return err
+	case matches == nil:
+		err = errNoUnit
+	default:
+		err = showJournal(c, append(journalRange(c), matches...))
 	}
-	err := showJournal(c, args)
 	if errors.Is(err, errNoUnit) && revision.Number > 0 && store().Has(name) {
 		return platform.WithHint(fmt.Errorf("%s has no logs", what), "\"fnctl revisions %s\" shows those that are kept", name)
 	}

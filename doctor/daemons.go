@@ -26,8 +26,14 @@ func (e *examination) checkSettings(context.Context) error {
 	return nil
 }
 
+// gatewaySocket and gatewaySocketIPv6 are the units that listen for requests.
+const (
+	gatewaySocket     = "fnctl-gateway.socket"
+	gatewaySocketIPv6 = "fnctl-gateway-ipv6.socket"
+)
+
 func (e *examination) checkGateway(ctx context.Context) error {
-	const unit = "fnctl-gateway.socket"
+	const unit = gatewaySocket
 	list, err := e.units.List(ctx, unit)
 	switch {
 	case err != nil:

@@ -31,6 +31,7 @@ func (e *examination) run(ctx context.Context) {
 		{"journal", (*examination).checkJournal},
 		{"settings", (*examination).checkSettings},
 		{"gateway", (*examination).checkGateway},
+		{"ports", (*examination).checkPorts},
 		{"activator", (*examination).checkActivator},
 		{"disks", (*examination).checkDisks},
 		{"disk quotas", (*examination).checkQuotas},

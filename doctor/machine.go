@@ -8,6 +8,7 @@ import (
 	"os"
 	"os/user"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 	"syscall"
@@ -100,6 +101,19 @@ func (e *examination) checkPermissions(context.Context) error {
 		return nil
 	}
 	bad := 0
+	if !isMember(gateway, gatewayGroup) {
+		bad++
+		e.fail(remake+" && systemctl restart fnctl-gateway", "the user fnctl is not in the group %s, which may connect to instances", gatewayGroup)
+	}
+	old, err := e.openInstances(gateway)
+	if err != nil {
+		return err
+	}
+	if old > 0 {
+		bad++
+		e.warn("fnctl upgrade --all, or deploy what is not upgraded because only a tag leads there; until then nobody should be in the group fnctl",
+			"members of the group fnctl may ask %s past the gateway, as units of earlier versions have it", platform.Plural(old, "instance"))
+	}
 	for _, dir := range []string{e.store.Paths.Functions(), e.store.Paths.Instances(), filepath.Join(e.store.Paths.Root, "var/cache/fnctl")} {
 		if problem := directoryProblem(dir, 0o755); problem != "" {
 			bad++
@@ -126,6 +140,33 @@ func (e *examination) checkPermissions(context.Context) error {
 		e.ok("directories and secrets are as they should be")
 	}
 	return nil
+}
+
+// gatewayGroup is that of the sockets of instances.
+const gatewayGroup = "fnctl-gateway"
+
+func isMember(u *user.User, group string) bool {
+	g, err := user.LookupGroup(group)
+	if err != nil {
+		return false
+	}
+	ids, err := u.GroupIds()
+	return err == nil && slices.Contains(ids, g.Gid)
+}
+
+// openInstances counts the instances whose sockets are of the gateway's first group, which others are in to read metrics.
+func (e *examination) openInstances(gateway *user.User) (n int, err error) {
+	ids, err := e.store.Instances()
+	if err != nil {
+		return 0, err
+	}
+	for _, id := range ids {
+		info, err := os.Stat(e.store.Paths.InstanceSocket(id))
+		if err == nil && strconv.Itoa(int(info.Sys().(*syscall.Stat_t).Gid)) == gateway.Gid {
+			n++
+		}
+	}
+	return n, nil
 }
 
 // closedTo lists what a user cannot read who must: an administrator with a narrow umask may have made it.

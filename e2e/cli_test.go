@@ -26,6 +26,7 @@ func TestCLI(t *testing.T) {
 			t.Run("dry run", func(t *testing.T) { testDryRun(t, m) })
 			t.Run("journal", func(t *testing.T) { testJournal(t, m) })
 			t.Run("odd lines", func(t *testing.T) { testOddLines(t, m) })
+			t.Run("refused answer", func(t *testing.T) { testRefusedAnswer(t, m) })
 			only(t, machine.Trixie, suite, "events", func(t *testing.T) { testEventsCommand(t, m) })
 			only(t, machine.Bookworm, suite, "scale", func(t *testing.T) { testScaleCommand(t, m) })
 			t.Run("failures", func(t *testing.T) { testFailureEvents(t, m) })

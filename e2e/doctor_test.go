@@ -19,7 +19,7 @@ func TestDoctor(t *testing.T) {
 	eventually(t, 10*time.Second, "the function serves", func() bool { return m.status(t, "echo").Phase == "Serving" })
 	t.Run("healthy", func(t *testing.T) {
 		out := m.MustRun(t, "fnctl", "doctor")
-		for _, want := range []string{"✓ systemd: version 252", "✓ gateway: it answers", "✓ activator: it answers", "✓ functions: 1 function: 1 Serving", "✓ leftovers"} {
+		for _, want := range []string{"✓ systemd: version 252", "✓ gateway: it answers", "✓ ports: those of the gateway", "✓ activator: it answers", "✓ functions: 1 function: 1 Serving", "✓ leftovers"} {
 			if !strings.Contains(out, want) {
 				t.Errorf("there is no %q in\n%s", want, out)
 			}
@@ -45,6 +45,17 @@ func TestDoctor(t *testing.T) {
 				"until ss -ltn | grep -q 127.0.0.1:8080; do sleep 0.05; done; systemctl start fnctl-gateway.socket || true",
 			"systemctl stop thief; systemctl start fnctl-gateway.socket fnctl-gateway.service",
 			"gateway", "error", "has failed: resources", "does another program have the port?",
+		},
+		{
+			"another program at the address in IPv6", "systemctl stop fnctl-gateway.socket fnctl-gateway.service; systemd-run -q --unit=thief python3 -m http.server 8080 --bind ::1; " +
+				"until ss -ltn | grep -qF '[::1]:8080'; do sleep 0.05; done; systemctl start fnctl-gateway.socket fnctl-gateway.service && curl -sf -H 'Host: echo.localhost' http://127.0.0.1:8080/headers",
+			"systemctl stop thief; systemctl restart fnctl-gateway",
+			"ports", "error", "[::1]:8080 is held by thief.service", "systemctl restart fnctl-gateway",
+		},
+		{
+			"a gateway that has not taken the address in IPv6", "systemctl stop fnctl-gateway-ipv6.socket fnctl-gateway; systemctl mask --runtime fnctl-gateway-ipv6.socket; systemctl start fnctl-gateway",
+			"systemctl unmask --runtime fnctl-gateway-ipv6.socket; systemctl restart fnctl-gateway",
+			"ports", "warning", "doesn't listen on [::1]:8080", "systemctl restart fnctl-gateway",
 		},
 		{
 			"a dead activator", "systemctl stop fnctl-activator", "systemctl start fnctl-activator",

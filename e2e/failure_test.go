@@ -99,7 +99,7 @@ var failures = []failure{
 	{"snapshot gone", "mv " + moodyRevision + "/app /root/", "mv /root/app " + moodyRevision, "the socket cannot be made (exit-code)"},
 	{"disk full", "mount -t tmpfs -o size=16k tmpfs /var/cache/private/fnctl; dd if=/dev/zero of=/var/cache/private/fnctl/x 2>/dev/null || true",
 		"umount -l /var/cache/private/fnctl", "the socket cannot be made (exit-code)"},
-	{"group gone", "groupmod -n other fnctl", "groupmod -n fnctl other", "the socket cannot be made (exit-code)"},
+	{"group gone", "groupmod -n other fnctl-gateway", "groupmod -n fnctl-gateway other", "the socket cannot be made (exit-code)"},
 }
 
 func (f failure) test(t *testing.T, m *testMachine) {

@@ -68,3 +68,38 @@ func testOddLines(t *testing.T, m *testMachine) {
 	}
 	m.MustRun(t, "fnctl", "remove", "odd", "--purge")
 }
+
+// An app that answers /bad in lines that end in a bare LF.
+const bareLF = `
+import socket
+listener = socket.socket(fileno=3)
+while True:
+    conn, _ = listener.accept()
+    head = b""
+    while b"\r\n\r\n" not in head:
+        part = conn.recv(65536)
+        if not part:
+            break
+        head += part
+    end = b"\n" if b"/bad" in head else b"\r\n"
+    conn.sendall(end.join([b"HTTP/1.1 200 OK", b"Connection: close", b"Content-Length: 0", b"", b""]))
+    conn.close()
+`
+
+// Why an answer was refused is in the function's log, and for its visitors it is not.
+func testRefusedAnswer(t *testing.T, m *testMachine) {
+	m.WriteFile(t, "/srv/bare/main.py", bareLF)
+	m.WriteFile(t, "/srv/bare/jcloud.yml", "command: /usr/bin/python3 main.py\nautoscale: {min: 1, max: 1}\n")
+	m.MustRunIn(t, "/srv/bare", "fnctl", "deploy")
+	const reason = "a line ends in a bare LF"
+	if got := m.MustRun(t, "curl", "-s", "-w", " %{http_code}", "http://bare.localhost:8080/bad"); strings.Contains(got, "LF") || !strings.Contains(got, "see fnctl logs bare\n 502") {
+		t.Errorf("the visitor gets %q", got)
+	}
+	for _, args := range [][]string{{"bare"}, {"bare", "--revision", "1"}, {"bare", "--since", "-10min", "-o", "json"}} {
+		eventually(t, 10*time.Second, "the reason is in the log", func() bool {
+			got := m.MustRun(t, "fnctl", append([]string{"logs"}, args...)...)
+			return strings.Contains(got, reason) && strings.Contains(got, "Started")
+		})
+	}
+	m.MustRun(t, "fnctl", "remove", "bare", "--purge")
+}

@@ -18,6 +18,9 @@ var packageUnits = []string{
 // hostUnit has a condition that no container meets. TestLimits sees it at work.
 const hostUnit = "fnctl-favordynmods.service"
 
+// ipv6Unit is not enabled: what it stands beside wants it.
+const ipv6Unit = "fnctl-gateway-ipv6.socket"
+
 // waitPackageUnits waits until what the package starts runs.
 func (m *testMachine) waitPackageUnits(t *testing.T) {
 	t.Helper()
@@ -79,8 +82,10 @@ func testPackageInstalled(t *testing.T, m *testMachine) {
 		t.Errorf("unknown host: got %s, want 404", response.Status)
 	}
 	m.mustGet(t, pingURL)
+	m.waitActive(t, ipv6Unit)
+	m.MustRun(t, "curl", "-gsf", "-H", "Host: ping.localhost", "http://[::1]:8080/ping")
 	// Silent: every directive is known to this systemd, and used where it belongs.
-	verify := append([]string{"systemd-analyze", "verify", "--man=no"}, packageUnits...)
+	verify := append([]string{"systemd-analyze", "verify", "--man=no", ipv6Unit}, packageUnits...)
 	out, err := m.Run(t.Context(), "env", append(verify, "fn.slice")...)
 	if err != nil || out.Stdout+out.Stderr != "" {
 		t.Errorf("systemd-analyze verify: %v\n%s%s", err, out.Stdout, out.Stderr)

@@ -23,7 +23,7 @@ type Access struct {
 	// Queued is how long the request waited for an instance, Cold how long for one that had to start; 0: it did not.
 	Queued, Cold time.Duration
 	RequestID    string
-	// Peer is the address of the client, without its port.
+	// Peer is the address of the client, without its port: what the app is told, too.
 	Peer string
 	// Received and Sent are bytes of content, from and to the client.
 	Received, Sent int64

@@ -46,7 +46,9 @@ type Config struct {
 	MaxConnectionsPerAddress int
 	// MaxFiles is how many files the process may open, of which clients get three quarters. Default: its limit.
 	MaxFiles int
-	// TrustedProxies are the addresses whose X-Forwarded fields are believed.
+	// Name is that of the gateways of this machine in Via fields, by which a request that comes back is known. Default fnctl.
+	Name string
+	// TrustedProxies are the addresses whose X-Forwarded and Forwarded fields are believed.
 	TrustedProxies []netip.Prefix
 	// DrainTimeout bounds how long Run waits for requests in flight after its context ended. Default 90 s.
 	DrainTimeout time.Duration
@@ -63,6 +65,7 @@ func (c Config) withDefaults() Config {
 	if c.Registry == nil {
 		c.Registry = prometheus.NewRegistry()
 	}
+	c.Name = cmp.Or(c.Name, "fnctl")
 	c.MaxQueue = cmp.Or(c.MaxQueue, 1000)
 	c.MaxBuffered = cmp.Or(c.MaxBuffered, 64<<20)
 	c.MaxConnections = cmp.Or(c.MaxConnections, 32<<10)

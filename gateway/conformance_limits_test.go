@@ -9,6 +9,7 @@ import (
 	"net/netip"
 	"os"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -270,6 +271,11 @@ func TestConnectionLimits(t *testing.T) {
 	}
 }
 
+// peerLog remembers the address of the client of the last request.
+type peerLog struct{ last atomic.Value }
+
+func (p *peerLog) Record(a *gateway.Access) { p.last.Store(a.Peer) }
+
 // X-Forwarded fields are the gateway's own, unless a trusted proxy sends them.
 func TestForwardedFields(t *testing.T) {
 	const (
@@ -310,12 +316,22 @@ func TestForwardedFields(t *testing.T) {
 		"no address":                  {[]netip.Prefix{local}, "X-Forwarded-For: 6.6.6.6, unknown\r\n", from("127.0.0.1", "http", "ping.localhost")},
 		"the last of lists":           {[]netip.Prefix{local}, lists, with(from("127.0.0.1", "https", "shop.example"), "X-Forwarded-Port", "443")},
 		"a WebSocket":                 {[]netip.Prefix{local}, "X-Forwarded-Proto: wss\r\n", from("127.0.0.1", "https", "ping.localhost")},
+		"only RFC 7239": {[]netip.Prefix{local, private}, "Forwarded: for=6.6.6.6;host=evil.example\r\n" +
+			`Forwarded: For="[2001:db8::1]:4711";proto=https;host=shop.example, for=10.1.2.3;proto=http;by=10.1.2.4` + "\r\n",
+			from("2001:db8::1", "https", "shop.example")},
+		"RFC 7239 without a client":  {[]netip.Prefix{local}, "Forwarded: for=8.8.8.8, for=unknown;proto=wss\r\n", from("127.0.0.1", "https", "ping.localhost")},
+		"RFC 7239 that is malformed": {[]netip.Prefix{local}, "Forwarded: for=8.8.8.8;proto=https, for=\"8.8.8.8\r\n", from("127.0.0.1", "http", "ping.localhost")},
+		"RFC 7239 of a stranger":     {nil, "Forwarded: for=8.8.8.8;proto=https;host=shop.example\r\n", from("127.0.0.1", "http", "ping.localhost")},
+		"RFC 7239 beside others":     {[]netip.Prefix{local}, "Forwarded: for=6.6.6.6\r\nX-Forwarded-Proto: https\r\n", from("127.0.0.1", "https", "ping.localhost")},
 		"nothing of the kind": {[]netip.Prefix{local}, wrong, with(from("127.0.0.1", "http", "ping.localhost"),
 			"X-Forwarded-Port", "", "X-Forwarded-Prefix", "")},
 	} {
 		t.Run(name, func(t *testing.T) {
 			var got http.Header
-			w := limited(t, func(_ http.ResponseWriter, r *http.Request) { got = r.Header }, func(cfg *gateway.Config) { cfg.TrustedProxies = test.trusted })
+			var log peerLog
+			w := limited(t, func(_ http.ResponseWriter, r *http.Request) { got = r.Header }, func(cfg *gateway.Config) {
+				cfg.TrustedProxies, cfg.AccessLog = test.trusted, &log
+			})
 			c, r := w.dial(t)
 			io.WriteString(c, "GET /x HTTP/1.1\r\nHost: ping.localhost\r\n"+test.given+"\r\n")
 			if status, _ := nextAnswer(t, r); status != http.StatusOK {
@@ -325,6 +341,63 @@ func TestForwardedFields(t *testing.T) {
 				if strings.Join(got[field], ", ") != want {
 					t.Errorf("%s: got %q, want %q", field, got[field], want)
 				}
+			}
+			w.eventually("the access log has the client", func() bool { return log.last.Load() == test.want["X-Real-Ip"] })
+		})
+	}
+}
+
+// A request that an app sends back to the gateway goes round a few times, and then is refused.
+func TestLoop(t *testing.T) {
+	for _, protocol := range []platform.Protocol{platform.HTTP1, platform.H2C} {
+		t.Run(string(protocol), func(t *testing.T) {
+			var calls atomic.Int32
+			var seen atomic.Value
+			w := newWorld(t, func(cfg *gateway.Config) { cfg.Name = "ours" })
+			w.route(ping, func(s *platform.TrafficShare) { s.Protocol = protocol })
+			app := func(out http.ResponseWriter, r *http.Request) {
+				calls.Add(1)
+				seen.Store(strings.Join(r.Header["Via"], ", "))
+				if r.URL.Path != "/loop" {
+					return
+				}
+				again, err := http.NewRequestWithContext(r.Context(), "GET", "http://"+w.addr+"/loop", nil)
+				if err != nil {
+					t.Error(err)
+					return
+				}
+				again.Host, again.Header["Via"] = r.Host, r.Header["Via"]
+				res, err := w.client.Do(again)
+				if err != nil {
+					t.Error(err)
+					return
+				}
+				defer res.Body.Close()
+				out.WriteHeader(res.StatusCode)
+				io.Copy(out, res.Body)
+			}
+			w.arm(ping, 1).serve(t, http.HandlerFunc(app), func(s *http.Server) {
+				s.Protocols = new(http.Protocols)
+				s.Protocols.SetHTTP1(true)
+				s.Protocols.SetUnencryptedHTTP2(true)
+			})
+			ask := func(path, via string) string {
+				c, r := w.dial(t)
+				io.WriteString(c, "GET "+path+" HTTP/1.1\r\nHost: ping.localhost\r\n"+via+"\r\n")
+				status, body := nextAnswer(t, r)
+				return fmt.Sprint(status, " ", body)
+			}
+			if got := ask("/", "Via: 1.0 fred, 2 ours\r\n"); got != "200 " || seen.Load() != "1.0 fred, 2 ours, 1.1 ours" {
+				t.Errorf("got %s, and the app %v", got, seen.Load())
+			}
+			calls.Store(0)
+			if got := ask("/loop", ""); !strings.HasPrefix(got, "508 ") || !strings.Contains(got, "ping.localhost") || calls.Load() != 16 {
+				t.Errorf("got %s, and the app was asked %d times", got, calls.Load())
+			}
+			calls.Store(0)
+			others := "Via: 1.1 theirs" + strings.Repeat(", 1.1 theirs", 30) + ", 1.1 ours-too (1.1 ours), ours\r\n"
+			if got := ask("/", others); got != "200 " || calls.Load() != 1 {
+				t.Errorf("by way of others: got %s", got)
 			}
 		})
 	}

@@ -14,6 +14,7 @@ type proxy struct {
 	fleet     *fleet
 	buffers   *netio.Buffers
 	metrics   *metrics
+	via       via
 	accessLog AccessLog // may be nil
 	log       *slog.Logger
 }
@@ -146,7 +147,7 @@ func (x *exchange) record(now time.Time, aborted abortion) {
 	x.access = Access{
 		At: x.began, Method: x.method, Host: x.host, Path: x.path, Protocol: x.origin.protocol, Status: x.code,
 		Duration: now.Sub(x.began), Queued: x.queued, FirstByte: x.firstByte, Cold: x.cold,
-		RequestID: x.id, Peer: x.origin.peer, Received: x.received.Load(), Sent: x.sent, Aborted: string(aborted), Retries: x.resends,
+		RequestID: x.id, Peer: x.sender.client, Received: x.received.Load(), Sent: x.sent, Aborted: string(aborted), Retries: x.resends,
 	}
 	if x.function != nil {
 		x.access.Function, x.access.Revision = x.function.name, x.pool.name

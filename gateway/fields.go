@@ -31,6 +31,38 @@ func withoutOurs(trailer []wire.Field) []wire.Field {
 	return slices.DeleteFunc(trailer, func(f wire.Field) bool { return isStrangersField(f.Name) })
 }
 
+// maxPasses is how often a request may have come through the gateways of this machine: functions may ask each other.
+const maxPasses = 16
+
+// via is by what a gateway is known in Via fields (RFC 9110, section 7.6.3).
+type via struct {
+	name    string
+	element map[string]string // by the protocol of the client
+}
+
+func newVia(name string) via {
+	v := via{name: name, element: make(map[string]string)}
+	for _, protocol := range []string{"HTTP/1.0", "HTTP/1.1", "HTTP/2.0"} {
+		v.element[protocol] = strings.TrimPrefix(protocol, "HTTP/") + " " + name
+	}
+	return v
+}
+
+// passes counts how often a request has come through.
+func (v via) passes(fields []wire.Field) (n int) {
+	for _, f := range fields {
+		if !f.Is("via") {
+			continue
+		}
+		for element := range bytes.SplitSeq(f.Value, []byte(",")) {
+			if words := bytes.Fields(element); len(words) > 1 && string(words[1]) == v.name {
+				n++
+			}
+		}
+	}
+	return n
+}
+
 // has reports whether a field is there.
 func has(fields []wire.Field, name string) bool {
 	return slices.ContainsFunc(fields, func(f wire.Field) bool { return f.Is(name) })

@@ -23,8 +23,10 @@ type function struct {
 	queueTime func() prometheus.Observer
 
 	mu      sync.Mutex
-	counted int   // requests in flight that count as serving
-	serving meter // 1 while there is at least one
+	warned  int       // warnings since
+	since   time.Time // of the last minute
+	counted int       // requests in flight that count as serving
+	serving meter     // 1 while there is at least one
 }
 
 func (f *function) begin(now time.Time) {
@@ -41,6 +43,20 @@ func (f *function) end(now time.Time) {
 	if f.counted--; f.counted == 0 {
 		f.serving.add(now, -1)
 	}
+}
+
+// maxWarnings is how many requests of a function are warned of in a minute.
+const maxWarnings = 60
+
+// warn reports whether there is room for one more warning.
+func (f *function) warn(now time.Time) bool {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if now.Sub(f.since) >= time.Minute {
+		f.warned, f.since = 0, now
+	}
+	f.warned++
+	return f.warned <= maxWarnings
 }
 
 // servingSeconds is the time in which at least one counted request was in flight.

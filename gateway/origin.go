@@ -15,7 +15,7 @@ import (
 type origin struct {
 	peer     string // its address without port, "" on a unix socket
 	addr     netip.Addr
-	trusted  bool // its X-Forwarded fields are believed
+	trusted  bool // what it says of its clients is believed
 	proxies  []netip.Prefix
 	protocol string // HTTP/1.1, HTTP/1.0 or HTTP/2.0
 	host     string // of the last request
@@ -53,26 +53,78 @@ func (o *origin) lastHost(host []byte) string {
 	return o.host
 }
 
+// sender is who sends a request, as far as it is believed.
+type sender struct {
+	client string // its address
+	host   string // that it asks for; "": what the request has
+	https  bool
+}
+
+// loopback is the address of a client of whom a process of this machine says nothing.
+const loopback = "127.0.0.1"
+
+// sender believes of a trusted proxy its X-Forwarded fields, or else what it says in the way of RFC 7239.
+func (o *origin) sender(fields []wire.Field) sender {
+	if !o.trusted {
+		return sender{client: o.peer}
+	}
+	s := sender{client: cmp.Or(o.peer, loopback)}
+	if !has(fields, "x-forwarded-for") && !has(fields, "x-forwarded-host") && !has(fields, "x-forwarded-proto") {
+		o.readForwarded(&s, values(fields, "forwarded"))
+		return s
+	}
+	for list := values(fields, "x-forwarded-for"); list != ""; {
+		var last string
+		list, last = cutLast(list)
+		if !o.passes(&s, last) {
+			break
+		}
+	}
+	s.host, s.https = lastOf(fields, "x-forwarded-host"), isHTTPS(lastOf(fields, "x-forwarded-proto"))
+	return s
+}
+
+// readForwarded takes host and scheme from the proxy that is nearest to the client and says something of them.
+func (o *origin) readForwarded(s *sender, list string) {
+	elements, _ := wire.ParseForwarded([]byte(list))
+	for _, element := range slices.Backward(elements) {
+		s.host = cmp.Or(element.Host, s.host)
+		if element.Proto != "" {
+			s.https = isHTTPS(element.Proto)
+		}
+		if !o.passes(s, element.For) {
+			return
+		}
+	}
+}
+
+// passes makes the address that a trusted proxy has seen the client's, and reports whether that is another trusted proxy. To their list each
+// proxy appends the one that it sees, so that the client is the last that is none of a trusted proxy. What stands before it is its own word.
+func (o *origin) passes(s *sender, seen string) bool {
+	addr, ok := parseClient(seen)
+	if !ok {
+		return false
+	}
+	s.client = addr.String()
+	return slices.ContainsFunc(o.proxies, func(proxy netip.Prefix) bool { return proxy.Contains(addr) })
+}
+
 // forwarded calls each with the fields by which the app knows where a request comes from. There is one address of the client, so that
 // apps agree on it, whether they take the first one of X-Forwarded-For, the last, or X-Real-IP. prefix is what the gateway takes from the path.
-func (o *origin) forwarded(req *wire.Request, prefix string, each func(name, value string)) {
-	client, host, proto, port := o.peer, o.lastHost(req.Host), "http", ""
+func (o *origin) forwarded(req *wire.Request, from sender, prefix string, each func(name, value string)) {
+	proto, port := "http", ""
+	if from.https {
+		proto = "https"
+	}
 	if o.trusted {
-		client = o.client(req.Fields)
-		if said := lastOf(req.Fields, "x-forwarded-host"); said != "" {
-			host = said
-		}
-		if said := lastOf(req.Fields, "x-forwarded-proto"); strings.EqualFold(said, "https") || strings.EqualFold(said, "wss") {
-			proto = "https"
-		}
 		port = lastOf(req.Fields, "x-forwarded-port")
 		if before := lastOf(req.Fields, "x-forwarded-prefix"); strings.HasPrefix(before, "/") {
 			prefix = strings.TrimSuffix(before, "/") + prefix
 		}
 	}
-	each("X-Forwarded-For", client)
-	each("X-Real-Ip", client)
-	each("X-Forwarded-Host", host)
+	each("X-Forwarded-For", from.client)
+	each("X-Real-Ip", from.client)
+	each("X-Forwarded-Host", cmp.Or(from.host, o.lastHost(req.Host)))
 	each("X-Forwarded-Proto", proto)
 	if isPort(port) {
 		each("X-Forwarded-Port", port)
@@ -82,31 +134,9 @@ func (o *origin) forwarded(req *wire.Request, prefix string, each func(name, val
 	}
 }
 
-// loopback is the address of a client of whom a process of this machine says nothing.
-const loopback = "127.0.0.1"
-
-// client is the address of the client of a trusted proxy: of those that X-Forwarded-For lists, to which each proxy appends the one that it
-// sees, the last that is none of a trusted proxy. What stands before it is the client's own word.
-func (o *origin) client(fields []wire.Field) string {
-	client := cmp.Or(o.peer, loopback)
-	list := values(fields, "x-forwarded-for")
-	for list != "" {
-		var last string
-		if comma := strings.LastIndexByte(list, ','); comma >= 0 {
-			list, last = list[:comma], list[comma+1:]
-		} else {
-			list, last = "", list
-		}
-		addr, ok := parseClient(strings.TrimSpace(last))
-		if !ok {
-			break
-		}
-		client = addr.String()
-		if !slices.ContainsFunc(o.proxies, func(proxy netip.Prefix) bool { return proxy.Contains(addr) }) {
-			break
-		}
-	}
-	return client
+// isHTTPS reports whether a scheme, which may be that of a WebSocket, is one of TLS.
+func isHTTPS(scheme string) bool {
+	return strings.EqualFold(scheme, "https") || strings.EqualFold(scheme, "wss")
 }
 
 // parseClient reads an address as proxies write it, some with a port.
@@ -120,8 +150,13 @@ func parseClient(s string) (netip.Addr, bool) {
 
 // lastOf is the last element of the list of a field, which the nearest proxy has written.
 func lastOf(fields []wire.Field, name string) string {
-	list := values(fields, name)
-	return strings.TrimSpace(list[strings.LastIndexByte(list, ',')+1:])
+	_, last := cutLast(values(fields, name))
+	return last
+}
+
+func cutLast(list string) (before, last string) {
+	comma := strings.LastIndexByte(list, ',')
+	return list[:max(comma, 0)], strings.TrimSpace(list[comma+1:])
 }
 
 func isPort(s string) bool {

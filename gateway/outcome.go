@@ -5,6 +5,7 @@ import (
 	"errors"
 	"log/slog"
 	"net/http"
+	"time"
 )
 
 // answerError answers a request that ended with an error, or breaks its response off, and returns why it did.
@@ -32,9 +33,10 @@ func (x *exchange) answerError(err error) abortion {
 	return ""
 }
 
+// logRefusal tells the operator why, for whom an app that breaks off or answers badly is news, within bounds.
 func (x *exchange) logRefusal(r *refusal, err error) {
 	level := slog.LevelDebug
-	if r.code == http.StatusBadGateway {
+	if r.code == http.StatusBadGateway && x.function.warn(time.Now()) {
 		level = slog.LevelWarn
 	}
 	x.proxy.log.Log(context.Background(), level, "request refused", "function", x.function.name, "revision", x.pool.revision.String(),

@@ -32,6 +32,10 @@ func noFunction(host string) *refusal {
 	return &refusal{http.StatusNotFound, fmt.Sprintf("no function is reached at %s: see fnctl list", host)}
 }
 
+func looping(host string) *refusal {
+	return &refusal{http.StatusLoopDetected, fmt.Sprintf("the request comes back again and again: what is reached at %s sends it on to itself", host)}
+}
+
 func noTag(function, label string) *refusal {
 	if strings.Trim(label, "0123456789") == "" {
 		return &refusal{http.StatusNotFound, fmt.Sprintf("revision %s of %s has neither traffic nor a tag: fnctl traffic %s --tag TAG=%s", label, function, function, label)}
@@ -108,10 +112,9 @@ func refusalOf(err error, function string) *refusal {
 		return &refusal{http.StatusRequestTimeout, "the content of the request took too long"}
 	case errors.Is(err, errReadContent):
 		return &refusal{http.StatusBadRequest, "the body of the request cannot be read"}
-	case errors.As(err, &malformed):
-		return &refusal{http.StatusBadGateway, "the app's answer cannot be passed on: " + malformed.Text}
-	case errors.Is(err, errResponseHead):
-		return &refusal{http.StatusBadGateway, "the app's answer cannot be passed on: " + errResponseHead.Error()}
+	case errors.As(err, &malformed), errors.Is(err, errResponseHead), errors.Is(err, errUnasked):
+		// The reason, which is of what the app is made, is for the log.
+		return &refusal{http.StatusBadGateway, "the app's answer cannot be passed on: see fnctl logs " + function}
 	default:
 		return &refusal{http.StatusBadGateway, "the instance broke off before it answered: see fnctl logs " + function}
 	}

@@ -26,9 +26,11 @@ type request struct {
 
 	req        *wire.Request // its fields are there until its content is read from the connection, unless it is detached
 	host       string
+	sender     sender
 	id         string
 	method     string
 	path       string // without the query
+	via        string // what the gateway appends to the Via field
 	prefix     string // of the path that the instance does not get
 	content    bool   // it has some
 	chunked    bool   // its content is sent on in chunks
@@ -52,6 +54,7 @@ const awaitedNow = math.MaxInt64
 func (r *request) begin(req *wire.Request) {
 	r.lifetime.restart(r.client)
 	r.req, r.host, r.id = req, "", requestID(req.Fields)
+	r.sender = r.origin.sender(req.Fields)
 	r.method, r.path, r.prefix = methodName(req.Method), pathOf(req.Path), ""
 	r.content, r.chunked, r.upgrade = req.HasContent(), req.Chunked, upgrades(req)
 	r.began, r.end, r.maxContent = time.Now(), time.Time{}, 0
@@ -64,6 +67,7 @@ func (r *request) begin(req *wire.Request) {
 func (r *request) forget() {
 	r.lifetime.restart(nil)
 	r.client, r.origin, r.req = nil, nil, nil
+	r.sender = sender{}
 	r.host, r.id, r.method, r.path, r.prefix = "", "", "", "", ""
 }
 
@@ -120,7 +124,8 @@ func (r *request) eachAdded(each func(name, value string)) {
 	if has(r.req.Fields, "te") && wire.ListHas([]byte(values(r.req.Fields, "te")), "trailers") {
 		each("TE", "trailers") // without a Connection field, as is usual
 	}
-	r.origin.forwarded(r.req, r.prefix, each)
+	r.origin.forwarded(r.req, r.sender, r.prefix, each)
+	each("Via", r.via)
 	each(headerRequestID, r.id)
 }
 

@@ -52,7 +52,10 @@ func (x *exchange) route() (destination, *refusal) {
 	if !ok {
 		return destination{}, badHost()
 	}
-	x.host = host
+	x.host, x.via = host, x.proxy.via.element[x.origin.protocol]
+	if x.proxy.via.passes(x.req.Fields) >= maxPasses {
+		return destination{}, looping(host)
+	}
 	return x.proxy.fleet.find(host, x.path)
 }
 

@@ -10,6 +10,9 @@ import (
 	journald "github.com/coreos/go-systemd/v22/journal"
 )
 
+// Identifier is that of what the daemons log.
+const Identifier = "fnctl"
+
 // handler writes log records to journald, where each attribute is a field, too: function is FNCTL_FUNCTION, so
 // that "journalctl FNCTL_FUNCTION=ping" finds what is about ping.
 type handler struct {
@@ -86,7 +89,7 @@ func messageOf(message string, attrs []slog.Attr) string {
 }
 
 func fieldsOf(attrs []slog.Attr) map[string]string {
-	fields := map[string]string{"SYSLOG_IDENTIFIER": "fnctl"}
+	fields := map[string]string{"SYSLOG_IDENTIFIER": Identifier}
 	for _, a := range attrs {
 		fields[fieldName(a.Key)] = a.Value.String()
 	}

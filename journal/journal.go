@@ -160,17 +160,69 @@ const maxUnits = 500
 
 // unitsOf lists the units of a function's instances that systemd has said something of, and whether they are too many to be named.
 func unitsOf(ctx context.Context, function string) (units []string, tooMany bool, err error) {
-	out, err := exec.CommandContext(ctx, "journalctl", "--quiet", "--field=UNIT").Output()
+	units, err = unitsIn(ctx, "UNIT", platform.RevisionID{Function: function})
+	return units, len(units) > maxUnits, err
+}
+
+// unitsIn lists the services of a revision's instances, or of all of a function's if its number is 0, that a field of the journal has.
+func unitsIn(ctx context.Context, field string, rev platform.RevisionID) (units []string, err error) {
+	out, err := exec.CommandContext(ctx, "journalctl", "--quiet", "--field="+field).Output()
 	if err != nil {
-		return nil, false, Explain(err, nil)
+		return nil, Explain(err, nil)
 	}
 	for unit := range strings.Lines(string(out)) {
 		unit = strings.TrimSuffix(unit, "\n")
-		if id, kind, ok := platform.ParseUnit(unit); ok && kind == "service" && id.Revision.Function == function {
+		id, kind, ok := platform.ParseUnit(unit)
+		if ok && kind == "service" && id.Revision.Function == rev.Function && (rev.Number == 0 || id.Revision == rev) {
 			units = append(units, unit)
 		}
 	}
-	return units, len(units) > maxUnits, nil
+	return units, nil
+}
+
+// messageCoredump is what systemd-coredump says of a process that it has saved (sd-messages.h).
+const messageCoredump = "fc2e22bc6ee647b6b90729ab34a250b1"
+
+// InstanceMatches are journalctl's arguments for what the instances of a revision wrote, or all of a function's if its number is 0, and what
+// systemd says of them, as --unit has it. With also they are for what that matches, too, unless there are too many instances. There are none if
+// the journal has nothing of them.
+func InstanceMatches(ctx context.Context, rev platform.RevisionID, also ...string) ([]string, error) {
+	units, err := unitsIn(ctx, "UNIT", rev)
+	if err != nil {
+		return nil, err
+	}
+	wrote, err := unitsIn(ctx, "_SYSTEMD_UNIT", rev)
+	if err != nil {
+		return nil, err
+	}
+	units = append(units, wrote...)
+	slices.Sort(units)
+	units = slices.Compact(units)
+	var args []string
+	if len(units) > maxUnits {
+		patterns := UnitPatterns(rev.Function)
+		if rev.Number > 0 {
+			patterns = []string{"fn-" + rev.String() + "@*.service"}
+		}
+		for _, pattern := range patterns {
+			args = append(args, "--unit="+pattern) // which goes with no other matches
+		}
+		return args, nil
+	}
+	if len(units) == 0 {
+		return nil, nil
+	}
+	for _, kind := range [][]string{
+		{"_SYSTEMD_UNIT="}, {"_PID=1", "UNIT="}, {"_UID=0", "OBJECT_SYSTEMD_UNIT="}, {"MESSAGE_ID=" + messageCoredump, "_UID=0", "COREDUMP_UNIT="},
+	} {
+		last := len(kind) - 1
+		args = append(args, kind[:last]...)
+		for _, unit := range units {
+			args = append(args, kind[last]+unit)
+		}
+		args = append(args, "+")
+	}
+	return append(args, also...), nil
 }
 
 // Time is the time of an entry, which the journal has as microseconds.

@@ -82,7 +82,8 @@ var settingsTable = &keys.Table[Settings]{Keys: []keys.Key[Settings]{
 		Bind: func(s *Settings) keys.Value { return keys.Bind(&s.Gateway.DrainTimeout, waits) },
 	},
 	{
-		Path: "gateway.trusted_proxies", Doc: "The proxies before the gateway, by address or prefix: their `X-Forwarded-*` headers are believed.",
+		Path: "gateway.trusted_proxies", Doc: "The proxies before the gateway, by address or prefix: their `X-Forwarded-*` headers are " +
+			"believed, or `Forwarded` (RFC 7239) where there are none.",
 		Example: "[192.0.2.10, 10.0.0.0/8]",
 		Bind:    func(s *Settings) keys.Value { return keys.Bind(&s.Gateway.TrustedProxies, proxies) },
 	},

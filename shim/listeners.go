@@ -31,6 +31,48 @@ func Listeners(pids []int) ([]netip.AddrPort, error) {
 	return nil, nil
 }
 
+// Holder is who listens at an address.
+type Holder struct {
+	Address netip.AddrPort
+	PIDs    []int // of those that may be looked at: root may look at all
+}
+
+// Holders returns who listens on a port of the machine.
+func Holders(port uint16) ([]Holder, error) {
+	var inodes []string
+	addresses, err := listenersOf("/proc/self", func(p uint16, _, inode string) bool {
+		if p == port {
+			inodes = append(inodes, inode)
+		}
+		return p == port
+	})
+	if err != nil || len(addresses) == 0 {
+		return nil, err
+	}
+	holders := make([]Holder, len(addresses))
+	for i, address := range addresses {
+		holders[i].Address = address
+	}
+	processes, err := os.ReadDir("/proc")
+	if err != nil {
+		return nil, err
+	}
+	for _, process := range processes {
+		pid, err := strconv.Atoi(process.Name())
+		if err != nil {
+			continue // no process
+		}
+		sockets := make(map[string]bool)
+		_ = addSockets(sockets, pid) // it is another user's, or has ended
+		for i, inode := range inodes {
+			if sockets[inode] {
+				holders[i].PIDs = append(holders[i].PIDs, pid)
+			}
+		}
+	}
+	return holders, nil
+}
+
 // addSockets notes the sockets that a process has open.
 func addSockets(sockets map[string]bool, pid int) error {
 	dir := fmt.Sprintf("/proc/%d/fd", pid)

@@ -42,3 +42,20 @@ func TestListeners(t *testing.T) {
 		t.Errorf("no process: got %v, %v", got, err)
 	}
 }
+
+func TestHolders(t *testing.T) {
+	open, err := net.Listen("tcp4", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer open.Close()
+	want := netip.MustParseAddrPort(open.Addr().String())
+	got, err := Holders(want.Port())
+	if err != nil || len(got) != 1 || got[0].Address != want || !slices.Contains(got[0].PIDs, os.Getpid()) {
+		t.Errorf("got %v, %v, want %v of process %d", got, err, want, os.Getpid())
+	}
+	open.Close()
+	if got, err := Holders(want.Port()); err != nil || len(got) > 0 {
+		t.Errorf("it is closed: got %v, %v", got, err)
+	}
+}

@@ -26,7 +26,7 @@ func socket(paths platform.Paths, rev platform.Revision) string {
 	w.section("Socket")
 	w.set("ListenStream", filepath.Join(paths.Instances(), id.String()+"@%i.sock"))
 	w.comment("Only the gateway connects.")
-	w.all("SocketMode=0660", "SocketGroup=fnctl", "DirectoryMode=0755")
+	w.all("SocketMode=0660", "SocketGroup=fnctl-gateway", "DirectoryMode=0755")
 	w.comment("A path that is gone is what tells the gateway that the instance is draining.")
 	w.set("RemoveOnStop", "yes")
 	w.comment("The service's pause after each stop bounds its starts, unless systemd cannot even run that: then the socket fails,\n" +

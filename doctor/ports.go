@@ -1,0 +1,117 @@
+package doctor
+
+import (
+	"context"
+	"fmt"
+	"net/netip"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+
+	"github.com/fnctl/fnctl/platform"
+	"github.com/fnctl/fnctl/shim"
+)
+
+// loopbacks are the addresses of localhost, and of all names below it. Clients try one after the other.
+var loopbacks = []netip.Addr{netip.MustParseAddr("127.0.0.1"), netip.IPv6Loopback()}
+
+// checkPorts looks who has the ports of the gateway in the other family: whoever is there gets requests that are for functions.
+func (e *examination) checkPorts(ctx context.Context) error {
+	ports, taken, err := e.gatewayPorts(ctx)
+	if err != nil {
+		return err
+	}
+	bad := 0
+	for _, port := range ports {
+		holders, err := shim.Holders(port)
+		if err != nil {
+			return err
+		}
+		for _, loopback := range loopbacks {
+			address := netip.AddrPortFrom(loopback, port)
+			if slices.ContainsFunc(taken, func(by netip.AddrPort) bool { return covers(by, address) }) {
+				continue
+			}
+			if i := slices.IndexFunc(holders, func(h shim.Holder) bool { return covers(h.Address, address) }); i >= 0 {
+				bad++
+				e.fail(fmt.Sprintf("stop it, then systemctl restart fnctl-gateway; or choose another port: systemctl edit %s %s", gatewaySocket, gatewaySocketIPv6),
+					"%s is held by %s: it gets requests that are for functions", address, e.holderName(holders[i]))
+			} else if len(taken) > 0 && e.hasFamily(loopback) {
+				bad++
+				e.warn("systemctl restart fnctl-gateway (new requests wait meanwhile); journalctl -u "+gatewaySocketIPv6, "the gateway doesn't listen on %s: whoever does gets requests that are for functions", address)
+			}
+		}
+	}
+	if bad == 0 {
+		e.ok("those of the gateway are its own, in IPv4 and IPv6")
+	}
+	return nil
+}
+
+// gatewayPorts are the ports at which clients on this machine look for functions, and the addresses at which the gateway listens.
+func (e *examination) gatewayPorts(ctx context.Context) (ports []uint16, taken []netip.AddrPort, err error) {
+	units, err := e.units.List(ctx, gatewaySocket, gatewaySocketIPv6)
+	if err != nil {
+		return nil, nil, err
+	}
+	for _, unit := range units {
+		listens, err := e.units.SocketAddresses(ctx, unit.Name)
+		if err != nil {
+			return nil, nil, err
+		}
+		for _, listen := range listens {
+			address, err := netip.ParseAddrPort(listen)
+			if err != nil {
+				continue // a unix socket
+			}
+			if unit.Active == "active" {
+				taken = append(taken, address)
+			}
+			local := slices.ContainsFunc(loopbacks, func(l netip.Addr) bool { return covers(address, netip.AddrPortFrom(l, address.Port())) })
+			if unit.Name == gatewaySocket && local && !slices.Contains(ports, address.Port()) {
+				ports = append(ports, address.Port())
+			}
+		}
+	}
+	return ports, taken, nil
+}
+
+// covers reports whether who listens at an address gets what is sent to another one. At the unspecified one of IPv6 it is both families.
+func covers(listens, asked netip.AddrPort) bool {
+	switch addr := listens.Addr(); {
+	case listens.Port() != asked.Port():
+		return false
+	case addr.IsUnspecified():
+		return addr.Is6() || asked.Addr().Is4()
+	default:
+		return addr == asked.Addr()
+	}
+}
+
+// hasFamily reports whether the kernel has the family of an address.
+func (e *examination) hasFamily(addr netip.Addr) bool {
+	return addr.Is4() || platform.Exists(filepath.Join(e.store.Paths.Root, "proc/net/if_inet6"))
+}
+
+// holderName is the unit of a process that listens, which says more than its number.
+func (e *examination) holderName(holder shim.Holder) string {
+	name := "another program"
+	for _, pid := range holder.PIDs {
+		if pid == 1 {
+			name = "a socket of systemd (systemctl list-sockets)"
+			continue // the service that takes what comes is more
+		}
+		data, err := os.ReadFile(filepath.Join(e.store.Paths.Root, "proc", fmt.Sprint(pid), "cgroup"))
+		if err != nil {
+			continue // it has ended
+		}
+		for part := range strings.SplitSeq(strings.TrimSpace(string(data)), "/") {
+			if strings.HasSuffix(part, ".service") || strings.HasSuffix(part, ".scope") {
+				return fmt.Sprintf("%s (process %d)", part, pid)
+			}
+		}
+		return fmt.Sprintf("process %d", pid)
+	}
+	return name
+}
