@@ -123,6 +123,11 @@ func (i *instance) isLossless() bool {
 	return i.unread || i.load != nil && i.load.InFlight > 0 && i.load.Unread >= i.load.InFlight
 }
 
+// isWedged reports whether a draining instance that has stopped reading has had its time of grace: what it has read is lost with it.
+func (i *instance) isWedged(config platform.Config, now time.Time) bool {
+	return i.load != nil && i.load.Unread > 0 && !now.Before(i.drainingSince.Add(time.Duration(config.DrainGrace)))
+}
+
 func (i *instance) inFlight() float64 {
 	if i.load == nil {
 		return 0

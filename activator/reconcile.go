@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"log/slog"
+	"maps"
 	"slices"
 	"time"
 
@@ -53,11 +54,12 @@ func (r *reconciler) reconcile(ctx context.Context, rev *revision, now time.Time
 
 // maintain looks after the instances of a revision with a route.
 func (r *reconciler) maintain(ctx context.Context, rev *revision, now time.Time) {
-	if len(rev.instances.in(undrained...)) == 0 && r.world.held(rev.id.Function) {
+	if r.world.held(rev.id.Function) {
 		return // what comes next is the command's
 	}
 	r.logDecision(rev)
 	r.recheck(rev, now)
+	r.keepSingle(ctx, rev)
 	r.repairSockets(ctx, rev, now)
 	r.replaceFailing(ctx, rev, now)
 	for _, i := range rev.instances {
@@ -76,7 +78,7 @@ func (r *reconciler) finishDrains(ctx context.Context, rev *revision, now time.T
 		drained := rev.metricsKnown && i.drained(rev.metricsAsOf)
 		switch {
 		case works && i.background.locked:
-		case i.isLossless():
+		case i.isLossless(), rev.isSingle() && i.isWedged(rev.config, now): // nothing else can take its place before
 			r.actor.kill(ctx, i.id)
 		case drained && !works, (!works || i.inFlight() > 0) && r.overdue(ctx, rev, i, now):
 			r.actor.stop(ctx, i.id, time.Duration(rev.config.StopTimeout))
@@ -178,6 +180,19 @@ func (r *reconciler) armNext(ctx context.Context, rev *revision, now time.Time) 
 		rev.instances[id.Index] = heir
 	}
 	r.actor.arm(ctx, id)
+}
+
+// keepSingle drains what only listens while another instance of a single one runs, as when it was armed by hand, or with its target.
+func (r *reconciler) keepSingle(ctx context.Context, rev *revision) {
+	if !rev.isSingle() {
+		return
+	}
+	for _, i := range rev.instances.in(platform.Armed) {
+		runs := func(other *instance) bool { return other != i && !other.service.Gone() }
+		if !r.actor.isBusy(i.id) && slices.ContainsFunc(slices.Collect(maps.Values(rev.instances)), runs) {
+			r.actor.drain(ctx, i.id)
+		}
+	}
 }
 
 // hasRoom reports whether the revision may have an instance besides those that there are.

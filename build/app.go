@@ -44,13 +44,15 @@ func (a App) IsPython() bool { return a.Runtime.IsServer() || a.program == Pytho
 // IsGuess reports whether nothing of a Python application's files tells its runtime: Ask asks the application itself.
 func (a App) IsGuess() bool { return a.guessed }
 
-// LikeIn returns the app with the runtime that it has in a revision, if it is the same one and its own is a guess: the application
-// has answered then.
-func (a App) LikeIn(rev platform.Revision) App {
-	if a.guessed && a.Text == rev.App && rev.Runtime.IsServer() {
-		a.Runtime = rev.Runtime
+// AsIn returns the app with the runtime that it has in a revision, and reports whether that has the same one, and its own is a guess: the
+// application has answered then.
+func (a App) AsIn(rev platform.Revision) (App, bool) {
+	if !a.guessed || a.Text != rev.App || !rev.Runtime.IsServer() {
+		return a, false
 	}
-	return a
+	a.Runtime = rev.Runtime
+	a.Found = fmt.Sprintf("%s runs %s, as it did in %s", a.Runtime, a.Text, rev.ID)
+	return a, true
 }
 
 // Deployed is the app of a revision that was deployed before, whose files are in its snapshot.

@@ -64,6 +64,9 @@ func ask(ctx context.Context, manager Units, store platform.Store, rev platform.
 	}
 	// The copy goes with the question, and the instance makes its own: the app may have written to this one.
 	defer func() { err = errors.Join(err, store.RemoveWorkdir(first)) }()
+	if err := store.RemoveWorkdir(first); err != nil { // of a deploy that was killed
+		return "", err
+	}
 	work := store.Paths.Workdir(first)
 	if out, err := RunTool(ctx, "cp", "-a", "--reflink=auto", store.Paths.Snapshot(rev.ID), work); err != nil {
 		return "", fmt.Errorf("copy the app: %w: %s", err, out)

@@ -102,7 +102,7 @@ func TestAnswered(t *testing.T) {
 }
 
 // What the files or the configuration tell is no guess, and stays as it is.
-func TestLikeIn(t *testing.T) {
+func TestAsIn(t *testing.T) {
 	rev := platform.Revision{App: "main:app", Runtime: platform.RuntimeGunicorn}
 	config := platform.DefaultConfig()
 	config.Runtime = platform.RuntimeHypercorn
@@ -119,8 +119,8 @@ func TestLikeIn(t *testing.T) {
 		"configured":  {"from elsewhere import app\n", config, rev, platform.RuntimeHypercorn},
 	} {
 		a, err := Find("main:app", appFiles(t, "main.py", c.source), c.config)
-		if got := a.LikeIn(c.rev).Runtime; err != nil || got != c.want {
-			t.Errorf("%s: got %s, %v, want %s", name, got, err, c.want)
+		if got, _ := a.AsIn(c.rev); err != nil || got.Runtime != c.want {
+			t.Errorf("%s: got %s, %v, want %s", name, got.Runtime, err, c.want)
 		}
 	}
 }

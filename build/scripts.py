@@ -19,9 +19,9 @@ for file in (environment / "requirements").rglob("*"):
             if found := re.match(r"[A-Za-z0-9][A-Za-z0-9._-]*", line.strip()):
                 named.add(normal(found[0]))
 
-for package in importlib.metadata.distributions():
+def add_scripts(package):
     if normal(package.metadata["Name"]) not in named:
-        continue
+        return
     for point in package.entry_points:
         script = environment / "bin" / pathlib.PurePath(point.name).name
         if point.group == "console_scripts" and point.attr and not script.exists():
@@ -32,3 +32,10 @@ for package in importlib.metadata.distributions():
                 f"sys.exit({point.module}.{point.attr}())\n"
             )
             script.chmod(0o755)
+
+
+for package in importlib.metadata.distributions():
+    try:
+        add_scripts(package)
+    except Exception as error:  # one that is damaged has none
+        print(f"no scripts of {package}: {error}", file=sys.stderr)

@@ -35,6 +35,7 @@ type deployment struct {
 	revision platform.Revision
 	leftOut  []snapshot.LeftOut // of the app's directory
 	advice   []error            // of what will not work, and is no failure
+	alone    bool               // nothing else of the function runs while the revision starts
 	started  time.Time
 	status   int // of the answer that proved the revision
 	// failure is why the revision does not come to serve; what failed before it started has none.
@@ -76,13 +77,12 @@ func (d *deployment) run(ctx context.Context) (Deployed, error) {
 		return Deployed{}, err
 	}
 	d.revision = d.revisionOf(number, d.secrets.described)
-	alone, err := d.mustBeAlone()
-	if err != nil {
+	if d.alone, err = d.mustBeAlone(); err != nil {
 		return Deployed{}, err
 	}
 	err = d.change(ctx, platform.Route{}, func(c *change) error {
 		c.onFailure(reaches(d.revision.ID), d.giveUp)
-		return d.steps(ctx, c, alone)
+		return d.steps(ctx, c)
 	})
 	// What is left of a new revision that failed has gone before others come back.
 	err = errors.Join(err, d.giveRoom())
@@ -98,17 +98,17 @@ func (d *deployment) mustBeAlone() (bool, error) {
 	if err != nil {
 		return false, err
 	}
-	single, err := d.checkSingle(route, d.request.NoTraffic || d.request.Rollout > 0, d.revision)
+	single, err := d.checkSingle(route, d.request.NoTraffic || d.request.Rollout > 0 || d.request.Tag != "", d.revision)
 	return single || d.request.Recreate, err
 }
 
-func (d *deployment) steps(ctx context.Context, c *change, alone bool) error {
+func (d *deployment) steps(ctx context.Context, c *change) error {
 	type step struct {
 		name string
 		do   func(context.Context) (string, error)
 	}
 	steps := []step{{"copying the app", d.copyApp}, {"preparing the runtime", d.prepareRuntime}, {"writing units", d.writeUnits}}
-	if alone {
+	if d.alone {
 		steps = append(steps, step{"ending what runs", func(ctx context.Context) (string, error) { return d.makeRoom(ctx, d.revision.ID) }})
 	}
 	steps = append(steps, step{"starting " + d.revision.ID.String(), d.start})

@@ -77,7 +77,8 @@ func NewRequest(s Source) (Request, error) {
 		return r, err
 	}
 	for _, host := range s.Hosts {
-		host = strings.ToLower(host)
+		name, path, _ := strings.Cut(host, "/") // a path is as it is written
+		host = strings.ToLower(name) + host[len(name):len(host)-len(path)] + path
 		if err := platform.CheckHostRule(host); err != nil {
 			return r, platform.UsageError(err)
 		}

@@ -59,7 +59,7 @@ func (f *Function) checkSingle(after platform.Route, aside bool, others ...platf
 	several := fmt.Errorf("%s has one instance at most, of one revision: overlap: false in jcloud.yml", f.Name)
 	switch {
 	case aside && len(before.Traffic) > 0:
-		return true, platform.WithHint(several, "without --no-traffic and --rollout the new revision takes the place of the old one")
+		return true, platform.WithHint(several, "without --no-traffic, --rollout and --tag the new revision takes the place of the old one")
 	case len(after.Traffic) > 1:
 		return true, platform.WithHint(several, "all traffic goes to one, and no tag leads to another: fnctl traffic %s --untag TAG takes one away", f.Name)
 	}

@@ -60,10 +60,16 @@ func (d *deployment) prepareRuntime(ctx context.Context) (string, error) {
 	return d.describeRuntime(packages), platform.SyncFileSystem(d.Store.Paths.Revision(d.revision.ID))
 }
 
-// askApp asks an app whose runtime is a guess. One that does not tell is left to its proof, which has its error.
+// askApp asks an app whose runtime is a guess. One that does not tell, or must not run beside the revision that serves, is what it was there;
+// otherwise it is left to its proof, which has its error.
 func (d *deployment) askApp(ctx context.Context) error {
 	if !d.request.App.IsGuess() {
 		return nil
+	}
+	before, isKnown := d.appBefore()
+	if isKnown && d.alone {
+		d.request.App = before
+		return d.takeCommand()
 	}
 	d.Progress.Detail("asking " + d.request.App.Text + " what it is")
 	asked, err := d.request.App.Ask(ctx, d.Units, d.Store, d.revision)
@@ -73,8 +79,24 @@ func (d *deployment) askApp(ctx context.Context) error {
 	case err != nil && d.request.Verbose:
 		d.Progress.Note("%v", err)
 	}
+	if err != nil && isKnown {
+		asked = before
+	}
 	d.request.App = asked
 	return d.takeCommand()
+}
+
+// appBefore is the app with the runtime that it has in the revision that serves, if it is the same one.
+func (d *deployment) appBefore() (build.App, bool) {
+	route, err := d.Store.Route(d.Name)
+	if err != nil {
+		return build.App{}, false
+	}
+	rev, err := d.Store.Revision(route.Newest())
+	if err != nil {
+		return build.App{}, false
+	}
+	return d.request.App.AsIn(rev)
 }
 
 // describeRuntime says what the runtime is and where its packages come from.

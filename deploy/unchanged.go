@@ -24,7 +24,7 @@ func (d *deployment) unchanged(ctx context.Context) (current platform.Revision, 
 		return current, false
 	}
 	request := d.request
-	request.App = request.App.LikeIn(current)
+	request.App, _ = request.App.AsIn(current)
 	desired := request.revision(d.Store.Paths, current.ID, d.secrets.described)
 	desired.Created, desired.Size, desired.Source = current.Created, current.Size, current.Source
 	expected := platform.RouteTo(desired).After(route)

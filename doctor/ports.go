@@ -18,7 +18,7 @@ var loopbacks = []netip.Addr{netip.MustParseAddr("127.0.0.1"), netip.IPv6Loopbac
 
 // checkPorts looks who has the ports of the gateway in the other family: whoever is there gets requests that are for functions.
 func (e *examination) checkPorts(ctx context.Context) error {
-	ports, taken, err := e.gatewayPorts(ctx)
+	ports, named, taken, err := e.gatewayPorts(ctx)
 	if err != nil {
 		return err
 	}
@@ -37,9 +37,13 @@ func (e *examination) checkPorts(ctx context.Context) error {
 				bad++
 				e.fail(fmt.Sprintf("stop it, then systemctl restart fnctl-gateway; or choose another port: systemctl edit %s %s", gatewaySocket, gatewaySocketIPv6),
 					"%s is held by %s: it gets requests that are for functions", address, e.holderName(holders[i]))
-			} else if len(taken) > 0 && e.hasFamily(loopback) {
+			} else if len(taken) > 0 && e.hasFamily(loopback) && !e.isMasked(gatewaySocketIPv6) {
 				bad++
-				e.warn("systemctl restart fnctl-gateway (new requests wait meanwhile); journalctl -u "+gatewaySocketIPv6, "the gateway doesn't listen on %s: whoever does gets requests that are for functions", address)
+				remedy := "systemctl restart fnctl-gateway (new requests wait meanwhile); journalctl -u " + gatewaySocketIPv6
+				if !slices.Contains(named, address) {
+					remedy = fmt.Sprintf("systemctl edit %s: ListenStream=%s; or mask it", gatewaySocketIPv6, address)
+				}
+				e.warn(remedy, "the gateway doesn't listen on %s: whoever does gets requests that are for functions", address)
 			}
 		}
 	}
@@ -49,22 +53,34 @@ func (e *examination) checkPorts(ctx context.Context) error {
 	return nil
 }
 
-// gatewayPorts are the ports at which clients on this machine look for functions, and the addresses at which the gateway listens.
-func (e *examination) gatewayPorts(ctx context.Context) (ports []uint16, taken []netip.AddrPort, err error) {
+// isMasked reports whether the administrator does without a unit.
+func (e *examination) isMasked(unit string) bool {
+	for _, dir := range []string{"etc/systemd/system", "run/systemd/system"} {
+		if to, err := os.Readlink(filepath.Join(e.store.Paths.Root, dir, unit)); err == nil && to == os.DevNull {
+			return true
+		}
+	}
+	return false
+}
+
+// gatewayPorts are the ports at which clients on this machine look for functions, the addresses that its sockets name, and those at which
+// it listens.
+func (e *examination) gatewayPorts(ctx context.Context) (ports []uint16, named, taken []netip.AddrPort, err error) {
 	units, err := e.units.List(ctx, gatewaySocket, gatewaySocketIPv6)
 	if err != nil {
-		return nil, nil, err
+		return nil, nil, nil, err
 	}
 	for _, unit := range units {
 		listens, err := e.units.SocketAddresses(ctx, unit.Name)
 		if err != nil {
-			return nil, nil, err
+			return nil, nil, nil, err
 		}
 		for _, listen := range listens {
 			address, err := netip.ParseAddrPort(listen)
 			if err != nil {
 				continue // a unix socket
 			}
+			named = append(named, address)
 			if unit.Active == "active" {
 				taken = append(taken, address)
 			}
@@ -74,7 +90,7 @@ func (e *examination) gatewayPorts(ctx context.Context) (ports []uint16, taken [
 			}
 		}
 	}
-	return ports, taken, nil
+	return ports, named, taken, nil
 }
 
 // covers reports whether who listens at an address gets what is sent to another one. At the unspecified one of IPv6 it is both families.

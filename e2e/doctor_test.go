@@ -53,8 +53,9 @@ func TestDoctor(t *testing.T) {
 			"ports", "error", "[::1]:8080 is held by thief.service", "systemctl restart fnctl-gateway",
 		},
 		{
-			"a gateway that has not taken the address in IPv6", "systemctl stop fnctl-gateway-ipv6.socket fnctl-gateway; systemctl mask --runtime fnctl-gateway-ipv6.socket; systemctl start fnctl-gateway",
-			"systemctl unmask --runtime fnctl-gateway-ipv6.socket; systemctl restart fnctl-gateway",
+			"a gateway that has not taken the address in IPv6", "systemctl stop fnctl-gateway.socket fnctl-gateway.service; systemd-run -q --unit=thief python3 -m http.server 8080 --bind ::1; " +
+				"until ss -ltn | grep -qF '[::1]:8080'; do sleep 0.05; done; systemctl start fnctl-gateway.socket fnctl-gateway.service; systemctl stop thief",
+			"systemctl restart fnctl-gateway",
 			"ports", "warning", "doesn't listen on [::1]:8080", "systemctl restart fnctl-gateway",
 		},
 		{

@@ -119,7 +119,7 @@ func testFilesOfOthers(t *testing.T, m *testMachine) {
 	}
 	for _, socket := range []string{"/run/fnctl/instances/ping-00001@1.sock", "/run/fnctl/gateway.sock", "/run/fnctl/activator.sock", "/run/systemd/private"} {
 		mode := strings.TrimSpace(m.MustRun(t, "stat", "-c", "%U:%G %a", socket))
-		if mode != "root:fnctl 660" && !strings.HasPrefix(mode, "root:root ") {
+		if mode != "root:fnctl-gateway 660" && !strings.HasPrefix(mode, "root:root ") {
 			t.Errorf("%s is %s: others can connect", socket, mode)
 		}
 	}

@@ -35,7 +35,7 @@ func TestProxySocket(t *testing.T) {
 		if got := client("caddy", "fnctl-proxy", "--unix-socket", socket, echoURL+"/headers"); got != far {
 			t.Errorf("%s: behind a proxy the client is %s, want %s", gateway, got, far)
 		}
-		if got := client("nobody", "nogroup", echoURL+"/headers"); got != "127.0.0.1" {
+		if got := client("nobody", "nogroup", "-4", echoURL+"/headers"); got != "127.0.0.1" {
 			t.Errorf("%s: whoever says it comes from elsewhere is %s", gateway, got)
 		}
 		m.MustFail(t, 7, "setpriv", "--reuid=nobody", "--regid=nogroup", "--clear-groups", "curl", "-s", "--unix-socket", socket, echoURL+"/headers")

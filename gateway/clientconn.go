@@ -324,8 +324,11 @@ func (c *clientConn) answer() {
 	}
 	c.awaitResponse()
 	x.serve()
-	if !c.closing && s.rest > 0 {
-		c.skipRest()
+	if !c.closing {
+		c.resume(phaseServing) // what ended the upload ends no more
+		if s.rest > 0 {
+			c.skipRest()
+		}
 	}
 	c.closing = c.closing || !s.req.KeepAlive || s.ragged || !s.content.Done()
 }
@@ -339,7 +342,6 @@ func (c *clientConn) resume(p phase) {
 
 // skipRest reads the rest of a request that was answered early, so that the next one can be read, as the client was told.
 func (c *clientConn) skipRest() {
-	c.resume(phaseServing)
 	c.setReadDeadline(time.Now().Add(maxLinger))
 	_, _ = io.Copy(io.Discard, &c.current.content) // if it breaks off, no request follows
 }

@@ -256,11 +256,12 @@ func (k *crowd) removeStream(c *handedConn) {
 	}
 }
 
-// isFull reports whether there is no room for more. A connection needs a file, and one for what it asks of an instance, and each stream
-// one more. A quarter of the files is left for those that are refused, and for everything else: so there is always one to accept with.
+// isFull reports whether there is no room for more. A connection needs a file, and so does each stream, for what it asks of an instance. A
+// quarter of the files is left for what connections ask, for those that are refused, and for everything else: so there is always one
+// to accept with. A request that finds none waits until there is.
 func (k *crowd) isFull(conns, streams int) bool {
-	conns, streams = k.conns+conns, k.streams+streams
-	return conns+streams > k.cfg.MaxConnections || 2*conns+streams > k.cfg.MaxFiles-k.cfg.MaxFiles/4
+	all := k.conns + conns + k.streams + streams
+	return all > k.cfg.MaxConnections || all > k.cfg.MaxFiles-k.cfg.MaxFiles/4
 }
 
 // hasEnough reports whether an address has as much as it may have.

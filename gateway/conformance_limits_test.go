@@ -188,7 +188,7 @@ func TestContentTooLarge(t *testing.T) {
 			if seen := app.take(); (len(seen) == 1) != (test.status == http.StatusOK) {
 				t.Errorf("the app saw %q", seen)
 			}
-			if test.status != http.StatusOK {
+			if test.status != http.StatusOK && name != "chunks" { // of which all has been read
 				if _, err := r.ReadByte(); err == nil || errors.Is(err, os.ErrDeadlineExceeded) {
 					t.Errorf("the connection is open: %v", err)
 				}

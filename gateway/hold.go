@@ -13,6 +13,8 @@ import (
 const (
 	// maxHeld is the longest content that is read before an instance is lent.
 	maxHeld = 256 << 10
+	// firstRoom is the memory for content of which nothing has come yet.
+	firstRoom = 1 << 10
 	// keptRoom is the memory for content that is kept for the next request.
 	keptRoom = 16 << 10
 )
@@ -30,6 +32,11 @@ func (x *exchange) hold() (time.Time, error) {
 	}
 	length := x.req.ContentLength
 	if x.whole || length < 0 || length > maxHeld || x.req.ExpectContinue {
+		return x.began, nil
+	}
+	if head := x.size(); x.pool.env.held.takeOfHalf(head) {
+		x.heldHead = head
+	} else {
 		return x.began, nil
 	}
 	x.req.Detach() // its head is where the connection reads
@@ -75,7 +82,7 @@ func (x *exchange) readHeld() error {
 // growHeld makes room for more content, with what has come already as the measure. There is always room for a byte more than
 // there can be, so that the end is read, too.
 func (x *exchange) growHeld() bool {
-	room := min(max(keptRoom, 4*x.heldRoom), x.req.ContentLength+1)
+	room := min(max(firstRoom, 4*x.heldRoom), x.req.ContentLength+1)
 	if !x.pool.env.held.takeOfHalf(room - x.heldRoom) {
 		return false
 	}
@@ -88,10 +95,10 @@ func (x *exchange) growHeld() bool {
 
 // dropHeld gives the memory back, but for what the next request may need.
 func (x *exchange) dropHeld() {
-	if x.heldRoom > 0 {
-		x.pool.env.held.give(x.heldRoom)
+	if all := x.heldRoom + x.heldHead; all > 0 {
+		x.pool.env.held.give(all)
 	}
-	x.http1.rest, x.heldRoom = nil, 0
+	x.http1.rest, x.heldRoom, x.heldHead = nil, 0, 0
 	if x.held = x.held[:0]; cap(x.held) > keptRoom {
 		x.held = nil
 	}
@@ -182,6 +189,10 @@ func (x *exchange) readInto(s *spool, a attempt) (trailer []wire.Field, err erro
 // writeFrom writes to the client what is read, until no more is. A client that takes nothing ends the reading.
 func (x *exchange) writeFrom(s *spool) error {
 	sent := 0
+	if x.head.length > promptContent && s.filled.Load() == 0 && x.client.flush() != nil { // its head does not wait for it
+		x.interrupt(errClientGone)
+		return errClientGone
+	}
 	for open := true; open; {
 		_, open = <-s.more
 		if n := int(s.filled.Load()); n > sent {

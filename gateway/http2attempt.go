@@ -43,6 +43,7 @@ func newHTTP2Attempt(r *request, d *delivery, u *upstream) *http2Attempt {
 
 func (a *http2Attempt) send() error {
 	if !a.request.attach(a) {
+		close(a.arrived) // finish has nothing to join
 		return a.request.interruption()
 	}
 	if a.request.content {

@@ -136,7 +136,7 @@ func TestHTTP2StreamLimits(t *testing.T) {
 	}{
 		"total":         {func(cfg *gateway.Config) { cfg.MaxConnections = 5 }, "503"},
 		"of an address": {func(cfg *gateway.Config) { cfg.MaxConnectionsPerAddress = 5 }, "429"},
-		"files":         {func(cfg *gateway.Config) { cfg.MaxFiles = 9 }, "503"}, // two connections have four of seven
+		"files":         {func(cfg *gateway.Config) { cfg.MaxFiles = 6 }, "503"}, // two connections have two of five
 		"of a trusted proxy": {func(cfg *gateway.Config) {
 			cfg.MaxConnectionsPerAddress, cfg.TrustedProxies = 5, []netip.Prefix{netip.MustParsePrefix("127.0.0.0/8")}
 		}, "200"},

@@ -23,6 +23,8 @@ const (
 	// settingsTimeout is how long a new connection to an instance takes one request only if the instance does not say how many it
 	// takes.
 	settingsTimeout = time.Second
+	// stuckTimeout is how long an instance may take nothing of what is written to its connection. Whoever reads from it waits for that, too.
+	stuckTimeout = 30 * time.Second
 )
 
 // http2Upstream has the connections to an instance that speaks HTTP/2 with prior knowledge. It sends each request once: the
@@ -60,7 +62,7 @@ func newHTTP2Upstream(take func(newContext func() context.Context, first byte) (
 		IdleConnTimeout:        upstreamIdleTimeout,
 		MaxResponseHeaderBytes: maxResponseHead,
 		// The buffer of a whole connection stays as large as ever: slow streams would block the others.
-		HTTP2: &http.HTTP2Config{MaxReceiveBufferPerStream: http2ResponseBuffer},
+		HTTP2: &http.HTTP2Config{MaxReceiveBufferPerStream: http2ResponseBuffer, WriteByteTimeout: stuckTimeout},
 		DialContext: func(ctx context.Context, _, _ string) (net.Conn, error) {
 			return ctx.Value(prefacedConnKey{}).(net.Conn), nil
 		},

@@ -372,7 +372,9 @@ func (p *pool) askReading(inst *instance, now time.Time) {
 		defer stop()
 		p.mu.Lock()
 		isAsked := inst.asked.Equal(now)
-		inst.stopAsking = stop
+		if isAsked {
+			inst.stopAsking = stop
+		}
 		p.mu.Unlock()
 		if !isAsked {
 			return
@@ -383,6 +385,10 @@ func (p *pool) askReading(inst *instance, now time.Time) {
 		}
 		p.mu.Lock()
 		defer p.mu.Unlock()
+		if !inst.asked.Equal(now) {
+			conn.Close()
+			return
+		}
 		inst.lastRead, inst.asked = time.Now(), time.Time{}
 		inst.upstream.keep(conn, first)
 	})

@@ -41,6 +41,7 @@ type request struct {
 
 	held     []byte // content that was read before there was an attempt: each gets it
 	heldRoom int64  // what it takes of the memory for that
+	heldHead int64  // what the head takes of it meanwhile
 	whole    bool   // there is no other content
 
 	received atomic.Int64 // bytes of content

@@ -8,6 +8,7 @@ import (
 	"net"
 	"net/http"
 	"os"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -317,7 +318,7 @@ func TestHeldContentIsBounded(t *testing.T) {
 		began <- true
 		n, _ := io.Copy(io.Discard, r.Body)
 		fmt.Fprint(w, n)
-	}, func(cfg *gateway.Config) { cfg.MaxBuffered = 2 * size })
+	}, func(cfg *gateway.Config) { cfg.MaxBuffered = 2*size + 20<<10 }) // and the head
 	half := strings.Repeat("x", size/2)
 	for range 5 {
 		held, heldAnswer := w.dial(t)
@@ -550,5 +551,97 @@ func TestReadAheadIsBounded(t *testing.T) {
 		ended := w.metric(platform.MetricRequests)
 		c.Close()
 		w.eventually("its end is seen", func() bool { return w.metric(platform.MetricRequests) == ended+1 })
+	}
+}
+
+// A connection that was promised to go on does, also if the app has left unread what it has got of the request.
+func TestEarlyResponseBeforeTheLastPiece(t *testing.T) {
+	const size = 300_000
+	for _, read := range []int{74_000, 81_000, 88_000} { // of which one leaves a single piece to be sent
+		t.Run(strconv.Itoa(read), func(t *testing.T) {
+			t.Parallel()
+			done := make(chan bool)
+			w := withScript(t, func(c net.Conn, r *bufio.Reader, req *http.Request) {
+				if req.Method == http.MethodGet {
+					io.WriteString(c, "HTTP/1.1 200 OK\r\nContent-Length: 3\r\n\r\nget")
+					return
+				}
+				io.ReadFull(req.Body, make([]byte, read))
+				time.Sleep(200 * time.Millisecond) // until the client has sent everything
+				io.WriteString(c, "HTTP/1.1 200 OK\r\nConnection: close\r\nContent-Length: 2\r\n\r\nok")
+				<-done
+			})
+			defer close(done)
+			c, r := w.dial(t)
+			go io.WriteString(c, length(size)+strings.Repeat("x", size))
+			res, err := http.ReadResponse(r, nil)
+			if err != nil {
+				t.Fatal(err)
+			}
+			io.Copy(io.Discard, res.Body)
+			if res.Close {
+				return
+			}
+			time.Sleep(300 * time.Millisecond)
+			io.WriteString(c, getX)
+			if status, body := nextAnswer(t, r); status != http.StatusOK || body != "get" {
+				t.Errorf("got %d %q", status, body)
+			}
+		})
+	}
+}
+
+// Requests of which there is nothing but the head take next to nothing of the memory for content.
+func TestHeadsHoldLittle(t *testing.T) {
+	began := make(chan bool, 10)
+	w := limited(t, func(_ http.ResponseWriter, r *http.Request) {
+		began <- true
+		io.Copy(io.Discard, r.Body)
+	}, func(cfg *gateway.Config) { cfg.MaxBuffered = 64 << 10 })
+	for range 2 {
+		c, _ := w.dial(t)
+		io.WriteString(c, length(200_000))
+	}
+	time.Sleep(100 * time.Millisecond)
+	c, _ := w.dial(t)
+	io.WriteString(c, length(2000)+"x")
+	select {
+	case <-began:
+		t.Error("there is no memory for two kilobytes of content")
+	case <-time.After(500 * time.Millisecond):
+	}
+}
+
+// Streams that are reset as soon as they are opened leave nothing in flight.
+func TestStreamsThatAreResetAtOnce(t *testing.T) {
+	for _, protocol := range protocols {
+		t.Run(string(protocol), func(t *testing.T) {
+			w := newWorld(t)
+			w.route(ping, over(protocol))
+			w.arm(ping, 1).serve(t, http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { io.WriteString(w, "ok") }), speaks(protocol))
+			if got := w.get("ping", "/"); got.body != "ok" {
+				t.Fatal(got)
+			}
+			h2 := dialHTTP2(t, w)
+			go func() {
+				for err := error(nil); err == nil; {
+					_, err = h2.framer.ReadFrame()
+				}
+			}()
+			for range 40 {
+				for range 20 {
+					h2.block.Reset()
+					for _, f := range h2.fields(":method", "GET") {
+						h2.coder.WriteField(f)
+					}
+					head := http2.HeadersFrameParam{StreamID: h2.stream, BlockFragment: []byte(h2.block.String()), EndHeaders: true, EndStream: true}
+					h2.framer.WriteHeaders(head)
+					h2.framer.WriteRSTStream(h2.stream, http2.ErrCodeCancel)
+					h2.stream += 2
+				}
+				time.Sleep(5 * time.Millisecond)
+			}
+			w.eventually("nothing is in flight", func() bool { return w.inFlight() == 0 })
+		})
 	}
 }
