@@ -17,7 +17,7 @@ const (
 // endToEnd calls each with the fields of a message that go through: neither those that are for this connection only, nor those
 // that are for the gateway to set.
 func endToEnd(fields []wire.Field, ours func(name []byte) bool, each func(wire.Field)) {
-	var room [wire.MaxOptions][]byte // a head that has more is refused
+	var room [4][]byte // few name any; a large one would make the stack of every connection larger
 	options := wire.AppendOptions(room[:0], fields)
 	for _, f := range fields {
 		if !wire.HopByHop(f.Name) && !ours(f.Name) && !wire.IsOption(options, f.Name) {
