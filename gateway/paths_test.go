@@ -99,7 +99,13 @@ func TestRules(t *testing.T) {
 	put(ping, false, "shop.example", "*.tenants.example", "shop.example/kept")
 	put(pong, true, "shop.example/api", "*", "*.tenants.example/api")
 	w.eventually("the routes are taken", func() bool {
-		return w.has(platform.MetricInFlight, "revision=ping-00001") && w.has(platform.MetricInFlight, "revision=pong-00001")
+		taken := true
+		for _, host := range []string{"shop.example", "nobody.example"} {
+			req := w.request("GET", "ping", "/", "")
+			req.Host = host
+			taken = taken && send(w.client, req).status == http.StatusOK
+		}
+		return taken
 	})
 	for asked, want := range map[[2]string]string{
 		{"shop.example", "/"}:              "ping / ",
