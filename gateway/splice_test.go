@@ -33,7 +33,7 @@ func TestLargeDownload(t *testing.T) {
 		}
 		w.Write(content[size/2:])
 	}
-	w := withApp(t, app, func(s *platform.TrafficShare) { s.Timeout = platform.Seconds(1) })
+	w := withApp(t, app, func(s *platform.TrafficShare) { s.Timeout = platform.Seconds(5) })
 	for range 3 { // over one connection
 		if got := w.get("ping", "/"); got.err != nil || sha256.Sum256([]byte(got.body)) != sha256.Sum256(content) {
 			t.Fatalf("got %d bytes, %v", len(got.body), got.err)
