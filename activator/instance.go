@@ -171,6 +171,16 @@ func (s instances) listens() bool {
 	return false
 }
 
+// run reports whether the service of one of the instances runs, or is about to end.
+func (s instances) run() bool {
+	for _, i := range s {
+		if !i.service.Gone() {
+			return true
+		}
+	}
+	return false
+}
+
 // hasOther reports whether a condition holds for an instance besides this one that is not to be replaced.
 func (s instances) hasOther(this *instance, holds func(*instance) bool) bool {
 	for _, i := range s {

@@ -4,7 +4,6 @@ import (
 	"context"
 	"fmt"
 	"log/slog"
-	"maps"
 	"slices"
 	"time"
 
@@ -184,12 +183,11 @@ func (r *reconciler) armNext(ctx context.Context, rev *revision, now time.Time) 
 
 // keepSingle drains what only listens while another instance of a single one runs, as when it was armed by hand, or with its target.
 func (r *reconciler) keepSingle(ctx context.Context, rev *revision) {
-	if !rev.isSingle() {
+	if !rev.isSingle() || !rev.instances.run() {
 		return
 	}
 	for _, i := range rev.instances.in(platform.Armed) {
-		runs := func(other *instance) bool { return other != i && !other.service.Gone() }
-		if !r.actor.isBusy(i.id) && slices.ContainsFunc(slices.Collect(maps.Values(rev.instances)), runs) {
+		if !r.actor.isBusy(i.id) {
 			r.actor.drain(ctx, i.id)
 		}
 	}

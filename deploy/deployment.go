@@ -85,7 +85,7 @@ func (d *deployment) run(ctx context.Context) (Deployed, error) {
 		return d.steps(ctx, c)
 	})
 	// What is left of a new revision that failed has gone before others come back.
-	err = errors.Join(err, d.giveRoom())
+	err = errors.Join(err, d.Store.Release(d.Name))
 	if err == nil {
 		d.checkServed(ctx)
 	}

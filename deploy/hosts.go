@@ -22,7 +22,7 @@ func (f *Function) checkHosts(hosts []string) error {
 		return err
 	}
 	for _, host := range hosts {
-		if err := f.checkAddresses(settings, host); err != nil {
+		if err := checkAddresses(settings, f.Name, host); err != nil {
 			return err
 		}
 	}
@@ -59,14 +59,14 @@ func hostsOfTags(settings platform.Settings, function string, tags []string) []s
 	return hosts
 }
 
-// checkAddresses refuses a host that the platform gives to functions or their tags.
-func (f *Function) checkAddresses(settings platform.Settings, host string) error {
+// checkAddresses refuses a host that the platform gives to other functions than this one, or to tags.
+func checkAddresses(settings platform.Settings, function, host string) error {
 	rule, err := platform.ParseHostRule(host)
 	if err != nil {
 		return err
 	}
 	below, wild := rule.Below()
-	if owner, is := settings.FunctionOf(rule.Host); is && owner != f.Name && rule.Path == "" {
+	if owner, is := settings.FunctionOf(rule.Host); is && owner != function && rule.Path == "" {
 		return platform.WithHint(fmt.Errorf("host %s is the address of the function %s", host, owner), "each function has the host of endpoint: in fnctl.yml anyway")
 	}
 	if _, is := settings.FunctionOf("any." + below); wild && is {

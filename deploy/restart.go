@@ -48,7 +48,7 @@ func (f *Function) restartSingle(ctx context.Context, rev platform.Revision) err
 			return launched.answered(rev.ID, started), err
 		})
 	}
-	return errors.Join(err, f.giveRoom())
+	return errors.Join(err, f.Store.Release(f.Name))
 }
 
 // runningInstances lists the instances that run and take requests.

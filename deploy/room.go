@@ -24,7 +24,7 @@ const (
 
 // makeRoom ends the instances of all other revisions, and returns when none runs: what they hold, such as a port or a lock, the next one
 // could not have. From then on nothing of the function runs but what this command starts, and requests wait at the gateway. It lasts until
-// giveRoom, or until the lock of the function is free.
+// Store.Release, or until the lock of the function is free.
 func (f *Function) makeRoom(ctx context.Context, newer platform.RevisionID) (string, error) {
 	if err := f.Store.Hold(f.Name); err != nil {
 		return "", err
@@ -34,9 +34,6 @@ func (f *Function) makeRoom(ctx context.Context, newer platform.RevisionID) (str
 	}
 	return fmt.Sprintf("nothing of %s runs: its requests wait", f.Name), nil
 }
-
-// giveRoom lets the activator make instances again, if it was kept from that.
-func (f *Function) giveRoom() error { return f.Store.Release(f.Name) }
 
 // checkSingle reports whether there is never more than one instance of the function: before a change, or after it, when it has a route and
 // some revisions. Then it refuses what needs two: a route to several revisions, or a revision that starts aside of the one that serves.

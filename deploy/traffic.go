@@ -168,7 +168,7 @@ func (t *trafficChange) apply(ctx context.Context, needed []platform.Revision, r
 		}
 		return t.Progress.Step("switching the route", func() (string, error) { return done, t.switchRoute(route) })
 	})
-	err = errors.Join(err, t.giveRoom())
+	err = errors.Join(err, t.Store.Release(t.Name))
 	if err == nil {
 		t.checkServed(ctx)
 	}

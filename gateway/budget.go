@@ -9,17 +9,13 @@ type budget struct {
 }
 
 // take reports whether there was enough left; if not, it takes nothing.
-func (b *budget) take(n int64) bool {
-	if b.used.Add(n) <= b.most {
-		return true
-	}
-	b.used.Add(-n)
-	return false
-}
+func (b *budget) take(n int64) bool { return b.takeUpTo(n, b.most) }
 
 // takeOfHalf is take, and leaves half to others.
-func (b *budget) takeOfHalf(n int64) bool {
-	if b.used.Add(n) <= b.most/2 {
+func (b *budget) takeOfHalf(n int64) bool { return b.takeUpTo(n, b.most/2) }
+
+func (b *budget) takeUpTo(n, most int64) bool {
+	if b.used.Add(n) <= most {
 		return true
 	}
 	b.used.Add(-n)

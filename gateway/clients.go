@@ -180,8 +180,7 @@ type crowd struct {
 	cfg *Config
 
 	mu      sync.Mutex
-	conns   int
-	streams int // besides the first one of each connection
+	all     int // connections, and the streams besides the first one of each
 	refused int // connections that are told so
 	perAddr map[netip.Prefix]int
 }
@@ -197,14 +196,13 @@ func (k *crowd) admit(c *clientConn) error {
 	k.mu.Lock()
 	defer k.mu.Unlock()
 	switch {
-	case k.isFull(1, 0):
+	case k.isFull():
 		return k.refuse(c, tooManyConnections())
 	case k.hasEnough(&c.origin):
 		return k.refuse(c, tooManyOfAddress())
 	}
 	c.admitted = true
-	k.conns++
-	k.addTo(&c.origin, 1)
+	k.add(&c.origin, 1)
 	return nil
 }
 
@@ -224,8 +222,7 @@ func (k *crowd) remove(c *clientConn) {
 		k.refused--
 		return
 	}
-	k.conns--
-	k.addTo(&c.origin, -1)
+	k.add(&c.origin, -1)
 }
 
 // admitStream counts a request of HTTP/2, and returns why it is refused, if it is.
@@ -234,13 +231,12 @@ func (k *crowd) admitStream(c *handedConn) *refusal {
 	defer k.mu.Unlock()
 	if c.streams > 0 {
 		switch {
-		case k.isFull(0, 1):
+		case k.isFull():
 			return tooManyRequests()
 		case k.hasEnough(&c.origin):
 			return tooManyRequestsOfAddress()
 		}
-		k.streams++
-		k.addTo(&c.origin, 1)
+		k.add(&c.origin, 1)
 	}
 	c.streams++
 	return nil
@@ -251,17 +247,15 @@ func (k *crowd) removeStream(c *handedConn) {
 	k.mu.Lock()
 	defer k.mu.Unlock()
 	if c.streams--; c.streams > 0 {
-		k.streams--
-		k.addTo(&c.origin, -1)
+		k.add(&c.origin, -1)
 	}
 }
 
 // isFull reports whether there is no room for more. A connection needs a file, and so does each stream, for what it asks of an instance. A
 // quarter of the files is left for what connections ask, for those that are refused, and for everything else: so there is always one
 // to accept with. A request that finds none waits until there is.
-func (k *crowd) isFull(conns, streams int) bool {
-	all := k.conns + conns + k.streams + streams
-	return all > k.cfg.MaxConnections || all > k.cfg.MaxFiles-k.cfg.MaxFiles/4
+func (k *crowd) isFull() bool {
+	return k.all >= min(k.cfg.MaxConnections, k.cfg.MaxFiles-k.cfg.MaxFiles/4)
 }
 
 // hasEnough reports whether an address has as much as it may have.
@@ -269,7 +263,8 @@ func (k *crowd) hasEnough(o *origin) bool {
 	return k.isCounted(o) && k.perAddr[o.network()] >= k.cfg.MaxConnectionsPerAddress
 }
 
-func (k *crowd) addTo(o *origin, n int) {
+func (k *crowd) add(o *origin, n int) {
+	k.all += n
 	if !k.isCounted(o) {
 		return
 	}

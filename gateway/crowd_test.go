@@ -108,7 +108,7 @@ func TestCrowdOfStreams(t *testing.T) {
 
 func (v visitors) isEmpty(name string) {
 	v.t.Helper()
-	if k := v.crowd; k.conns != 0 || k.streams != 0 || k.refused != 0 || len(k.perAddr) != 0 {
-		v.t.Errorf("%s: left: %d connections, %d streams, %d refused, %v", name, k.conns, k.streams, k.refused, k.perAddr)
+	if k := v.crowd; k.all != 0 || k.refused != 0 || len(k.perAddr) != 0 {
+		v.t.Errorf("%s: left: %d connections and streams, %d refused, %v", name, k.all, k.refused, k.perAddr)
 	}
 }

@@ -44,7 +44,7 @@ func (x *exchange) hold() (time.Time, error) {
 	chosen.pin(1)
 	defer chosen.pin(-1)
 	err := x.readHeld()
-	to, refused := x.route() // it may lead elsewhere by now
+	to, refused := x.proxy.fleet.find(x.host, x.path) // it may lead elsewhere by now
 	switch {
 	case refused == nil:
 		x.aim(to)

@@ -6,6 +6,7 @@ import (
 	"log/slog"
 	"math"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/fnctl/fnctl/gateway/netio"
@@ -43,6 +44,8 @@ type pool struct {
 	function *function
 	env      *environment
 	log      *slog.Logger
+
+	hasWorkers atomic.Bool // limits.workers is more than one: it is asked of every request
 
 	mu          sync.Mutex
 	instances   instances
@@ -228,9 +231,12 @@ func (p *pool) appear(index int) {
 
 // isShared reports whether the workers of an instance, to which a request was lent, have others in flight.
 func (p *pool) isShared(inst *instance) bool {
+	if !p.hasWorkers.Load() {
+		return false
+	}
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	return p.limits.workers > 1 && inst.load() > 1
+	return inst.load() > 1
 }
 
 // connectionLost notes that an instance closed a connection by itself. Its process may be gone: it is proved again as soon as
@@ -308,6 +314,7 @@ func (p *pool) configure(l limits) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	p.limits, p.retired = l, false
+	p.hasWorkers.Store(l.workers > 1)
 	p.dispatch(time.Now())
 }
 
