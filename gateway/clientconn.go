@@ -310,13 +310,11 @@ func (c *clientConn) enter(p phase) {
 func (c *clientConn) answer() {
 	s := c.current
 	x := &s.exchange
-	x.begin(&s.req)
+	s.begin()
 	x.origin.protocol = "HTTP/1.1"
 	if s.req.Minor == 0 {
 		x.origin.protocol = "HTTP/1.0"
 	}
-	s.chunked, s.ragged, s.rest = false, false, 0
-	s.ended.Store(false)
 	c.linger = maxLinger
 	c.resume(phaseServing)
 	if c.wentAway() {
@@ -363,8 +361,7 @@ func (c *clientConn) reject(err error) {
 	c.acquireState()
 	s := c.current
 	s.req = wire.Request{Minor: 1, Method: []byte(http.MethodGet), ContentLength: -1}
-	s.chunked, s.ragged = false, false
-	s.exchange.begin(&s.req)
+	s.begin()
 	_ = c.SetWriteDeadline(time.Now().Add(lingerTime))
 	s.exchange.reject(r)
 }
@@ -471,6 +468,18 @@ func (c *clientConn) hijack() *rawClient {
 	c.closing, c.linger = true, lingerTime
 	c.enter(phaseTunneling)
 	return &rawClient{Conn: c.Conn, reader: &c.reader, idle: c.idle}
+}
+
+// adopt makes it a connection on which another gateway has read a request and sent the head of the response, so that it is a tunnel.
+func (c *clientConn) adopt(req *wire.Request) (*exchange, *rawClient) {
+	c.used.Store(true)
+	c.acquireState()
+	s := c.current
+	s.req = *req
+	s.begin()
+	s.exchange.lifetime.respond()
+	c.beginSending()
+	return &s.exchange, c.hijack()
 }
 
 func (c *clientConn) interruptWrite() { _ = c.SetWriteDeadline(past) }

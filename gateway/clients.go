@@ -92,6 +92,19 @@ func (k *clients) add(c *clientConn) {
 	k.conns[c] = struct{}{}
 }
 
+// adopt adds a connection that another gateway has admitted, as take does with one that is new. It reports false if the gateway stops: its
+// streams may have been concluded already.
+func (k *clients) adopt(c *clientConn) bool {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	if k.env.stopping.Load() {
+		return false
+	}
+	k.serving.Add(1)
+	k.conns[c] = struct{}{}
+	return true
+}
+
 func (k *clients) remove(c *clientConn) {
 	k.crowd.remove(c)
 	k.mu.Lock()
@@ -214,7 +227,15 @@ func (k *crowd) refuse(c *clientConn, reason *refusal) error {
 	return reason
 }
 
-// remove ends what admit began, unless that returned errCrowded.
+// adopt counts a connection that another gateway has admitted, however many there are.
+func (k *crowd) adopt(c *clientConn) {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	c.admitted = true
+	k.add(&c.origin, 1)
+}
+
+// remove ends what admit or adopt began, unless that returned errCrowded.
 func (k *crowd) remove(c *clientConn) {
 	k.mu.Lock()
 	defer k.mu.Unlock()

@@ -50,7 +50,8 @@ type Config struct {
 	Name string
 	// TrustedProxies are the addresses whose X-Forwarded and Forwarded fields are believed.
 	TrustedProxies []netip.Prefix
-	// DrainTimeout bounds how long Run waits for requests in flight after its context ended. Default 90 s.
+	// DrainTimeout bounds how long Run waits for requests in flight after its context, or that of its successor, has ended. Default
+	// 90 s.
 	DrainTimeout time.Duration
 	// ReadHeaderTimeout bounds the time in which a client sends the head of a request. Default 10 s.
 	ReadHeaderTimeout time.Duration

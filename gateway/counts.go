@@ -74,6 +74,15 @@ func (c *counts) end(now time.Time, o outcome) {
 	}
 }
 
+// adopt counts a request that came to another gateway.
+func (c *counts) adopt(now time.Time) {
+	c.open++
+	c.inFlight.add(now, 1)
+}
+
+// leave counts a request that is in flight no longer and goes on in another gateway.
+func (c *counts) leave() { c.open-- }
+
 // meter is a number that changes over time, and its integral. Its owner locks it.
 type meter struct {
 	n     int

@@ -13,7 +13,7 @@
 //	hold.go               reads the content of the request, if it is not long, and that of the response ahead of a slow client
 //	pool.go               lends an instance, or holds the request until one is ready (prover.go, spread.go)
 //	http1attempt.go       sends the request over a connection to the instance (upstream.go, instanceconn.go), and reads the answer
-//	relay.go              sends the answer to the client as it comes; tunnel.go if it is a WebSocket
+//	relay.go              sends the answer to the client as it comes; tunnel.go if it is a WebSocket, and tunnellink.go moves that
 //	clientresponse.go     writes it
 //	outcome.go          answers, if no instance did
 //	exchange.go         counts, and writes to the access log
@@ -47,6 +47,7 @@
 //	        pool → lifetime → conn
 //	clients → clientConn → lifetime
 //	http2Server → lifetime
+//	tunnel → clientConn, conn
 //
 // That of hangups comes after all; it is not held while a function of it runs. An upstream calls its pool with no mutex held.
 //
@@ -62,8 +63,8 @@
 //	                         was sent before
 //	clients.close            connections are closed; then those to instances, when their requests have ended
 //
-// A handover is dismiss (this gateway is to accept nothing more), resigned (it does not), release (it may end). After that its
-// successor may have it close what is idle.
+// A handover is dismiss (this gateway is to accept nothing more), resigned (it does not), release (it may end). After that it hands its
+// tunnels over, and concludes no streams: the rest has its own time, until its successor is stopped and has it hurry.
 //
 // An exchange ends with its response. Before that end it
 //

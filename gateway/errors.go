@@ -54,6 +54,14 @@ var (
 	errShutdown = errors.New("the gateway stops")
 )
 
+// Errors of tunnels that go on elsewhere.
+var (
+	// errParked ends one direction of a tunnel, where it is, so that another gateway can go on.
+	errParked = errors.New("the tunnel is parked")
+	// errHandedOver ends a tunnel that another gateway has taken. It is counted there.
+	errHandedOver = errors.New("another gateway has the tunnel")
+)
+
 // isClientsFault reports whether the client is the reason of an error.
 func isClientsFault(err error) bool {
 	return errors.Is(err, errReadContent) || errors.Is(err, errContentTooLarge) || errors.Is(err, errClientGone)

@@ -15,6 +15,7 @@ type proxy struct {
 	buffers   *netio.Buffers
 	metrics   *metrics
 	via       via
+	tunnels   recent[*tunnel]
 	accessLog AccessLog // may be nil
 	log       *slog.Logger
 }

@@ -14,6 +14,9 @@ import (
 	"github.com/fnctl/fnctl/platform"
 )
 
+// maxOutlast bounds the life of a gateway that was dismissed: its requests may have a year.
+const maxOutlast = 24 * time.Hour
+
 // Gateway is the data path.
 type Gateway struct {
 	cfg        Config
@@ -59,9 +62,9 @@ func New(cfg Config) (*Gateway, error) {
 	return g, nil
 }
 
-// Run serves until the context ends or another gateway takes its place, then finishes what is in flight, for DrainTimeout at
-// most, and joins everything that it started. It returns nil after an orderly stop, also if some requests had to be
-// interrupted.
+// Run serves until the context ends, then finishes what is in flight, for DrainTimeout at most; or until another gateway takes its
+// place, then hands it what can be handed over and finishes the rest. It joins everything that it started. It returns nil after an
+// orderly stop, also if some requests had to be interrupted.
 func (g *Gateway) Run(ctx context.Context) error {
 	// Routes, instances, provers and metrics are needed until the last request is done.
 	work, stop := context.WithCancel(context.WithoutCancel(ctx))
@@ -80,11 +83,10 @@ func (g *Gateway) Run(ctx context.Context) error {
 	err := g.serve(ctx, work, group)
 	if g.succession.isDismissed() {
 		g.log.Info("another gateway has taken over: this one finishes what it has")
-		group.Go(g.shutdownStatus)
-		defer context.AfterFunc(ctx, g.clients.closeIdleNow)()
-		defer time.AfterFunc(g.cfg.DrainTimeout-time.Second, g.clients.closeIdleNow).Stop()
+		g.outlast(ctx, work, group)
+	} else {
+		g.drain()
 	}
-	g.drain()
 	g.interrupt()
 	stop()
 	g.status.Close()
@@ -140,35 +142,71 @@ func (g *Gateway) announce(from *predecessorLink) error {
 }
 
 // shutdownStatus ends the status of a gateway that has handed over: its successor answers from now on.
-func (g *Gateway) shutdownStatus() error {
+func (g *Gateway) shutdownStatus() {
 	moment, cancel := context.WithTimeout(context.Background(), time.Second)
 	defer cancel()
 	if g.status.Shutdown(moment) != nil {
 		g.status.Close()
 	}
-	return nil
 }
 
-// drain stops accepting and waits for what is in flight, here and in the gateways before this one. A gateway that was
-// dismissed also waits until it is released.
+// drain stops accepting and waits for what is in flight, here and in the gateways before this one, for DrainTimeout at most.
 func (g *Gateway) drain() {
 	deadline, cancel := context.WithTimeout(context.Background(), g.cfg.DrainTimeout)
 	defer cancel()
-	if !g.succession.isDismissed() {
-		g.fleet.predecessors().closeIdle()
-	}
+	g.fleet.predecessors().closeIdle()
 	g.clients.stop(deadline)
 	g.fleet.concludeStreams()
+	g.wait(deadline)
+}
+
+// outlast is what a gateway does that was dismissed. It hands its tunnels over. Nothing waits for its end, so that what else it has
+// may take its own time, for maxOutlast at most. But if its successor has to end, it has to hurry, too.
+func (g *Gateway) outlast(ctx, work context.Context, group *errgroup.Group) {
+	group.Go(func() error {
+		g.shutdownStatus()
+		g.succession.moveTunnels(work)
+		return nil
+	})
+	deadline, cut := context.WithTimeout(context.Background(), maxOutlast)
+	defer cut()
+	group.Go(func() error {
+		g.hurry(deadline, work, cut)
+		return nil
+	})
+	defer context.AfterFunc(ctx, g.succession.hurry)()
+	defer time.AfterFunc(g.cfg.DrainTimeout-time.Second, g.clients.closeIdleNow).Stop()
+	g.clients.stop(deadline)
+	g.wait(deadline)
+	select {
+	case <-deadline.Done():
+	case <-g.succession.released:
+	}
+}
+
+// hurry concludes the streams and moves the deadline to DrainTimeout from then on, once the end of this gateway is waited for.
+func (g *Gateway) hurry(deadline, work context.Context, cut func()) {
+	select {
+	case <-deadline.Done():
+		return
+	case <-work.Done(): // something failed
+	case <-g.succession.hurried:
+	}
+	g.clients.closeIdleNow()
+	g.fleet.concludeStreams()
+	platform.Sleep(deadline, g.cfg.DrainTimeout)
+	cut()
+}
+
+// wait waits until the last request has ended, here and, for DrainTimeout at most, in the gateways before this one: they find
+// the one that serves if this one ends before them.
+func (g *Gateway) wait(deadline context.Context) {
 	if err := g.http2.shutdown(deadline); err != nil || !g.clients.wait(deadline) {
 		g.log.Warn("requests are cut", "connections", g.clients.count())
 	}
+	deadline, cancel := context.WithTimeout(deadline, g.cfg.DrainTimeout)
+	defer cancel()
 	g.fleet.predecessors().wait(deadline)
-	if g.succession.isDismissed() {
-		select {
-		case <-deadline.Done():
-		case <-g.succession.released:
-		}
-	}
 }
 
 // interrupt ends the requests that the drain has left, and gives them a moment to tell their clients.

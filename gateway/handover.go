@@ -23,7 +23,9 @@ import (
 //	gone, grants (Slots)                         →
 //	                                             ←     loads
 //	release: systemd knows the successor         →     may end
-//	hurry (CloseIdle): this one has to end, too  →     closes idle connections
+//	hurry (CloseIdle): this one has to end, too  →     closes idle connections, concludes streams
+//
+// The tunnels of the predecessor go to whoever serves, over a connection of their own (tunnellink.go).
 //
 // A predecessor that loses its successor looks for the next gateway, and goes on there after POST /predecessor.
 
@@ -53,7 +55,7 @@ type fromSuccessor struct {
 	Slots []slot `json:"grants,omitempty"`
 	// Release lets it end when it is done.
 	Release bool `json:"release,omitempty"`
-	// CloseIdle has it close the connections of clients that are idle.
+	// CloseIdle has it close the connections of clients that are idle, and end as soon as a gateway that is stopped.
 	CloseIdle bool `json:"hurry,omitempty"`
 }
 

@@ -35,7 +35,7 @@ func newDynasty(t *testing.T) *world {
 }
 
 // succeed runs another gateway in the place of the world's, and returns how to wait for the end of the one before.
-func (w *world) succeed() (ended func() error) {
+func (w *world) succeed(adjust ...func(*gateway.Config)) (ended func() error) {
 	w.t.Helper()
 	before := w.stop
 	from, err := gateway.Succeed(w.t.Context(), w.paths.GatewaySocket())
@@ -44,10 +44,10 @@ func (w *world) succeed() (ended func() error) {
 	}
 	serving := make(chan struct{})
 	w.registry = newRegistry()
-	w.run(func(c *gateway.Config) {
+	w.run(append(adjust, func(c *gateway.Config) {
 		c.Listeners, c.Status, c.Predecessor = from.Listeners, from.Status, from
 		c.Serving = func() error { close(serving); return nil }
-	})
+	})...)
 	select {
 	case <-serving:
 	case <-time.After(requestTimeout):

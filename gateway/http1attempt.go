@@ -70,6 +70,16 @@ func (a *http1Attempt) send() error {
 	return nil
 }
 
+// adopt makes it an attempt that another gateway has made over a connection, and that was answered with a tunnel.
+func (a *http1Attempt) adopt(r *request, d *delivery, u *upstream, c *instanceConn) {
+	a.request, a.delivery, a.upstream, a.rest = r, d, u, nil
+	a.conn, a.keep, a.uploaded, a.sent = c, false, nil, true
+	r.attach(a) // nothing has interrupted the request yet
+	d.answered.Store(true)
+	d.unbounded.Store(true)
+	d.conn.Store(c)
+}
+
 // upload sends the content of the request: what is held, and then what comes. finish joins it.
 func (a *http1Attempt) upload(c *instanceConn, done chan struct{}) {
 	defer close(done)

@@ -83,6 +83,13 @@ func (l *lease) strike() {
 	p.dispatch(time.Now())
 }
 
+// isDraining reports whether the instance drains.
+func (l *lease) isDraining() bool {
+	l.pool.mu.Lock()
+	defer l.pool.mu.Unlock()
+	return l.instance.state == draining
+}
+
 // addStream has a stream concluded when its instance drains, until remove is called.
 func (l *lease) addStream(s stream) (remove func()) {
 	p, inst := l.pool, l.instance

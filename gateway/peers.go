@@ -126,6 +126,11 @@ func (p *peers) ack(from predecessor, number uint64) {
 	maps.DeleteFunc(p.of(from).departed, func(_ int, n uint64) bool { return n <= number })
 }
 
+// missDeparture reports whether a predecessor may not have seen yet that an instance which had an index is gone.
+func (p *peers) missDeparture(index int) bool {
+	return slices.ContainsFunc(p.loads, func(l *predecessorLoad) bool { return l.departed[index] > 0 })
+}
+
 // drop forgets what a predecessor has left, and returns by how much its requests in flight have changed.
 func (p *peers) drop(from predecessor) (delta int) {
 	l := p.of(from)

@@ -498,3 +498,37 @@ func TestMeterIntegral(t *testing.T) {
 		}
 	})
 }
+
+// A request that another gateway goes on with counts there and no more here, and nothing is left of it when it has ended.
+func TestPoolOfRequestsHandedOver(t *testing.T) {
+	inBubble(t, func(t *testing.T, r *rig) {
+		r.arm(1, 0)
+		r.begin(time.Now())
+		l, err := r.want(t.Context())
+		if err != nil {
+			t.Fatal(err)
+		}
+		var to rig
+		to.pool = newPool(r.revision, r.function, r.env, nil)
+		to.appear(1)
+		adopted := to.adopt(1)
+		if adopted == nil || to.adopt(2) != nil {
+			t.Fatal("it is not the instance that is there which is lent")
+		}
+		l.last = true
+		l.release()
+		r.leave(time.Now())
+		check := func(p *pool, inFlight, open int) {
+			t.Helper()
+			if p.counts.inFlight.n != inFlight || p.counts.open != open || p.instances.current(1).load() != inFlight || p.counts.codes[101] != 0 && inFlight > 0 {
+				t.Errorf("%+v, %d on the instance; want %d in flight, %d open", p.counts, p.instances.current(1).load(), inFlight, open)
+			}
+		}
+		check(r.pool, 0, 0)
+		check(to.pool, 1, 1)
+		adopted.last = true
+		adopted.release()
+		to.end(time.Now(), outcome{code: 101, left: true})
+		check(to.pool, 0, 0)
+	})
+}

@@ -57,6 +57,32 @@ func (p *pool) useSlot(index int) {
 	}
 }
 
+// adopt lends an instance to a tunnel that a predecessor has handed over, and counts that; nil: there is no such instance. It runs
+// there already, whatever the limit is.
+func (p *pool) adopt(index int) *lease {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	inst := p.instances.current(index)
+	if inst == nil || p.peers.missDeparture(index) {
+		return nil
+	}
+	now := time.Now()
+	p.markActive(now)
+	p.counts.adopt(now)
+	return newLease(p, inst, nil, now)
+}
+
+// leave counts a request no more that counts in another gateway, and whose lease was the last.
+func (p *pool) leave(now time.Time) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.markActive(now)
+	p.counts.leave()
+	if by := p.peers.lender; by != nil {
+		by.notify()
+	}
+}
+
 // load is what a successor has to know.
 func (p *pool) load() load {
 	p.mu.Lock()

@@ -9,6 +9,8 @@ import (
 	"net"
 	"net/http"
 	"time"
+
+	"github.com/fnctl/fnctl/gateway/netio"
 )
 
 // handoverTimeout bounds each step of a handover: both ends do little.
@@ -84,8 +86,8 @@ func (p *Predecessor) take() error {
 	if _, err := p.conn.Write([]byte("\n")); err != nil {
 		return err
 	}
-	files, err := receiveFiles(p.conn)
-	defer closeAll(files)
+	files, err := netio.ReceiveFiles(p.conn)
+	defer netio.CloseFiles(files)
 	if err != nil {
 		return err
 	}

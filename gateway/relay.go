@@ -163,7 +163,7 @@ func (x *exchange) tunnel(a attempt) error {
 	if client == nil {
 		return errUnasked
 	}
-	t := &tunnel{request: &x.request, client: client, instance: instance, idleTimeout: x.share.idle}
+	t := newTunnel(x, client, instance)
 	if strings.EqualFold(values(x.res.Fields, "upgrade"), "websocket") {
 		t.frames = new(wire.Frames)
 	}

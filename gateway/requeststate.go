@@ -31,6 +31,13 @@ func newRequestState(p *proxy, c client, from *origin) *requestState {
 	return s
 }
 
+// begin takes on the next request of the connection, whose head was read.
+func (s *requestState) begin() {
+	s.exchange.begin(&s.req)
+	s.chunked, s.ragged, s.rest = false, false, 0
+	s.ended.Store(false)
+}
+
 // free keeps the memory for another request. Nothing may use it after that.
 func (s *requestState) free() {
 	if cap(s.exchange.http1.message) > maxKeptHead {

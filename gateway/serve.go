@@ -22,15 +22,30 @@ func (x *exchange) serve() {
 	began, err := x.hold()
 	defer x.dropHeld()
 	x.pool.begin(began)
-	if x.serving = !uncounted[x.path]; x.serving {
-		x.function.begin(began)
-	}
+	x.startServing(began)
 	if err == nil {
 		err = x.forward()
+	}
+	x.complete(err)
+}
+
+// complete ends the request, which was served with an error or without. If another gateway goes on with it, it counts there.
+func (x *exchange) complete(err error) {
+	if errors.Is(err, errHandedOver) {
+		x.pool.leave(time.Now())
+		x.lifetime.close()
+		return
 	}
 	aborted := x.answerError(err)
 	x.endServing()
 	x.finish(aborted)
+}
+
+// startServing counts the request as one that the function serves, until endServing is called.
+func (x *exchange) startServing(now time.Time) {
+	if x.serving = !uncounted[x.path]; x.serving {
+		x.function.begin(now)
+	}
 }
 
 func (x *exchange) endServing() {
@@ -73,9 +88,7 @@ func (x *exchange) forward() error {
 		if err == nil {
 			err = x.relay(a)
 		}
-		if err != nil {
-			err = x.causeOf(err, err) // before finish, which interrupts what runs
-		}
+		err = x.reasonOf(err) // before finish, which interrupts what runs
 		again := err != nil && x.mayRetry(a, err)
 		if !again {
 			x.leave(a, err == nil)
@@ -85,6 +98,14 @@ func (x *exchange) forward() error {
 		x.lease.release()
 		x.pool.retry()
 	}
+}
+
+// reasonOf returns why an attempt ended with an error; nil: with none.
+func (x *exchange) reasonOf(err error) error {
+	if err == nil || errors.Is(err, errHandedOver) { // what ends the request from then on ends it where it is
+		return err
+	}
+	return x.causeOf(err, err)
 }
 
 // leave gives the instance back, if that is not done yet: the request is in flight no longer. whole is whether the response was.

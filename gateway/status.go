@@ -37,6 +37,7 @@ func newStatus(cfg *Config, errorLog *stdlog.Logger, fleet *fleet, succession *s
 	})
 	mux.HandleFunc("POST "+pathHandover, succession.serveHandover)
 	mux.HandleFunc("POST "+pathPredecessor, succession.servePredecessor)
+	mux.HandleFunc("POST "+pathStreams, succession.serveStreams)
 	return &http.Server{Handler: mux, ReadHeaderTimeout: cfg.ReadHeaderTimeout, ErrorLog: errorLog, ConnContext: withConn}
 }
 

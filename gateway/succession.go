@@ -7,9 +7,11 @@ import (
 	"net"
 	"net/http"
 	"os"
+	"sync"
 	"sync/atomic"
 	"time"
 
+	"github.com/fnctl/fnctl/gateway/netio"
 	"github.com/fnctl/fnctl/platform"
 )
 
@@ -23,15 +25,17 @@ type succession struct {
 	fleet   *fleet
 	clients *clients
 
+	mu        sync.Mutex    // of what is closed once
 	busy      atomic.Bool   // another gateway is about to take the place of this one, or has
 	dismissed chan struct{} // another one accepts from now on
 	released  chan struct{} // this one may end
+	hurried   chan struct{} // this one has to end soon
 }
 
 func newSuccession(cfg *Config, group *group, fleet *fleet, clients *clients) *succession {
 	return &succession{
 		cfg: cfg, group: group, fleet: fleet, clients: clients,
-		dismissed: make(chan struct{}), released: make(chan struct{}),
+		dismissed: make(chan struct{}), released: make(chan struct{}), hurried: make(chan struct{}),
 	}
 }
 
@@ -83,7 +87,7 @@ func acceptUpgrade(w http.ResponseWriter, r *http.Request) (*net.UnixConn, error
 		http.Error(w, "only over the unix socket", http.StatusForbidden)
 		return nil, errors.New("it was asked over the network")
 	}
-	uid, err := peerUser(conn)
+	uid, err := netio.PeerUser(conn)
 	if err != nil || uid != 0 && int(uid) != os.Getuid() {
 		http.Error(w, "only for the user of the gateway", http.StatusForbidden)
 		return nil, errors.Join(errors.New("another user has asked"), err)
@@ -126,25 +130,35 @@ func (s *succession) dismiss(by lender) {
 }
 
 // release lets this gateway end when it is done.
-func (s *succession) release() {
+func (s *succession) release() { s.once(s.released) }
+
+// hurry lets a gateway that was dismissed take no longer than one that is stopped.
+func (s *succession) hurry() { s.once(s.hurried) }
+
+// once closes a channel that may be closed.
+func (s *succession) once(done chan struct{}) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
 	select {
-	case <-s.released:
+	case <-done:
 	default:
-		close(s.released)
+		close(done)
 	}
 }
 
-// closeIdle closes the connections of clients that are idle, here and in the gateways before this one.
+// closeIdle closes the connections of clients that are idle, here and in the gateways before this one, as the successor has to end.
 func (s *succession) closeIdle() {
 	s.clients.closeIdleNow()
 	s.fleet.predecessors().closeIdle()
+	if s.isDismissed() {
+		s.hurry()
+	}
 }
 
 // seek finds another successor when the first has gone before this gateway is done: the next one must know, too, what is
 // left here.
 func (s *succession) seek(ctx context.Context) {
-	for ctx.Err() == nil {
-		platform.Sleep(ctx, seekPause)
+	for ; ctx.Err() == nil; platform.Sleep(ctx, seekPause) {
 		asking, cancel := context.WithTimeout(ctx, handoverTimeout)
 		conn, err := dialGateway(asking, s.cfg.Paths.GatewaySocket(), pathPredecessor)
 		cancel()

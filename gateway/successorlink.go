@@ -7,6 +7,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/fnctl/fnctl/gateway/netio"
 	"github.com/fnctl/fnctl/platform"
 )
 
@@ -48,7 +49,7 @@ func (l *successorLink) offer() error {
 	if _, err := l.conn.Read(make([]byte, 1)); err != nil {
 		return err
 	}
-	if err := sendFiles(l.conn, append(cfg.Listeners[:len(cfg.Listeners):len(cfg.Listeners)], cfg.Status...)); err != nil {
+	if err := netio.SendFiles(l.conn, append(cfg.Listeners[:len(cfg.Listeners):len(cfg.Listeners)], cfg.Status...)); err != nil {
 		return err
 	}
 	m := fromPredecessor{Offer: &offer{HTTP: len(cfg.Listeners), Status: len(cfg.Status)}}

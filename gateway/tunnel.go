@@ -1,10 +1,12 @@
 package gateway
 
 import (
+	"bytes"
 	"errors"
 	"io"
 	"net"
 	"os"
+	"sync"
 	"sync/atomic"
 	"time"
 
@@ -15,27 +17,77 @@ import (
 // closeTimeout is how long a tunnel that is ended waits for its protocol to do so.
 const closeTimeout = 2 * time.Second
 
-// tunnel is a connection that has left HTTP for another protocol: bytes go both ways, until one side or the time ends it.
+// tunnel is a connection that has left HTTP for another protocol: bytes go both ways, until one side or the time ends it, or another
+// gateway goes on with it.
 type tunnel struct {
+	exchange    *exchange
 	request     *request
+	lease       *lease
 	client      *rawClient
 	instance    *instanceConn
 	frames      *wire.Frames // of what goes to the client; nil if it is no WebSocket
 	idleTimeout time.Duration
 	active      atomic.Int64 // when something passed last, in nanoseconds
 	sent        int64        // bytes to the client
+
+	unsentDown, unsentUp []byte // read, and to be written before anything else, to the client and to the instance
+
+	mu     sync.Mutex
+	course course
+	parked chan *movedTunnel // what is to be handed over; nil: nothing is
+	taken  chan bool         // the answer to that
 }
 
-// run passes on what both sides send. The error says why the tunnel broke off; it is nil if one of the sides has ended it.
-func (t *tunnel) run() error {
+// course is where a tunnel is in its life.
+type course int
+
+const (
+	running course = iota
+	parking        // both directions stop where they are, so that another gateway can go on
+	ending
+)
+
+// newTunnel makes the tunnel of an exchange.
+func newTunnel(x *exchange, client *rawClient, instance *instanceConn) *tunnel {
+	t := &tunnel{
+		exchange: x, request: &x.request, lease: x.lease, client: client, instance: instance, idleTimeout: x.share.idle,
+		parked: make(chan *movedTunnel, 1), taken: make(chan bool, 1),
+	}
 	t.markActive()
-	_ = t.instance.SetWriteDeadline(t.request.clientDeadline())
-	up := make(chan struct{})
-	go func() {
-		defer close(up)
-		_ = t.toInstance() // which of the two ends it makes no difference
-	}()
-	err := t.toClient()
+	return t
+}
+
+// run passes on what both sides send. The error says why the tunnel broke off; it is nil if one of the sides has ended it, and
+// errHandedOver if it goes on elsewhere.
+func (t *tunnel) run() error {
+	t.start()
+	tunnels := &t.exchange.proxy.tunnels
+	tunnels.add(t)
+	defer tunnels.remove(t)
+	for {
+		up := make(chan struct{})
+		var failed error
+		go func() {
+			defer close(up)
+			failed = t.toInstance()
+		}()
+		err := t.toClient()
+		if !t.isParkedOrEnds() {
+			return t.end(err, up)
+		}
+		<-up
+		if t.handOver(err, failed) {
+			return errHandedOver
+		}
+		if err != nil && !errors.Is(err, errParked) {
+			return t.end(err, up)
+		}
+		t.start() // if it has ended, that comes again
+	}
+}
+
+// end ends a tunnel whose instance has, or whose time is over.
+func (t *tunnel) end(err error, up <-chan struct{}) error {
 	if t.isOver(err) && t.frames != nil && t.frames.Between() {
 		err = t.closeWebSocket()
 	}
@@ -87,26 +139,40 @@ func (t *tunnel) deadline() time.Time {
 // toClient passes on what the instance sends. A nil error is the end of it.
 func (t *tunnel) toClient() error {
 	if rest := t.instance.reader.Buffered(); len(rest) > 0 {
-		if err := t.pass(rest); err != nil {
-			return err
-		}
+		t.unsentDown = append(t.unsentDown, t.came(rest)...)
 		t.instance.reader.Discard(len(rest))
+	}
+	if err := t.writeDown(t.unsentDown); err != nil {
+		return t.endOf(err)
 	}
 	in := netio.NewIdleReader(t.request.buffers, t.instance.raw, netio.BufferRoom)
 	for {
-		_ = t.instance.setReadDeadline(t.deadline()) // a closed connection fails at once
-		came, err := in.Read()
-		if err == nil {
-			t.instance.read.Add(int64(len(came)))
-			err = t.pass(came)
+		t.limitReadFromInstance()
+		read, err := in.Read()
+		switch {
+		case err == nil:
+			t.instance.read.Add(int64(len(read)))
+			err = t.writeDown(t.came(read))
 			in.Give()
-		} else if t.mayGoOn(err) {
+		case t.isParkedBy(err):
+			err = errParked
+		case t.mayGoOn(err):
 			continue
 		}
 		if err != nil {
 			return t.endOf(err)
 		}
 	}
+}
+
+// came notes what the instance has sent.
+func (t *tunnel) came(p []byte) []byte {
+	t.markActive()
+	if t.frames != nil {
+		t.frames.Pass(p)
+	}
+	t.sent += int64(len(p))
+	return p
 }
 
 // mayGoOn reports whether a wait ended too early, because the other direction was active meanwhile.
@@ -125,47 +191,64 @@ func (t *tunnel) endOf(err error) error {
 	return t.request.causeOf(err, errSilent)
 }
 
-func (t *tunnel) pass(p []byte) error {
-	t.markActive()
-	if t.frames != nil {
-		t.frames.Pass(p)
+func (t *tunnel) writeDown(p []byte) error {
+	if len(p) == 0 {
+		return nil
 	}
-	t.sent += int64(len(p))
-	_ = t.client.SetWriteDeadline(t.request.clientDeadline())
-	if _, err := t.client.Conn.Write(p); err != nil {
-		return errClientGone
+	n, err := t.client.Conn.Write(p)
+	switch {
+	case err == nil:
+		t.unsentDown = nil
+		return nil
+	case t.isParkedBy(err):
+		t.unsentDown = bytes.Clone(p[n:])
+		return errParked
 	}
-	return nil
+	return errClientGone
+}
+
+func (t *tunnel) writeUp(p []byte) error {
+	if len(p) == 0 {
+		return nil
+	}
+	n, err := t.instance.write(p)
+	switch {
+	case err == nil:
+		t.unsentUp = nil
+	case t.isParkedBy(err):
+		t.unsentUp = bytes.Clone(p[n:])
+		return errParked
+	}
+	return err
 }
 
 // toInstance passes on what the client sends, and then that it has no more to say.
 func (t *tunnel) toInstance() error {
 	if rest := t.client.reader.Buffered(); len(rest) > 0 {
-		if err := t.instance.send(rest); err != nil {
-			return err
-		}
+		t.unsentUp = append(t.unsentUp, rest...)
 		t.client.reader.Discard(len(rest))
 	}
+	err := t.writeUp(t.unsentUp)
 	in := netio.NewIdleReader(t.request.buffers, t.client.idle.Raw(), netio.BufferRoom)
-	for {
-		t.request.client.setReadDeadline(t.request.clientDeadline().Add(closeTimeout))
-		came, err := in.Read()
-		if err != nil {
+	for err == nil {
+		t.limitReadFromClient()
+		var read []byte
+		if read, err = in.Read(); err != nil {
 			return t.endOfClient(err)
 		}
 		t.markActive()
-		t.request.received.Add(int64(len(came)))
-		err = t.instance.send(came)
+		t.request.received.Add(int64(len(read)))
+		err = t.writeUp(read)
 		in.Give()
-		if err != nil {
-			return err // it may send something still, or its end
-		}
 	}
+	return err // an instance that takes nothing may send something still, or its end
 }
 
 // endOfClient passes on that the client has no more to say, or ends the tunnel if it has gone.
 func (t *tunnel) endOfClient(err error) error {
 	switch {
+	case t.isParkedBy(err):
+		return errParked
 	case errors.Is(err, io.EOF):
 		if half, ok := t.instance.Conn.(interface{ CloseWrite() error }); ok {
 			return half.CloseWrite()
@@ -200,4 +283,86 @@ func (t *tunnel) closeWebSocket() error {
 	t.instance.interruptRead()
 	<-gone
 	return nil
+}
+
+// park has both directions stop where they are. What is to be handed over comes over parked then, and an answer must follow if that
+// is not nil. It reports false if the tunnel is ending.
+func (t *tunnel) park() bool {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if t.course != running {
+		return false
+	}
+	t.course = parking
+	_ = t.client.Conn.SetDeadline(past) // a closed connection fails at once
+	_ = t.instance.Conn.SetDeadline(past)
+	return true
+}
+
+// isParkedOrEnds reports whether the tunnel is to be parked. If not, it is not any more.
+func (t *tunnel) isParkedOrEnds() bool {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if t.course == parking {
+		return true
+	}
+	t.course = ending
+	return false
+}
+
+// isParkedBy reports whether an error is the way in which a direction is stopped.
+func (t *tunnel) isParkedBy(err error) bool {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	return t.course == parking && errors.Is(err, os.ErrDeadlineExceeded)
+}
+
+// handOver offers the tunnel to another gateway, if nothing but parking has stopped its directions, and reports whether that has
+// taken it.
+func (t *tunnel) handOver(down, up error) (taken bool) {
+	if !errors.Is(down, errParked) || up != nil && !errors.Is(up, errParked) || t.request.wasConcluded() || t.request.interruption() != nil {
+		t.parked <- nil
+		return false
+	}
+	t.parked <- newMovedTunnel(t)
+	if taken = <-t.taken; taken {
+		t.letGo()
+	}
+	return taken
+}
+
+// letGo closes what this gateway has of the connections, which go on in another one: nothing may shut them down.
+func (t *tunnel) letGo() {
+	t.client.Close()
+	t.instance.Close()
+}
+
+// start lets both directions run, at first or after they were parked, unless the tunnel was interrupted meanwhile.
+func (t *tunnel) start() {
+	t.mu.Lock()
+	end := t.request.clientDeadline()
+	_ = t.client.SetWriteDeadline(end)
+	_ = t.instance.SetWriteDeadline(end)
+	t.course = running
+	t.mu.Unlock()
+	if t.request.interruption() != nil {
+		t.instance.interrupt()
+		t.request.client.interruptWrite()
+	}
+}
+
+func (t *tunnel) limitReadFromInstance() {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if t.course != parking {
+		_ = t.instance.setReadDeadline(t.deadline()) // a closed connection fails at once
+	}
+}
+
+func (t *tunnel) limitReadFromClient() {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if t.course != parking {
+		t.request.client.setReadDeadline(t.request.clientDeadline().Add(closeTimeout))
+	}
 }

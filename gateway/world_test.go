@@ -33,6 +33,7 @@ type world struct {
 	registry *prometheus.Registry
 	client   *http.Client
 	stop     func() error
+	wait     func() error // for the end, which it takes no part in
 }
 
 func newWorld(t testing.TB, adjust ...func(*gateway.Config)) *world {
@@ -81,14 +82,18 @@ func (w *world) run(adjust ...func(*gateway.Config)) {
 	done := make(chan error, 1)
 	go func() { done <- g.Run(ctx) }()
 	w.addr = cfg.Listeners[0].Addr().String()
-	w.stop = func() error {
-		cancel()
+	wait := func() error {
 		err := <-done
 		done <- err
 		return err
 	}
+	stop := func() error {
+		cancel()
+		return wait()
+	}
+	w.wait, w.stop = wait, stop
 	w.t.Cleanup(func() {
-		if err := w.stop(); err != nil {
+		if err := stop(); err != nil {
 			w.t.Errorf("run: %v", err)
 		}
 	})

@@ -40,7 +40,7 @@ func FuzzFrames(f *testing.F) {
 		whole.Pass(stream)
 		pieces.Pass(stream[:cut])
 		pieces.Pass(stream[cut:])
-		if whole.Between() != pieces.Between() || whole.left != pieces.left {
+		if whole.Between() != pieces.Between() || whole.Left != pieces.Left {
 			t.Errorf("cut at %d: %+v, else %+v", cut, pieces, whole)
 		}
 	})

@@ -1,4 +1,4 @@
-package gateway
+package netio
 
 import (
 	"errors"
@@ -13,23 +13,23 @@ import (
 // maxFiles is how many sockets one message may carry; the kernel takes no more.
 const maxFiles = 253
 
-// sendFiles sends the sockets of listeners, with a newline. It duplicates the descriptors itself: the File of a listener would
-// make the socket a blocking one, in all processes that have it.
-func sendFiles(conn *net.UnixConn, listeners []net.Listener) error {
+// SendFiles sends sockets to another process, with a newline. It duplicates the descriptors itself: the File of a socket would make it
+// a blocking one, in all processes that have it.
+func SendFiles[S any](conn *net.UnixConn, sockets []S) error {
 	var fds []int
 	defer func() {
 		for _, fd := range fds {
 			_ = unix.Close(fd)
 		}
 	}()
-	for _, listener := range listeners {
-		of, ok := listener.(syscall.Conn)
+	for _, socket := range sockets {
+		of, ok := any(socket).(syscall.Conn)
 		if !ok {
-			return fmt.Errorf("%s cannot be handed over", listener.Addr())
+			return fmt.Errorf("a %T cannot be handed over", socket)
 		}
 		fd, err := duplicate(of)
 		if err != nil {
-			return fmt.Errorf("hand over %s: %w", listener.Addr(), err)
+			return fmt.Errorf("hand over a %T: %w", socket, err)
 		}
 		fds = append(fds, fd)
 	}
@@ -48,10 +48,10 @@ func duplicate(of syscall.Conn) (fd int, err error) {
 	return fd, err
 }
 
-// receiveFiles receives what sendFiles sends.
-func receiveFiles(conn *net.UnixConn) ([]*os.File, error) {
+// ReceiveFiles receives what SendFiles sends. It takes all or none: a process that has too many files open gets some of them only.
+func ReceiveFiles(conn *net.UnixConn) ([]*os.File, error) {
 	newline, rights := make([]byte, 1), make([]byte, unix.CmsgSpace(4*maxFiles))
-	_, n, _, _, err := conn.ReadMsgUnix(newline, rights) // close-on-exec
+	_, n, flags, _, err := conn.ReadMsgUnix(newline, rights) // close-on-exec
 	if err != nil {
 		return nil, err
 	}
@@ -59,28 +59,29 @@ func receiveFiles(conn *net.UnixConn) ([]*os.File, error) {
 	if err != nil {
 		return nil, err
 	}
-	if len(messages) != 1 {
-		return nil, errors.New("there are none")
+	var files []*os.File
+	for i := range messages {
+		fds, _ := unix.ParseUnixRights(&messages[i]) // none, if it is of another kind
+		for _, fd := range fds {
+			files = append(files, os.NewFile(uintptr(fd), "socket"))
+		}
 	}
-	fds, err := unix.ParseUnixRights(&messages[0])
-	if err != nil {
-		return nil, err
-	}
-	files := make([]*os.File, len(fds))
-	for n, fd := range fds {
-		files[n] = os.NewFile(uintptr(fd), "socket")
+	if len(files) == 0 || flags&unix.MSG_CTRUNC != 0 {
+		CloseFiles(files)
+		return nil, errors.New("the sockets did not come with the message")
 	}
 	return files, nil
 }
 
-func closeAll(files []*os.File) {
+// CloseFiles closes files.
+func CloseFiles(files []*os.File) {
 	for _, file := range files {
 		file.Close()
 	}
 }
 
-// peerUser returns the user of the process at the other end of a unix socket.
-func peerUser(conn *net.UnixConn) (uid uint32, err error) {
+// PeerUser returns the user of the process at the other end of a unix socket.
+func PeerUser(conn *net.UnixConn) (uid uint32, err error) {
 	raw, err := conn.SyscallConn()
 	if err != nil {
 		return 0, err
