@@ -70,7 +70,7 @@ func (a adoption) run(ctx context.Context, route platform.Route) error {
 		return err
 	}
 	if route.Paused {
-		return a.switchRoute(route)
+		return switchRoute(a.Store, route)
 	}
 	route.Paused = true
 	return a.openRoute(ctx, route, "restored "+a.Name)
@@ -125,7 +125,7 @@ func (a adoption) rewriteUnits() error {
 		return err
 	}
 	for _, rev := range revisions {
-		if _, err := a.putUnits(rev); err != nil {
+		if _, err := putUnits(a.Store, rev); err != nil {
 			return err
 		}
 	}

@@ -157,7 +157,7 @@ func (d *deployment) revisionOf(number int, secrets *platform.Secrets) platform.
 }
 
 func (d *deployment) writeUnits(context.Context) (string, error) {
-	count, err := d.putUnits(d.revision)
+	count, err := putUnits(d.Store, d.revision)
 	return fmt.Sprintf("wrote %s", platform.Plural(count, "unit")), err
 }
 
@@ -234,7 +234,7 @@ func (d *deployment) switchRoute(ctx context.Context) (string, error) {
 	if route.Paused {
 		d.Progress.Note("%s stays paused: fnctl resume %s", route.Function, route.Function)
 	}
-	if err := d.Function.switchRoute(route); err != nil {
+	if err := switchRoute(d.Store, route); err != nil {
 		return "", err
 	}
 	if route.Paused {

@@ -58,11 +58,6 @@ func (e *Engine) Open(ctx context.Context, name string) (*Function, error) {
 	if err != nil {
 		return nil, err
 	}
-	// What a command that was killed has held is nobody's.
-	if err := e.Store.Release(name); err != nil {
-		unlock()
-		return nil, err
-	}
 	// What a command with a narrow umask has made, the gateway may be unable to read.
 	if platform.Exists(e.Store.Paths.Function(name)) {
 		if err := e.Store.MakeFunction(name); err != nil {

@@ -12,13 +12,13 @@ func (f *Function) Pause(ctx context.Context) error {
 	return f.withRoute(ctx, func(route platform.Route) error {
 		if route.Paused {
 			f.Progress.Note("nothing to change: %s is paused", f.Name)
-			f.unlinkOthers(route) // a command that was killed may have left some
+			unlinkOthers(f.Store, route) // a command that was killed may have left some
 			return nil
 		}
 		route.Paused = true
 		// The activator drains what has no request to expect any more.
 		err := f.Progress.Step("switching the route", func() (string, error) {
-			return fmt.Sprintf("paused %s: new requests are refused, those that run are finished", f.Name), f.switchRoute(route)
+			return fmt.Sprintf("paused %s: new requests are refused, those that run are finished", f.Name), switchRoute(f.Store, route)
 		})
 		if err == nil {
 			f.checkServed(ctx)

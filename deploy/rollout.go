@@ -91,7 +91,7 @@ func rolloutPercent(step int) int { return 1 + (step*99+rolloutSteps/2)/rolloutS
 
 // step gives the new revision its part of the traffic, and looks for a while what comes of it.
 func (r *rollout) step(ctx context.Context) (string, error) {
-	if err := r.Function.switchRoute(rolloutRoute(r.before, r.revision, r.percent)); err != nil {
+	if err := switchRoute(r.Store, rolloutRoute(r.before, r.revision, r.percent)); err != nil {
 		return "", err
 	}
 	// Time without sight does not count.
@@ -152,7 +152,7 @@ func rolloutLooks(d time.Duration) int {
 
 // goBack lets requests go where they went before. Those that the new revision has are finished.
 func (r *rollout) goBack(reason error) error {
-	if err := r.Function.switchRoute(r.before); err != nil {
+	if err := switchRoute(r.Store, r.before); err != nil {
 		return platform.WithHint(fmt.Errorf("go back: %w", err), "fnctl traffic %s says how the traffic is split", r.before.Function)
 	}
 	r.failure = reason.Error()

@@ -12,13 +12,13 @@ import (
 )
 
 // putUnits writes the units of a revision, and returns how many there are.
-func (f *Function) putUnits(rev platform.Revision) (int, error) {
-	files, err := units.Files(f.Store.Paths, rev)
+func putUnits(store platform.Store, rev platform.Revision) (int, error) {
+	files, err := units.Files(store.Paths, rev)
 	if err != nil {
 		return 0, err
 	}
 	for _, file := range files {
-		if err := platform.WriteFile(filepath.Join(f.Store.Paths.Units(), file.Name), []byte(file.Text), 0o644); err != nil {
+		if err := platform.WriteFile(filepath.Join(store.Paths.Units(), file.Name), []byte(file.Text), 0o644); err != nil {
 			return 0, err
 		}
 	}
@@ -26,33 +26,33 @@ func (f *Function) putUnits(rev platform.Revision) (int, error) {
 }
 
 // switchRoute lets a route take effect, after a reboot too. Its revisions must be ready to serve.
-func (f *Function) switchRoute(route platform.Route) error {
+func switchRoute(store platform.Store, route platform.Route) error {
 	for _, share := range route.Traffic {
 		if route.Paused {
 			continue
 		}
-		if err := f.link(share.Revision); err != nil {
+		if err := armAtBoot(store, share.Revision); err != nil {
 			return fmt.Errorf("arm %s at boot: %w", share.Revision, err)
 		}
 	}
-	if err := f.Store.PutRoute(route); err != nil {
+	if err := store.PutRoute(route); err != nil {
 		return err
 	}
 	for _, share := range route.Traffic {
-		_ = f.Store.RemoveFailedDeploy(share.Revision) // it serves, whatever the file says
+		_ = store.RemoveFailedDeploy(share.Revision) // it serves, whatever the file says
 	}
-	f.unlinkOthers(route)
+	unlinkOthers(store, route)
 	return nil
 }
 
-// link arms a revision at boot.
-func (f *Function) link(id platform.RevisionID) error {
-	link, target := units.BootLink(f.Store.Paths, id)
-	if !platform.Exists(f.Store.Paths.Wants()) {
-		if err := platform.MakeDir(f.Store.Paths.Wants(), 0o755); err != nil {
+// armAtBoot lets systemd make the socket of a revision's first instance at boot.
+func armAtBoot(store platform.Store, id platform.RevisionID) error {
+	link, target := units.BootLink(store.Paths, id)
+	if !platform.Exists(store.Paths.Wants()) {
+		if err := platform.MakeDir(store.Paths.Wants(), 0o755); err != nil {
 			return err
 		}
-		if err := platform.SyncDir(filepath.Dir(f.Store.Paths.Wants())); err != nil {
+		if err := platform.SyncDir(filepath.Dir(store.Paths.Wants())); err != nil {
 			return err
 		}
 	}
@@ -64,11 +64,11 @@ func (f *Function) link(id platform.RevisionID) error {
 
 // unlinkOthers removes the boot links of the revisions to which a route sends no request. One that stays arms a socket
 // for nothing.
-func (f *Function) unlinkOthers(route platform.Route) {
-	revisions, _ := f.Store.Revisions(route.Function)
+func unlinkOthers(store platform.Store, route platform.Route) {
+	revisions, _ := store.Revisions(route.Function)
 	for _, id := range revisions {
 		if !route.Serves(id) {
-			link, _ := units.BootLink(f.Store.Paths, id)
+			link, _ := units.BootLink(store.Paths, id)
 			os.Remove(link)
 		}
 	}

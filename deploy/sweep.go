@@ -63,9 +63,6 @@ func (s sweeper) sweepFunction(ctx context.Context, name string, left leftovers,
 		return nil, err
 	}
 	defer unlock()
-	if err := s.Store.Release(name); err != nil { // what a killed command has held is nobody's
-		return nil, err
-	}
 	found, err := s.find(ctx, name, left)
 	if err != nil || dryRun {
 		return found, err

@@ -166,7 +166,7 @@ func (t *trafficChange) apply(ctx context.Context, needed []platform.Revision, r
 		if err := t.arm(ctx, c, route); err != nil {
 			return err
 		}
-		return t.Progress.Step("switching the route", func() (string, error) { return done, t.switchRoute(route) })
+		return t.Progress.Step("switching the route", func() (string, error) { return done, switchRoute(t.Store, route) })
 	})
 	err = errors.Join(err, t.Store.Release(t.Name))
 	if err == nil {

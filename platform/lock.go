@@ -46,6 +46,11 @@ func (s Store) TryLock(name string) (unlock func(), err error) {
 		file.Close()
 		return nil, fmt.Errorf("lock %s: %w", name, err)
 	}
+	// What a command that was killed has held is nobody's.
+	if err := s.Release(name); err != nil {
+		file.Close()
+		return nil, err
+	}
 	signLock(file)
 	return func() { file.Close() }, nil
 }
@@ -84,7 +89,7 @@ func (s Store) Lock(ctx context.Context, name string, onWait func()) (unlock fun
 }
 
 // Hold marks that no instance of a function is to listen or to run but those that the holder of its lock starts: the activator makes none,
-// and requests wait at the gateway. It counts for as long as the lock is held, or until Release.
+// and requests wait at the gateway. It counts for as long as the lock is held, or until Release: whoever takes the lock next finds none.
 func (s Store) Hold(name string) error {
 	path := s.Paths.Held(name)
 	if err := MakeDir(filepath.Dir(path), 0o755); err != nil {

@@ -220,3 +220,29 @@ func TestStoreServedLater(t *testing.T) {
 		t.Error("the first had traffic, and nobody knows")
 	}
 }
+
+// What a command that was killed has held, whoever takes the lock next finds no more.
+func TestStaleHold(t *testing.T) {
+	store := newStore(t)
+	for _, killed := range []bool{false, true} {
+		unlock, err := store.TryLock("shop")
+		if err != nil {
+			t.Fatal(err)
+		}
+		if held := platform.Exists(store.Paths.Held("shop")); held {
+			t.Error("it is held before anybody has held it")
+		}
+		if err := store.Hold("shop"); err != nil {
+			t.Fatal(err)
+		}
+		if !killed {
+			if _, err := store.TryLock("shop"); !errors.Is(err, platform.ErrLocked) {
+				t.Errorf("the lock is taken twice: %v", err)
+			}
+			if !platform.Exists(store.Paths.Held("shop")) {
+				t.Error("whoever didn't get the lock has taken the hold back")
+			}
+		}
+		unlock()
+	}
+}
