@@ -189,6 +189,9 @@ func findProgram(text string, args []string, dir string, config platform.Config)
 			return App{}, err
 		}
 	}
+	if err := checkInterpreter(path, !required.IsEmpty()); err != nil {
+		return App{}, err
+	}
 	if interpreter := interpreterOf(path); interpreter != "" {
 		if err := checkVisible(interpreter, config); err != nil {
 			return App{}, err
@@ -233,8 +236,12 @@ func locateProgram(text, dir string) (program string, own bool, err error) {
 	if path := onSystemPath(text); path != "" {
 		return path, false, nil
 	}
+	hint := installHint(text)
+	if text != "python" {
+		hint = "APP is module:attr, such as main:app, or an executable in the app's directory; " + hint
+	}
 	return "", false, platform.WithHint(fmt.Errorf("APP %q not found: there is no file %s, and no %s in %s", text, filepath.Join(dir, text), text,
-		strings.Join(platform.SystemPath, ":")), "APP is module:attr, such as main:app, or an executable in the app's directory; a program of the machine must be installed")
+		strings.Join(platform.SystemPath, ":")), "%s", hint)
 }
 
 // onSystemPath is where a program of the machine is, "" if it is not installed.
@@ -257,6 +264,10 @@ func checkExecutable(text, path string) error {
 		return fmt.Errorf("find the executable: %w", err)
 	case !info.Mode().IsRegular():
 		return fmt.Errorf("%s is not a file", path)
+	case info.Mode()&0o111 == 0 && filepath.Ext(path) == ".py":
+		module := strings.TrimSuffix(filepath.Base(path), ".py")
+		return platform.WithHint(fmt.Errorf("%s is not executable", path),
+			"%s:app for the object app in it, or command: [python3, %s] in jcloud.yml for a program", module, filepath.Clean(text))
 	case info.Mode()&0o111 == 0:
 		return platform.WithHint(fmt.Errorf("%s is not executable", path), "chmod +x %s", path)
 	}

@@ -11,9 +11,7 @@ import (
 	"github.com/fnctl/fnctl/platform"
 )
 
-const projectFile = "pyproject.toml"
-
-// CheckProject returns what a Python project says of itself that will not hold: packages that only pyproject.toml names, a version of
+// CheckProject returns what a Python project says of itself that will not hold: packages that requirements.txt does not name, a version of
 // Python that the machine has not, and what was made for another platform. Files that cannot be read say nothing.
 func CheckProject(dir string, a App) (problems []error) {
 	root, err := os.OpenRoot(dir)
@@ -21,21 +19,12 @@ func CheckProject(dir string, a App) (problems []error) {
 		return nil
 	}
 	defer root.Close()
-	read := func(name string) string {
-		data, err := platform.ReadBeneath(root, name, maxFileSize)
-		if err != nil {
-			return ""
-		}
-		text, err := decodeRequirements(data)
-		if err != nil {
-			return ""
-		}
-		return text
-	}
+	read := func(name string) string { return readText(root, name) }
 	problems = checkFormer(dir, a.Requirements)
-	project := read(projectFile)
-	if len(a.Requirements.files) == 0 {
-		if err := checkDependencies(project, platform.Exists(filepath.Join(dir, "uv.lock"))); err != nil {
+	if a.Requirements.IsEmpty() {
+		if found, is := findElsewhere(dir, read); is {
+			problems = append(problems, found.err())
+		} else if err := checkParent(dir); err != nil {
 			problems = append(problems, err)
 		}
 	}
@@ -43,9 +32,7 @@ func CheckProject(dir string, a App) (problems []error) {
 	if !known {
 		return problems
 	}
-	for _, wanted := range []struct{ file, text string }{
-		{".python-version", read(".python-version")}, {"runtime.txt", read("runtime.txt")}, {projectFile, requiresPython(project)},
-	} {
+	for _, wanted := range wantedPythons(read) {
 		if !has.satisfies(wanted.text) {
 			text := strings.TrimSpace(strings.SplitN(wanted.text, "\n", 2)[0])
 			problems = append(problems, platform.WithHint(fmt.Errorf("%s asks for Python %s, and the machine has %s", wanted.file, platform.Clip(strings.TrimPrefix(text, "python-")), has),
@@ -55,48 +42,59 @@ func CheckProject(dir string, a App) (problems []error) {
 	return problems
 }
 
+// readText reads a text file of a project, "" if it cannot be read.
+func readText(root *os.Root, name string) string {
+	data, err := platform.ReadBeneath(root, name, maxFileSize)
+	if err != nil {
+		return ""
+	}
+	text, err := decodeRequirements(data)
+	if err != nil {
+		return ""
+	}
+	return text
+}
+
+// checkParent looks whether src is deployed, and what belongs to the project lies beside it.
+func checkParent(dir string) error {
+	dir, err := filepath.Abs(dir)
+	if err != nil || filepath.Base(dir) != srcLayout {
+		return nil
+	}
+	for _, file := range []string{RequirementsFile, projectFile, pipFile, "jcloud.yml"} {
+		if platform.Exists(filepath.Join(filepath.Dir(dir), file)) {
+			return platform.WithHint(fmt.Errorf("%s lies beside %s, which is the whole app: it is not read", file, srcLayout),
+				"deploy the directory above: modules are looked for in its %s, too", srcLayout)
+		}
+	}
+	return nil
+}
+
+// wantedPython is a version of Python that a file asks for.
+type wantedPython struct{ file, text string }
+
+func wantedPythons(read func(name string) string) []wantedPython {
+	project := read(projectFile)
+	return []wantedPython{
+		{".python-version", read(".python-version")},
+		{"runtime.txt", read("runtime.txt")},
+		{projectFile, firstOf(pythonRequired, tableOf(project, "project"))},
+		{projectFile, firstOf(poetryPython, tableOf(project, "tool.poetry.dependencies"))},
+		{pipFile, firstOf(pipfilePython, tableOf(read(pipFile), "requires"))},
+		{".tool-versions", firstOf(asdfPython, read(".tool-versions"))},
+	}
+}
+
 var (
-	tomlTable      = regexp.MustCompile(`(?m)^\s*\[([^\[\]]+)\]\s*(?:#.*)?$`)
-	dependencyList = regexp.MustCompile(`(?m)^\s*dependencies\s*=\s*\[\s*(?:#[^\n]*\n\s*)*["']`)
-	poetryPackage  = regexp.MustCompile(`(?m)^\s*["']?([A-Za-z0-9._-]+)["']?\s*=`)
 	pythonRequired = regexp.MustCompile(`(?m)^\s*requires-python\s*=\s*["']([^"']+)["']`)
+	poetryPython   = regexp.MustCompile(`(?m)^\s*python\s*=\s*["']([^"']+)["']`)
+	pipfilePython  = regexp.MustCompile(`(?m)^\s*python_(?:full_)?version\s*=\s*["']([^"']+)["']`)
+	asdfPython     = regexp.MustCompile(`(?m)^\s*python\s+(\S+)`)
 )
 
-// tableOf is the text of a table of a TOML file: enough of the format to find a key of it.
-func tableOf(text, name string) string {
-	tables := tomlTable.FindAllStringSubmatchIndex(text, -1)
-	for i, at := range tables {
-		if strings.TrimSpace(text[at[2]:at[3]]) != name {
-			continue
-		}
-		if i+1 < len(tables) {
-			return text[at[1]:tables[i+1][0]]
-		}
-		return text[at[1]:]
-	}
-	return ""
-}
-
-// checkDependencies looks for packages that a pyproject.toml names. What is installed are those of requirements.txt.
-func checkDependencies(project string, uv bool) error {
-	poetry := false
-	for _, found := range poetryPackage.FindAllStringSubmatch(tableOf(project, "tool.poetry.dependencies"), -1) {
-		poetry = poetry || found[1] != "python"
-	}
-	hint := "uv pip compile pyproject.toml -o requirements.txt, or pip-compile"
-	switch {
-	case poetry:
-		hint = "poetry export -o requirements.txt"
-	case !dependencyList.MatchString(tableOf(project, "project")):
-		return nil
-	case uv:
-		hint = "uv export --no-emit-project -o requirements.txt"
-	}
-	return platform.WithHint(fmt.Errorf("%s names packages, and there is no %s: none is installed", projectFile, RequirementsFile), "%s", hint)
-}
-
-func requiresPython(project string) string {
-	if found := pythonRequired.FindStringSubmatch(tableOf(project, "project")); found != nil {
+// firstOf is what the group of a pattern finds first in a text, "" if nothing.
+func firstOf(pattern *regexp.Regexp, text string) string {
+	if found := pattern.FindStringSubmatch(text); found != nil {
 		return found[1]
 	}
 	return ""
@@ -130,7 +128,7 @@ func versionOf(major, minor string) pythonVersion {
 }
 
 // wantedVersion is a version, or one of several conditions (PEP 440), as far as major and minor number decide.
-var wantedVersion = regexp.MustCompile(`^(>=|<=|==|~=|!=|>|<)?\s*(?:python-|cpython-)?(\d+)\.(\d+)(?:\.(\d+|\*))?(?:\.\*)?$`)
+var wantedVersion = regexp.MustCompile(`^(>=|<=|==|~=|!=|>|<|\^|~)?\s*(?:python-|cpython-)?(\d+)\.(\d+)(?:\.(\d+|\*))?(?:\.\*)?$`)
 
 // satisfies reports whether a version is what a file asks for, or whether that cannot be told.
 func (v pythonVersion) satisfies(wanted string) bool {
@@ -152,8 +150,10 @@ func (v pythonVersion) satisfies(wanted string) bool {
 			ok = less || same && exact
 		case "<=":
 			ok = less || same
-		case "==", "":
+		case "==", "", "~":
 			ok = same
+		case "^":
+			ok = v.major == w.major && !less
 		case "~=":
 			ok = same || !exact && v.major == w.major && !less
 		case "!=":

@@ -1,12 +1,11 @@
 package build
 
 import (
-	"bufio"
-	"bytes"
 	"fmt"
 	"io"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 
 	"github.com/fnctl/fnctl/platform"
@@ -63,21 +62,68 @@ func errHidden(program, via, at, hidden string) error {
 	return platform.WithHint(err, "install it elsewhere, such as in /usr/local or /opt, or open its directory: read_only_paths: [%s]", filepath.Dir(at))
 }
 
-// interpreterOf is the program that a script names in its first line, "" if it names none.
-func interpreterOf(script string) string {
+// scriptHead is as much of a script as the kernel reads.
+const scriptHead = 256
+
+// firstLine is the first line of a script behind the mark of one, "" if it has none. isText reports whether the file begins as a text does.
+func firstLine(script string) (line string, isText bool) {
 	file, err := os.Open(script)
 	if err != nil {
-		return ""
+		return "", false
 	}
 	defer file.Close()
-	line, _ := bufio.NewReader(io.LimitReader(file, 256)).ReadBytes('\n') // as much as the kernel reads
-	named, is := bytes.CutPrefix(line, []byte("#!"))
-	fields := strings.Fields(string(named))
-	if !is || len(fields) == 0 || !filepath.IsAbs(fields[0]) {
+	head, _ := io.ReadAll(io.LimitReader(file, scriptHead))
+	first, _, _ := strings.Cut(string(head), "\n")
+	line, marked := strings.CutPrefix(first, "#!")
+	if !marked {
+		line = ""
+	}
+	return line, len(head) > 0 && !slices.ContainsFunc(head, func(b byte) bool { return b < ' ' && b != '\t' && b != '\n' && b != '\r' })
+}
+
+// interpreterOf is the program that a script names in its first line, "" if it names none.
+func interpreterOf(script string) string {
+	line, _ := firstLine(script)
+	fields := strings.Fields(line)
+	if len(fields) == 0 || !filepath.IsAbs(fields[0]) {
 		return ""
 	}
 	if filepath.Base(fields[0]) != "env" || len(fields) < 2 {
 		return fields[0]
 	}
 	return onSystemPath(fields[len(fields)-1])
+}
+
+// checkInterpreter refuses a script that the kernel cannot execute, as its first line does not name a program. What is looked for by name
+// may be a program of the app's packages.
+func checkInterpreter(script string, packages bool) error {
+	line, isText := firstLine(script)
+	switch {
+	case strings.HasSuffix(line, "\r"):
+		return platform.WithHint(fmt.Errorf("%s has the line ends of Windows, and so its first line names no program", script), "sed -i 's/\\r$//' %s", script)
+	case line == "" && isText:
+		return platform.WithHint(fmt.Errorf("%s is a text, and its first line names no program to run it", script), "#!/bin/sh, or #!/usr/bin/env python3")
+	}
+	fields := strings.Fields(line)
+	if len(fields) == 0 || !filepath.IsAbs(fields[0]) {
+		return nil
+	}
+	var missing string
+	switch byName := len(fields) == 2 && filepath.Base(fields[0]) == "env"; {
+	case !platform.Exists(fields[0]):
+		missing = fields[0]
+	case byName && !packages && onSystemPath(fields[1]) == "":
+		missing = fields[1]
+	default:
+		return nil
+	}
+	return platform.WithHint(fmt.Errorf("%s is a script for %s, which is not installed", script, missing), "%s", installHint(missing))
+}
+
+// installHint is what to do about a program that is not installed.
+func installHint(program string) string {
+	if filepath.Base(program) == "python" {
+		return "the machine's Python is python3; that of a requirements.txt is python, too"
+	}
+	return "a program of the machine must be installed"
 }

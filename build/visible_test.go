@@ -79,3 +79,29 @@ func TestInterpreterOf(t *testing.T) {
 		}
 	}
 }
+
+func TestCheckInterpreter(t *testing.T) {
+	for text, want := range map[string]string{
+		"#!/bin/sh\necho\n":                            "",
+		"\x7fELF\x02\x01\x00":                          "",
+		"#!/bin/sh\r\nexec python3 main.py\r\n":        "has the line ends of Windows",
+		"exec python3 main.py\n":                       "is a text, and its first line names no program to run it",
+		"\xEF\xBB\xBF#!/bin/sh\n":                      "is a text, and its first line names no program to run it",
+		"#!/opt/no/python3\nprint()\n":                 "is a script for /opt/no/python3, which is not installed",
+		"#!/usr/bin/env no-such-program\n":             "is a script for no-such-program, which is not installed",
+		"#!/usr/bin/env -S no-such-program --option\n": "",
+		"": "",
+	} {
+		path := filepath.Join(t.TempDir(), "start")
+		if err := os.WriteFile(path, []byte(text), 0o755); err != nil {
+			t.Fatal(err)
+		}
+		err := checkInterpreter(path, false)
+		if want == "" && err != nil || want != "" && (err == nil || !strings.HasPrefix(err.Error(), path+" "+want) || platform.HintOf(err) == "") {
+			t.Errorf("%q: got %v, want %q", text, err, want)
+		}
+		if err := checkInterpreter(path, true); strings.Contains(want, "no-such-program") && err != nil {
+			t.Errorf("%q: packages may bring it: %v", text, err)
+		}
+	}
+}

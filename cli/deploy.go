@@ -90,7 +90,7 @@ func newRequest(c *cli.Context) (deploy.Request, error) {
 // dryRun prints what a deploy would write. The number of the revision is the one that it would get now.
 func dryRun(c *cli.Context, request deploy.Request) error {
 	return withEngine(c, func(engine *deploy.Engine) error {
-		rev, files, err := engine.Preview(request)
+		rev, files, err := engine.Preview(c.Context, request)
 		if err != nil {
 			return err
 		}

@@ -129,26 +129,7 @@ func (d *deployment) nextNumber(ctx context.Context) (int, error) {
 	if err != nil {
 		return 0, err
 	}
-	return nextNumber(d.Store, d.Name, loaded)
-}
-
-// nextNumber is the number of the next revision. systemd keeps the text of a loaded unit, so the number of a unit that is
-// still loaded is not taken again.
-func nextNumber(store platform.Store, name string, loaded []platform.UnitStatus) (int, error) {
-	revisions, err := store.Revisions(name)
-	if err != nil {
-		return 0, err
-	}
-	last := 0
-	for _, id := range revisions {
-		last = max(last, id.Number)
-	}
-	for _, unit := range loaded {
-		if id, _, ok := platform.ParseUnit(unit.Name); ok && id.Revision.Function == name {
-			last = max(last, id.Revision.Number)
-		}
-	}
-	return last + 1, nil
+	return nextNumber(ctx, d.Store, d.Name, loaded)
 }
 
 // revisionOf is the revision that comes of the request.
@@ -177,6 +158,7 @@ func (d *deployment) start(ctx context.Context) (string, error) {
 		var unhealthy startError
 		if errors.As(err, &unhealthy) && ctx.Err() == nil {
 			d.failure = unhealthy.reason.Error()
+			err = d.blameLeftOut(err)
 		}
 		return "", err
 	}
@@ -194,11 +176,7 @@ func (d *deployment) warnError() {
 	lines := journal.Lines(first.Service(), d.started, appLines)
 	starter{d.Engine}.quote("the app's last lines:", lines)
 	err := fmt.Errorf("%s answers GET / with %d %s", id, d.status, http.StatusText(d.status))
-	if left, is := d.missesLeftOut(lines); is {
-		d.Progress.Warn(platform.WithHint(fmt.Errorf("%w: it looks for %s, which is ignored by %s", err, left.Name, left.Rule), "%s", takeBack(left)))
-		return
-	}
-	d.Progress.Warn(platform.WithHint(err, "fnctl logs %s; healthcheck.path in jcloud.yml names what a healthy app answers", id.Function))
+	d.Progress.Warn(d.blameLeftOut(platform.WithHint(err, "fnctl logs %s; healthcheck.path in jcloud.yml names what a healthy app answers", id.Function)))
 }
 
 // takeTraffic moves the function's traffic to the revision: at once, or step by step.

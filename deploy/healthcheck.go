@@ -116,7 +116,11 @@ func (h healthcheck) ask(ctx context.Context) (status int, err error) {
 	if h.Path == "" || resp.StatusCode >= 200 && resp.StatusCode < 300 {
 		return resp.StatusCode, nil
 	}
-	return resp.StatusCode, unhealthyError{resp.Status, clipBody(resp.Body)}
+	unhealthy := unhealthyError{resp.Status, clipBody(resp.Body)}
+	if to := resp.Header.Get("Location"); to != "" {
+		unhealthy = unhealthyError{status: resp.Status + ", to " + platform.Clip(to)}
+	}
+	return resp.StatusCode, unhealthy
 }
 
 // tells reports whether a line that an app has printed is news, and not its access log of a question.

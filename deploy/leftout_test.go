@@ -67,6 +67,14 @@ func TestCheckLeftOut(t *testing.T) {
 	}
 }
 
+// What is called by its path in an environment is found by name in the one that is made.
+func TestCheckLeftOutEnvironment(t *testing.T) {
+	err := explainLeftOut(".venv/bin/uvicorn", snapshot.LeftOut{Name: ".venv"})
+	if !strings.Contains(err.Error(), "is a virtual environment") || platform.HintOf(err) != "name its packages in requirements.txt; their programs are found by name: uvicorn" {
+		t.Errorf("got %v: %s", err, platform.HintOf(err))
+	}
+}
+
 func TestIgnoredText(t *testing.T) {
 	rule := func(names ...string) (left []snapshot.LeftOut) {
 		for _, name := range names {
@@ -88,15 +96,27 @@ func TestIgnoredText(t *testing.T) {
 
 // An app that misses a file which was ignored is told which rule it was.
 func TestMissesLeftOut(t *testing.T) {
-	d := deployment{leftOut: []snapshot.LeftOut{{Name: "data", Rule: ".gitignore:1: data"}, {Name: "model.pkl", Rule: ".gitignore:2: *.pkl"}, {Name: ".git"}}}
+	d := deployment{leftOut: []snapshot.LeftOut{
+		{Name: "data", Rule: ".gitignore:1: data"}, {Name: "model.pkl", Rule: ".gitignore:2: *.pkl"}, {Name: ".git"},
+		{Name: "lib", Rule: ".gitignore:3: lib/"}, {Name: "local_settings.py", Rule: ".gitignore:4: local_settings.py"},
+	}}
+	d.revision.ID = platform.RevisionID{Function: "shop", Number: 2}
 	for line, want := range map[string]string{
-		`FileNotFoundError: [Errno 2] No such file or directory: 'model.pkl'`:               "model.pkl",
-		`FileNotFoundError: [Errno 2] No such file or directory: '/var/cache/x/data/a.csv'`: "",
-		`FileNotFoundError: [Errno 2] No such file or directory: 'data/a.csv'`:              "data",
-		`FileNotFoundError: [Errno 2] No such file or directory: './data'`:                  "data",
-		`Error: ENOENT: no such file or directory, open '/var/cache/fnctl/x/model.pkl'`:     "model.pkl",
-		`FileNotFoundError: [Errno 2] No such file or directory: 'other.pkl'`:               "",
-		`FileNotFoundError: [Errno 2] No such file or directory: '.git'`:                    "",
+		`FileNotFoundError: [Errno 2] No such file or directory: 'model.pkl'`:                             "model.pkl",
+		`FileNotFoundError: [Errno 2] No such file or directory: '/var/cache/x/data/a.csv'`:               "",
+		`FileNotFoundError: [Errno 2] No such file or directory: 'data/a.csv'`:                            "data",
+		`No such file or directory: '/var/cache/private/fnctl/shop-00002@3/data/a.csv'`:                   "data",
+		`No such file or directory: '/var/cache/private/fnctl/shop-00003@3/data/a.csv'`:                   "",
+		`FileNotFoundError: [Errno 2] No such file or directory: './data'`:                                "data",
+		`Error: ENOENT: no such file or directory, open '/var/cache/fnctl/x/model.pkl'`:                   "model.pkl",
+		`FileNotFoundError: [Errno 2] No such file or directory: 'other.pkl'`:                             "",
+		`FileNotFoundError: [Errno 2] No such file or directory: '.git'`:                                  "",
+		`open data/x.json: no such file or directory`:                                                     "data",
+		`main.rb:1:in 'initialize': No such file or directory @ rb_sysopen - data/x.json (Errno::ENOENT)`: "data",
+		`java.io.FileNotFoundException: data/x.json (No such file or directory)`:                          "data",
+		`ModuleNotFoundError: No module named 'lib.core'`:                                                 "lib",
+		`ModuleNotFoundError: No module named 'local_settings'`:                                           "local_settings.py",
+		`ModuleNotFoundError: No module named 'library'`:                                                  "",
 		`nothing`: "",
 	} {
 		if left, _ := d.missesLeftOut([]string{"first", line}); left.Name != want {

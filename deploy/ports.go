@@ -19,7 +19,7 @@ const (
 	portLook = time.Second
 	// idleElsewhere is how long a program must have listened elsewhere, and done next to nothing, to be given up: one that loads a
 	// model may have a port for metrics meanwhile.
-	idleElsewhere = 20 * time.Second
+	idleElsewhere = 10 * time.Second
 	// idleTicks is next to nothing, of the hundred ticks that a core has between two looks.
 	idleTicks = 5
 )

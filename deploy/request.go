@@ -1,6 +1,7 @@
 package deploy
 
 import (
+	"context"
 	"fmt"
 	"io"
 	"os"
@@ -215,14 +216,14 @@ func (r Request) revision(paths platform.Paths, id platform.RevisionID, secrets 
 }
 
 // Preview returns the revision that a deploy would make now, and its units. It needs no root.
-func (e *Engine) Preview(r Request) (platform.Revision, []units.File, error) {
+func (e *Engine) Preview(ctx context.Context, r Request) (platform.Revision, []units.File, error) {
 	if err := checkUser(e.Store.Paths, r.Name); err != nil {
 		return platform.Revision{}, nil, err
 	}
 	if err := r.checkSource(e.Store); err != nil {
 		return platform.Revision{}, nil, err
 	}
-	number, err := nextNumber(e.Store, r.Name, nil)
+	number, err := nextNumber(ctx, e.Store, r.Name, nil)
 	if err != nil {
 		return platform.Revision{}, nil, err
 	}

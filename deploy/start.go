@@ -4,10 +4,13 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"net/http"
 	"slices"
 	"sync"
 	"time"
+
+	"golang.org/x/sys/unix"
 
 	"github.com/fnctl/fnctl/journal"
 	"github.com/fnctl/fnctl/platform"
@@ -16,8 +19,12 @@ import (
 // watchInterval is how often a starting instance is looked at, to notice at once that it has ended.
 const watchInterval = 50 * time.Millisecond
 
-// appLines is how many of an app's last lines an error shows.
-const appLines = 15
+const (
+	// appLines is how many of an app's last lines an error shows.
+	appLines = 15
+	// reasonLines is in how many of them a reason is looked for: Node begins with it, and then shows what it was about.
+	reasonLines = 40
+)
 
 // startInstance arms and starts one instance and waits until it is healthy. status is that of the answer which proves it. The error
 // has the app's last lines.
@@ -54,6 +61,7 @@ func (s starter) prove(
 	}
 	if err = wake(ctx); err == nil {
 		status, err = check.pass(ctx)
+		err = brokenOff(ctx, err)
 	}
 	if err == nil && status == http.StatusInternalServerError && rev.Runtime.IsServer() {
 		err = s.checkInterface(ctx, check, id, rev.Runtime, since)
@@ -71,6 +79,18 @@ func (s starter) prove(
 		return status, nil
 	}
 	return 0, s.explain(context.WithoutCancel(ctx), id, rev.Runtime, since, check, reason)
+}
+
+// endNotice is how long after a connection broke off the end of a process may become known.
+const endNotice = 2 * time.Second
+
+// brokenOff waits, if an instance has closed the connection instead of an answer, for what most often is the reason: its process ends.
+func brokenOff(ctx context.Context, err error) error {
+	if !errors.Is(err, io.EOF) && !errors.Is(err, unix.ECONNRESET) {
+		return err
+	}
+	platform.Sleep(ctx, endNotice)
+	return fmt.Errorf("it closed the connection without an answer (%w)", err)
 }
 
 // watch cancels when the instance's process ends by itself.
@@ -114,18 +134,18 @@ func (s starter) explain(ctx context.Context, id platform.InstanceID, runtime pl
 	}
 	lines := journal.Lines(id.Service(), since, appLines+maxAsked)
 	lines = slices.DeleteFunc(lines, func(line string) bool { return !check.tells(line) })
-	lines = lines[max(0, len(lines)-appLines):]
+	lines = lines[max(0, len(lines)-reasonLines):]
 	if len(lines) == 0 && platform.HintOf(err) != "" {
 		return err
 	}
 	if len(lines) == 0 {
 		return platform.WithHint(err, "the app printed nothing; journalctl -u %s has what systemd says", id.Service())
 	}
-	s.quote("the app's last lines:", lines)
-	if _, reason := findKnownError(lines, runtime); reason == "" {
-		return s.withPortHolder(ctx, err, id, lines)
+	s.quote("the app's last lines:", lines[max(0, len(lines)-appLines):])
+	if reason, hint := s.whyFailed(ctx, id, runtime, lines); reason != "" {
+		return platform.WithHint(fmt.Errorf("%w: %s", err, reason), "%s", hint)
 	}
-	return withKnownError(err, lines, runtime)
+	return err
 }
 
 // quote shows lines that others have written, if there are any.

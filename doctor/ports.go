@@ -7,7 +7,6 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
-	"strings"
 
 	"github.com/fnctl/fnctl/platform"
 	"github.com/fnctl/fnctl/shim"
@@ -36,7 +35,7 @@ func (e *examination) checkPorts(ctx context.Context) error {
 			if i := slices.IndexFunc(holders, func(h shim.Holder) bool { return covers(h.Address, address) }); i >= 0 {
 				bad++
 				e.fail(fmt.Sprintf("stop it, then systemctl restart fnctl-gateway; or choose another port: systemctl edit %s %s", gatewaySocket, gatewaySocketIPv6),
-					"%s is held by %s: it gets requests that are for functions", address, e.holderName(holders[i]))
+					"%s is held by %s: it gets requests that are for functions", address, holders[i].Name())
 			} else if len(taken) > 0 && e.hasFamily(loopback) && !e.isMasked(gatewaySocketIPv6) {
 				bad++
 				remedy := "systemctl restart fnctl-gateway (new requests wait meanwhile); journalctl -u " + gatewaySocketIPv6
@@ -108,26 +107,4 @@ func covers(listens, asked netip.AddrPort) bool {
 // hasFamily reports whether the kernel has the family of an address.
 func (e *examination) hasFamily(addr netip.Addr) bool {
 	return addr.Is4() || platform.Exists(filepath.Join(e.store.Paths.Root, "proc/net/if_inet6"))
-}
-
-// holderName is the unit of a process that listens, which says more than its number.
-func (e *examination) holderName(holder shim.Holder) string {
-	name := "another program"
-	for _, pid := range holder.PIDs {
-		if pid == 1 {
-			name = "a socket of systemd (systemctl list-sockets)"
-			continue // the service that takes what comes is more
-		}
-		data, err := os.ReadFile(filepath.Join(e.store.Paths.Root, "proc", fmt.Sprint(pid), "cgroup"))
-		if err != nil {
-			continue // it has ended
-		}
-		for part := range strings.SplitSeq(strings.TrimSpace(string(data)), "/") {
-			if strings.HasSuffix(part, ".service") || strings.HasSuffix(part, ".scope") {
-				return fmt.Sprintf("%s (process %d)", part, pid)
-			}
-		}
-		return fmt.Sprintf("process %d", pid)
-	}
-	return name
 }

@@ -23,6 +23,12 @@ func testRecreate(t *testing.T, m *testMachine) {
 			t.Errorf("no %q in %s", want, out.Stderr)
 		}
 	}
+	// One more of the same revision finds it taken, too, and nobody looks on.
+	m.MustRun(t, "fnctl", "scale", "lonely", "--min", "2", "--max", "2")
+	eventually(t, 30*time.Second, "the status says why the second instance does not start", func() bool {
+		return strings.Contains(m.MustRun(t, "fnctl", "status", "lonely"), "port 9100 is held by lonely-00001@1: instances share the network of the machine; only one instance can have it")
+	})
+	m.MustRun(t, "fnctl", "scale", "lonely", "--reset")
 	pids := func() string {
 		return m.MustRun(t, "systemctl", "show", "--property=MainPID", "--value", "fn-lonely-*@*.service")
 	}

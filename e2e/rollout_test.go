@@ -81,6 +81,7 @@ func TestRollout(t *testing.T) {
 	m := bootInstalled(t, machine.Bookworm)
 	t.Run("warm-up", func(t *testing.T) { testWarmUp(t, m) })
 	t.Run("first deploy fails", func(t *testing.T) { testFirstFails(t, m) })
+	t.Run("numbers of the journal", func(t *testing.T) { testNumbersOfTheJournal(t, m) })
 	t.Run("unhealthy", func(t *testing.T) { testUnhealthy(t, m) })
 	t.Run("failed ones are few", func(t *testing.T) { testFailedAreFew(t, m) })
 	t.Run("update with wrk", func(t *testing.T) { testUpdateWithWrk(t, m) })
@@ -115,6 +116,40 @@ func testFirstFails(t *testing.T, m *testMachine) {
 	if logs := m.MustRun(t, "fnctl", "logs", "fresh", "--revision", "1"); !strings.Contains(logs, "this is v9") {
 		t.Errorf("got %s", logs)
 	}
+}
+
+// A number of which the journal has lines is not taken again, whatever became of its revision: nobody else's logs are among its own.
+func testNumbersOfTheJournal(t *testing.T, m *testMachine) {
+	m.WriteFile(t, "/srv/silent/jcloud.yml", "command: [./silent]\n")
+	m.WriteFile(t, "/srv/silent/silent", "#!/bin/sh\nexit 3\n")
+	m.MustRun(t, "chmod", "+x", "/srv/silent/silent")
+	for number, deploy := range []func() string{
+		2: func() string { return m.refuseCandidate(t, broken(10), "--name", "fresh") },
+		3: func() string { return m.mustFailIn(t, "/srv/silent", "fnctl", "deploy", "--name", "fresh").Stderr },
+		4: func() string { return m.mustFailIn(t, "/srv/silent", "fnctl", "deploy", "--name", "fresh").Stderr },
+		5: func() string { return m.deployCandidate(t, healthy(11), "--name", "fresh") },
+		6: func() string {
+			m.MustRun(t, "fnctl", "remove", "fresh", "--purge")
+			return m.deployCandidate(t, healthy(12), "--name", "fresh")
+		},
+	} {
+		if deploy == nil {
+			continue
+		}
+		if out := deploy(); !strings.Contains(out, fmt.Sprintf("fresh-%05d", number)) {
+			t.Errorf("it should be revision %d:\n%s", number, out)
+		}
+	}
+	for revision, want := range map[string]string{"1": "this is v9", "2": "this is v10", "5": "this is v11", "6": "this is v12"} {
+		logs := m.MustRun(t, "fnctl", "logs", "fresh", "--revision", revision)
+		if !strings.Contains(logs, want) || strings.Count(logs, "this is v") != 1 {
+			t.Errorf("logs of revision %s: %s", revision, logs)
+		}
+	}
+	if plan := m.MustRun(t, "sh", "-c", "cd /srv/candidate && fnctl deploy main:app --name fresh --dry-run --force"); !strings.Contains(plan, "fn-fresh-00007@") {
+		t.Errorf("it would be another revision than the next:\n%s", plan)
+	}
+	m.MustRun(t, "fnctl", "remove", "fresh", "--purge")
 }
 
 // The old revision serves on, and the new one is kept: its files, its reason and its logs, but no process and no route.

@@ -305,8 +305,10 @@ func TestForwardedFields(t *testing.T) {
 	}{
 		"nobody is trusted": {nil, given, with(from("127.0.0.1", "http", "ping.localhost"),
 			"X-Forwarded-Port", "", "X-Forwarded-Prefix", "", "True-Client-Ip", "", "Cf_connecting_ip", "")},
-		"another is trusted": {[]netip.Prefix{private, netip.MustParsePrefix("::1/128")}, given, from("127.0.0.1", "http", "ping.localhost")},
+		"another is trusted": {[]netip.Prefix{private, netip.MustParsePrefix("fd00::/8")}, given, from("127.0.0.1", "http", "ping.localhost")},
 		"the peer is trusted": {[]netip.Prefix{local}, given, with(from("8.8.8.8", "https", "example.com"),
+			"X-Forwarded-Port", "8443", "X-Forwarded-Prefix", "/shop", "True-Client-Ip", "6.6.6.6")},
+		"the peer is trusted, in the other family": {[]netip.Prefix{netip.MustParsePrefix("::1/128")}, given, with(from("8.8.8.8", "https", "example.com"),
 			"X-Forwarded-Port", "8443", "X-Forwarded-Prefix", "/shop", "True-Client-Ip", "6.6.6.6")},
 		"a trusted peer says nothing": {[]netip.Prefix{local}, "", from("127.0.0.1", "http", "ping.localhost")},
 		"two proxies are trusted":     {[]netip.Prefix{local, private}, "X-Forwarded-For: 6.6.6.6, 8.8.8.8, 10.1.2.3\r\n", from("8.8.8.8", "http", "ping.localhost")},

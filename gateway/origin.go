@@ -28,11 +28,20 @@ func newOrigin(conn net.Conn, proxies []netip.Prefix) origin {
 		return origin{trusted: true, proxies: proxies}
 	}
 	addr := remote.AddrPort().Addr().Unmap()
-	o := origin{peer: addr.WithZone("").String(), addr: addr, proxies: proxies}
-	for _, proxy := range proxies {
-		o.trusted = o.trusted || proxy.Contains(addr)
+	return origin{peer: addr.WithZone("").String(), addr: addr, proxies: proxies, trusted: isProxy(proxies, addr)}
+}
+
+// isProxy reports whether an address is that of one of the proxies. A program of this machine is found at the loopback address of either
+// family, as its resolver has it: to name one is to name both.
+func isProxy(proxies []netip.Prefix, addr netip.Addr) bool {
+	has := func(addr netip.Addr) bool {
+		return slices.ContainsFunc(proxies, func(proxy netip.Prefix) bool { return proxy.Contains(addr) })
 	}
-	return o
+	switch ipv4 := netip.AddrFrom4([4]byte{127, 0, 0, 1}); addr {
+	case ipv4, netip.IPv6Loopback():
+		return has(ipv4) || has(netip.IPv6Loopback())
+	}
+	return has(addr)
 }
 
 // network is what counts as one address: with IPv6 the 64 bits that are a network's, of which each host may take any number.
@@ -106,7 +115,7 @@ func (o *origin) passes(s *sender, seen string) bool {
 		return false
 	}
 	s.client = addr.String()
-	return slices.ContainsFunc(o.proxies, func(proxy netip.Prefix) bool { return proxy.Contains(addr) })
+	return isProxy(o.proxies, addr)
 }
 
 // forwarded calls each with the fields by which the app knows where a request comes from. There is one address of the client, so that

@@ -43,6 +43,10 @@ func (h History) Past(ctx context.Context, since string, limit int) (list []Even
 		return nil
 	})
 	slices.Reverse(list)
+	starts := starts{}
+	for i, e := range list {
+		list[i] = starts.judge(e)
+	}
 	return list, cursor, err
 }
 
@@ -54,9 +58,10 @@ func (h History) Follow(ctx context.Context, cursor string, each func(Event) err
 	}
 	args = append(append(args, activatorMatches(h.Function)...), "+")
 	args = append(args, systemdMatches(nil)...) // of all units: there may be new ones soon
+	starts := starts{}
 	err := Read(ctx, h.Stderr, args, func(entry Entry) error {
 		if e, ok := entry.event(h.Function); ok {
-			return each(e)
+			return each(starts.judge(e))
 		}
 		return nil
 	})
@@ -64,4 +69,24 @@ func (h History) Follow(ctx context.Context, cursor string, each func(Event) err
 		return nil // following ends with an interrupt
 	}
 	return err
+}
+
+// starts are the instances that start, each with whether it was drained meanwhile, in the order of their events.
+type starts map[string]bool
+
+// judge returns an event as it is told: that an instance ends which was drained before it was ready is no failure, though it may take a
+// SIGKILL. One that is replaced because it does not become ready has failed.
+func (s starts) judge(e Event) Event {
+	drained, starting := s[e.Instance]
+	switch {
+	case e.Event == "start":
+		s[e.Instance] = false
+	case e.Event == "ready" || e.Event == "replace":
+		delete(s, e.Instance)
+	case e.Event == "drain" && starting:
+		s[e.Instance] = true
+	case e.Event == "fail" && drained:
+		e.Event = "stop"
+	}
+	return e
 }

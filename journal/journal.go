@@ -22,15 +22,24 @@ const timeout = 10 * time.Second
 
 // Lines returns the last lines that a unit's processes wrote since some time.
 func Lines(unit string, since time.Time, n int) []string {
+	return lines(unit, n, "--since="+instant(since))
+}
+
+// LinesUntil returns the last lines that a unit's processes wrote between two moments.
+func LinesUntil(unit string, since, until time.Time, n int) []string {
+	return lines(unit, n, "--since="+instant(since), "--until="+instant(until))
+}
+
+// instant is a moment as journalctl takes it.
+func instant(t time.Time) string { return fmt.Sprintf("@%d.%06d", t.Unix(), t.Nanosecond()/1000) }
+
+func lines(unit string, n int, within ...string) []string {
 	ctx, cancel := context.WithTimeout(context.Background(), timeout)
 	defer cancel()
 	// What the app wrote just before it ended may still be on its way; without root it cannot be waited for.
 	_ = exec.CommandContext(ctx, "journalctl", "--sync").Run()
 	// Backwards, because with --since the first lines are shown, not the last.
-	args := []string{
-		"--quiet", "--all", "--reverse", "--lines=" + strconv.Itoa(n), fmt.Sprintf("--since=@%d.%06d", since.Unix(), since.Nanosecond()/1000),
-		"_SYSTEMD_UNIT=" + unit,
-	}
+	args := append([]string{"--quiet", "--all", "--reverse", "--lines=" + strconv.Itoa(n), "_SYSTEMD_UNIT=" + unit}, within...)
 	var lines []string
 	err := Read(ctx, io.Discard, args, func(entry struct {
 		Message Raw `json:"MESSAGE"`

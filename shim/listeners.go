@@ -73,6 +73,28 @@ func Holders(port uint16) ([]Holder, error) {
 	return holders, nil
 }
 
+// Name is the unit of a process that listens, which says more than its number.
+func (h Holder) Name() string {
+	name := "another program"
+	for _, pid := range h.PIDs {
+		if pid == 1 {
+			name = "a socket of systemd (systemctl list-sockets)"
+			continue // the service that takes what comes is more
+		}
+		data, err := os.ReadFile(fmt.Sprintf("/proc/%d/cgroup", pid))
+		if err != nil {
+			continue // it has ended
+		}
+		for part := range strings.SplitSeq(strings.TrimSpace(string(data)), "/") {
+			if strings.HasSuffix(part, ".service") || strings.HasSuffix(part, ".scope") {
+				return fmt.Sprintf("%s (process %d)", part, pid)
+			}
+		}
+		return fmt.Sprintf("process %d", pid)
+	}
+	return name
+}
+
 // addSockets notes the sockets that a process has open.
 func addSockets(sockets map[string]bool, pid int) error {
 	dir := fmt.Sprintf("/proc/%d/fd", pid)
