@@ -68,7 +68,10 @@ func (d *diagnoser) diagnose(ctx context.Context, i *instance, arming arming) {
 		bounded, cancel := context.WithTimeout(ctx, diagnoseTimeout)
 		defer cancel()
 		result.damaged = !result.noSocket && d.store.WorkdirDamaged(result.id)
+		filter := d.explainNetwork(bounded, result.id.Revision)
 		switch {
+		case filter != "":
+			result.explanation = filter
 		case late > 0: // systemd only knows how it was ended then
 			result.explanation = fmt.Sprintf("it has accepted nothing for %s (start_timeout)", late)
 		case listens:
@@ -78,6 +81,19 @@ func (d *diagnoser) diagnose(ctx context.Context, i *instance, arming arming) {
 		}
 		send(ctx, d.found, result)
 	})
+}
+
+// explainNetwork returns in words that instances of a revision are kept from starting because they could not be kept out of private
+// networks, or "" if they are not.
+func (d *diagnoser) explainNetwork(ctx context.Context, id platform.RevisionID) string {
+	rev, err := d.store.Revision(id)
+	if err != nil || rev.Config.Network != platform.NetworkInternet {
+		return ""
+	}
+	if filter, err := d.units.Service(ctx, platform.InternetUnit); err != nil || filter.Active == "active" {
+		return ""
+	}
+	return "network: internet: this machine cannot keep it out of private networks: see journalctl -u " + platform.InternetUnit
 }
 
 // explainService returns in words why a service that systemd started came to nothing, or "" if systemd has forgotten it, or

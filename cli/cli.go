@@ -50,7 +50,7 @@ func newApp(stdout, stderr io.Writer) *cli.App {
 		Commands: []*cli.Command{
 			deployCommand(), listCommand(), statusCommand(), revisionsCommand(), rollbackCommand(), trafficCommand(), gcCommand(), pauseCommand(), resumeCommand(), restartCommand(), upgradeCommand(), envCommand(), secretCommand(), logsCommand(), eventsCommand(), invokeCommand(), scaleCommand(),
 			removeCommand(), validateCommand(), simulateCommand(), doctorCommand(), backupCommand(), restoreCommand(), versionCommand(), completionCommand(), gatewayCommand(),
-			activatorCommand(), shimCommand(),
+			activatorCommand(), shimCommand(), filterCheckCommand(),
 		},
 	}
 	for _, command := range app.Commands {

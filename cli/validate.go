@@ -6,6 +6,7 @@ import (
 
 	"github.com/urfave/cli/v2"
 
+	"github.com/fnctl/fnctl/deploy"
 	"github.com/fnctl/fnctl/platform"
 )
 
@@ -41,9 +42,23 @@ func validate(c *cli.Context) error {
 		return platform.WithHint(fmt.Errorf("no jcloud.yml or jcloud.yaml in this directory"), "an app without one gets the defaults")
 	}
 	warnConfig(c.App.ErrWriter, config, nil)
+	warnNetwork(c, config)
 	if wantsJSON(c) {
 		return printJSON(c.App.Writer, config)
 	}
 	_, err = fmt.Fprintf(c.App.Writer, "%s is valid\n", filepath.Clean(file))
 	return err
+}
+
+// warnNetwork says it if this machine, if functions are deployed here, cannot keep one in its network.
+func warnNetwork(c *cli.Context, config platform.Config) {
+	if config.Network != platform.NetworkInternet || !platform.Exists(filepath.Join(platform.DefaultPaths().Root, "usr/lib/systemd/system", platform.InternetUnit)) {
+		return
+	}
+	_ = withEngine(c, func(e *deploy.Engine) error {
+		if err := e.CheckNetwork(c.Context, config.Network, deploy.PrivateResolvers(e.Store.Paths)); err != nil {
+			printWarning(c.App.ErrWriter, err)
+		}
+		return nil
+	})
 }

@@ -80,6 +80,10 @@ func (d *deployment) run(ctx context.Context) (Deployed, error) {
 	if d.alone, err = d.mustBeAlone(); err != nil {
 		return Deployed{}, err
 	}
+	if err := d.CheckNetwork(ctx, d.revision.Config.Network, d.revision.Resolvers); err != nil {
+		return Deployed{}, err
+	}
+	d.warnResolvers()
 	err = d.change(ctx, platform.Route{}, func(c *change) error {
 		c.onFailure(reaches(d.revision.ID), d.giveUp)
 		return d.steps(ctx, c)

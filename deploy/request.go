@@ -209,6 +209,9 @@ func (r Request) revision(paths platform.Paths, id platform.RevisionID, secrets 
 		TierDevices:  gpus,
 		DeviceGroups: platform.DeviceGroups(slices.Concat(config.Devices, gpus)),
 	}
+	if config.Network == platform.NetworkInternet {
+		rev.Resolvers = PrivateResolvers(paths)
+	}
 	if rev.VenvDir(paths) == "" {
 		rev.Venv = venv.Key()
 	}

@@ -98,6 +98,10 @@ func testHostile(t *testing.T, m *testMachine, profile, pid string) {
 			t.Errorf("%s: %s", attempt, result)
 		}
 	}
+	// What functions run on outlives them.
+	if score := strings.TrimSpace(m.MustRun(t, "cat", "/proc/"+pid+"/oom_score_adj")); score != "500" {
+		t.Errorf("its oom_score_adj is %s", score)
+	}
 	if got := m.mainPID(t, "fn-ping-00001@1.service"); got != pid {
 		t.Errorf("the victim was process %s, and is %s", pid, got)
 	}

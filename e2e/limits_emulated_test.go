@@ -33,6 +33,9 @@ func TestLimits(t *testing.T) {
 	if mounts := m.MustRun(t, "grep", " cgroup2 ", "/proc/mounts"); !strings.Contains(mounts, "favordynmods") {
 		t.Errorf("control groups are mounted without favordynmods: %s", mounts)
 	}
+	m.MustRun(t, "systemctl", "start", "fn.slice")
+	const ninety = `test $(cat /sys/fs/cgroup/fn.slice/memory.max) -lt $(awk '/^MemTotal:/ {print int($2*1024*0.91)}' /proc/meminfo)`
+	m.MustRun(t, "sh", "-c", ninety)
 	m.deploy(t, "glutton", "")
 	m.MustRunIn(t, "/srv/glutton", "fnctl", "deploy", "--name", "other")
 	defer func() {

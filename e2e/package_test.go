@@ -8,6 +8,7 @@ import (
 	"testing"
 
 	"github.com/fnctl/fnctl/e2e/machine"
+	"github.com/fnctl/fnctl/platform"
 )
 
 var packageUnits = []string{
@@ -86,7 +87,7 @@ func testPackageInstalled(t *testing.T, m *testMachine) {
 	m.MustRun(t, "curl", "-gsf", "-H", "Host: ping.localhost", "http://[::1]:8080/ping")
 	// Silent: every directive is known to this systemd, and used where it belongs.
 	verify := append([]string{"systemd-analyze", "verify", "--man=no", ipv6Unit}, packageUnits...)
-	out, err := m.Run(t.Context(), "env", append(verify, "fn.slice")...)
+	out, err := m.Run(t.Context(), "env", append(verify, "fn.slice", platform.InternetUnit)...)
 	if err != nil || out.Stdout+out.Stderr != "" {
 		t.Errorf("systemd-analyze verify: %v\n%s%s", err, out.Stdout, out.Stderr)
 	}

@@ -255,6 +255,13 @@ func testHostBudget(t *testing.T, m *testMachine) {
 	}) {
 		t.Errorf("events don't say so: %+v", events)
 	}
+	// A deploy looks at the same.
+	m.WriteFile(t, "/srv/several/main.py", "async def app(scope, receive, send): pass\n")
+	m.WriteFile(t, "/srv/several/jcloud.yml", "app: main:app\nautoscale: {min: 3}\n")
+	out := m.MustFail(t, 1, "unshare", "--mount", "sh", "-c", "mount --bind /srv/meminfo /proc/meminfo && cd /srv/several && exec fnctl deploy")
+	if !strings.Contains(out.Stderr, "the machine is short of memory: 3 instances") {
+		t.Errorf("the deploy of several says:\n%s", out.Stderr)
+	}
 	m.MustRun(t, "rm", "/run/systemd/system/fnctl-activator.service.d/meminfo.conf")
 	m.restartActivator(t)
 	eventually(t, 30*time.Second, "there are as many as the load needs", func() bool { return m.status(t, "slow").Scale.Ready >= 4 })

@@ -7,6 +7,7 @@ import (
 	"testing"
 
 	"github.com/fnctl/fnctl/e2e/machine"
+	"github.com/fnctl/fnctl/platform"
 )
 
 // systemd has nothing to say about the units that are generated, on the oldest and the newest supported version.
@@ -20,10 +21,11 @@ func TestUnits(t *testing.T) {
 			m.MustRun(t, "sh", "-c", `for i in i test_instance; do
 				mkdir -p "/var/cache/fnctl/my-app-00042@$i/bin" && cp /bin/true "/var/cache/fnctl/my-app-00042@$i/bin/server with spaces"
 			done`)
-			m.MustRun(t, "sh", "-c", `for name in camera-00001 vault-00007; do for i in i test_instance; do
+			m.MustRun(t, "sh", "-c", `for name in camera-00001 vault-00007 fetch-00001; do for i in i test_instance; do
 				mkdir -p "/var/cache/fnctl/$name@$i" && cp /bin/true "/var/cache/fnctl/$name@$i/server"
-			done; done; groupadd --force video`)
-			for _, name := range []string{"asgi", "executable", "secrets", "strict", "device"} {
+			done; done; groupadd --force video; cp /bin/true /usr/bin/fnctl`)
+			m.CopyIn(t, filepath.Join(machine.Root(), "packaging/systemd", platform.InternetUnit), "/etc/systemd/system/"+platform.InternetUnit)
+			for _, name := range []string{"asgi", "executable", "secrets", "strict", "device", "internet"} {
 				out := m.MustRunIn(t, "/srv/units/"+name, "sh", "-c", "systemd-analyze verify ./*.socket ./*.service ./*.slice 2>&1")
 				if out != "" {
 					t.Errorf("%s:\n%s", name, out)

@@ -180,9 +180,12 @@ var configTable = &keys.Table[draft]{Keys: []keys.Key[draft]{
 		},
 	},
 	{
-		Path: "network", Doc: "What instances can reach: the network of the machine (`host`), or nothing but a loopback of their own (`none`).",
+		Path: "network", Doc: "What instances can reach: the network of the machine (`host`); its loopback and the public internet, but no private network (`internet`, " +
+			"[isolation.md](isolation.md#private-networks)); or nothing but a loopback of their own (`none`).",
 		DefaultText: "`host`, with `isolation: strict` `none`", Example: "none",
-		Bind: func(d *draft) keys.Value { return keys.Bind(&d.Network, keys.EnumOf(NetworkHost, NetworkNone)) },
+		Bind: func(d *draft) keys.Value {
+			return keys.Bind(&d.Network, keys.EnumOf(NetworkHost, NetworkInternet, NetworkNone))
+		},
 	},
 	{
 		Path: "executable_memory", Doc: "Whether instances may write code into memory and run it, as just-in-time compilers do: Node.js, Java, PyPy, numba.",

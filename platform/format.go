@@ -12,6 +12,9 @@ import (
 // all is as before, does not.
 const format = 1
 
+// formatInternet is that of the revision.json of a revision with network: internet, which an older version would give all of the network.
+const formatInternet = 2
+
 // ErrNewer is wrapped by errors about a file of a form that this version does not know: a later one has written it.
 var ErrNewer = errors.New("a later version of fnctl has written it")
 
@@ -36,8 +39,16 @@ type (
 	}
 )
 
-// readFormed reads a file of a form that this version knows.
-func readFormed(path string, v any) error {
+// formatOf is the number of the form in which a revision is written.
+func formatOf(rev Revision) int {
+	if rev.Config.Network == NetworkInternet {
+		return formatInternet
+	}
+	return format
+}
+
+// readFormed reads a file of a form that this version knows, which are those up to a number.
+func readFormed(path string, known int, v any) error {
 	data, err := os.ReadFile(path)
 	if err != nil {
 		return err
@@ -46,8 +57,8 @@ func readFormed(path string, v any) error {
 	if err := json.Unmarshal(data, &h); err != nil {
 		return fmt.Errorf("read %s: %w", path, err)
 	}
-	if h.Format > format {
-		return fmt.Errorf("read %s: %w: it has format %d, and this one knows %d", path, ErrNewer, h.Format, format)
+	if h.Format > known {
+		return fmt.Errorf("read %s: %w: it has format %d, and this one knows %d", path, ErrNewer, h.Format, known)
 	}
 	if err := json.Unmarshal(data, v); err != nil {
 		return fmt.Errorf("read %s: %w", path, err)

@@ -32,7 +32,7 @@ func TestFilesOfLaterVersions(t *testing.T) {
 		if err := errors.Join(file.put(), file.read()); err != nil {
 			t.Fatal(err)
 		}
-		later := bytes.Replace(readFixture(t, file.path), []byte(`"format": 1`), []byte(`"format": 2`), 1)
+		later := bytes.Replace(readFixture(t, file.path), []byte(`"format": 1`), []byte(`"format": 3`), 1)
 		writeFixture(t, file.path, string(later))
 		if err := file.read(); !errors.Is(err, platform.ErrNewer) {
 			t.Errorf("%s: reads as %v", file.path, err)
@@ -42,6 +42,28 @@ func TestFilesOfLaterVersions(t *testing.T) {
 		}
 		if err := file.put(); !errors.Is(err, platform.ErrNewer) || !bytes.Equal(readFixture(t, file.path), later) {
 			t.Errorf("%s: replaced, %v", file.path, err)
+		}
+	}
+}
+
+// A revision that must not reach private networks is of a form that versions without such ones refuse; others are of the old one.
+func TestFormatOfInternet(t *testing.T) {
+	store := newStore(t)
+	for network, want := range map[platform.Network]string{platform.NetworkHost: `"format": 1`, platform.NetworkNone: `"format": 1`, platform.NetworkInternet: `"format": 2`} {
+		rev := platform.Revision{ID: platform.RevisionID{Function: "ping", Number: 1}, Config: platform.DefaultConfig()}
+		rev.Config.Network = network
+		dir := store.Paths.Revision(rev.ID)
+		if err := os.MkdirAll(dir, 0o755); err != nil {
+			t.Fatal(err)
+		}
+		if err := store.PutRevision(dir, rev); err != nil {
+			t.Fatal(err)
+		}
+		if text := readFixture(t, dir+"/revision.json"); !bytes.Contains(text, []byte(want)) {
+			t.Errorf("%s: %s", network, text)
+		}
+		if got, err := store.Revision(rev.ID); err != nil || got.Config.Network != network {
+			t.Errorf("%s: reads as %q, %v", network, got.Config.Network, err)
 		}
 	}
 }

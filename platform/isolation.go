@@ -26,9 +26,15 @@ type Network string
 const (
 	// NetworkHost is the network of the machine.
 	NetworkHost Network = "host"
+	// NetworkInternet is the public internet, and the loopback of the machine.
+	NetworkInternet Network = "internet"
 	// NetworkNone is a loopback of its own.
 	NetworkNone Network = "none"
 )
+
+// InternetUnit succeeds where systemd can keep a service out of networks. It only warns where it cannot, so instances that must be
+// kept out require it.
+const InternetUnit = "fnctl-internet.service"
 
 // devicePattern matches a path that means itself in a unit.
 var devicePattern = regexp.MustCompile(`^/dev/[A-Za-z0-9][A-Za-z0-9._/-]{0,200}$`)

@@ -24,8 +24,9 @@ func TestIsolationKeys(t *testing.T) {
 		"isolation: strict": {"strict", "none", false, ""},
 		"isolation: strict\nnetwork: host\nexecutable_memory: true": {"strict", "host", true, ""},
 		"network: none\nexecutable_memory: false":                   {"default", "none", false, ""},
-		"devices: /dev/kvm":                            {"default", "host", true, "/dev/kvm"},
-		"devices: [/dev/dri/card0, /dev/snd/pcmC0D0p]": {"default", "host", true, "/dev/dri/card0 /dev/snd/pcmC0D0p"},
+		"isolation: strict\nnetwork: internet":                      {"strict", "internet", false, ""},
+		"devices: /dev/kvm":                                         {"default", "host", true, "/dev/kvm"},
+		"devices: [/dev/dri/card0, /dev/snd/pcmC0D0p]":              {"default", "host", true, "/dev/dri/card0 /dev/snd/pcmC0D0p"},
 	} {
 		c, err := platform.ParseConfig("jcloud.yml", []byte(text))
 		got := keys{c.Isolation, c.Network, c.ExecutableMemory, strings.Join(c.Devices, " ")}
@@ -38,7 +39,7 @@ func TestIsolationKeys(t *testing.T) {
 // A device lands in a unit file: it is the plain path of one, and nothing else.
 func TestIsolationRefuses(t *testing.T) {
 	for _, text := range []string{
-		"isolation: loose", "network: internet", "network: true", "executable_memory: 1",
+		"isolation: loose", "network: intranet", "network: true", "executable_memory: 1",
 		"devices: kvm", "devices: /dev", "devices: /dev/", "devices: /etc/passwd", "devices: /dev/../etc/passwd", "devices: /dev/./kvm",
 		"devices: /dev//kvm", "devices: /dev/kvm/", `devices: "/dev/kvm rwm"`, `devices: "/dev/kvm\nUser=root"`, "devices: /dev/%n",
 		"devices: [/dev/kvm, char-*]", "devices: {a: b}",

@@ -56,7 +56,9 @@ type Revision struct {
 	TierDevices []string `json:"tier_devices,omitempty"`
 	// DeviceGroups are the groups that instances must be in to open the devices of the configuration and of the tier.
 	DeviceGroups []string `json:"device_groups,omitempty"`
-	Config       Config   `json:"config"`
+	// Resolvers are the addresses in private networks at which the machine asks for names, if its instances reach no others there.
+	Resolvers []string `json:"resolvers,omitempty"`
+	Config    Config   `json:"config"`
 	// SourceDir is the directory of the app's Python modules, relative to the app's, "" if it is that.
 	SourceDir string `json:"source_dir,omitempty"`
 	// Venv is the key of the virtual environment in which a program runs that is not one of its own, "" for others.

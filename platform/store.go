@@ -65,7 +65,7 @@ func (s Store) Route(name string) (Route, error) {
 	if err := CheckName(name); err != nil {
 		return route, err
 	}
-	err := readFormed(s.Paths.Route(name), &route)
+	err := readFormed(s.Paths.Route(name), format, &route)
 	if errors.Is(err, fs.ErrNotExist) {
 		return route, s.explainNoRoute(name)
 	}
@@ -164,7 +164,7 @@ func removeFile(path string) error {
 // Revision reads one revision.
 func (s Store) Revision(id RevisionID) (Revision, error) {
 	var rev Revision
-	err := readFormed(filepath.Join(s.Paths.Revision(id), "revision.json"), &rev)
+	err := readFormed(filepath.Join(s.Paths.Revision(id), "revision.json"), formatInternet, &rev)
 	if err == nil && rev.ID != id {
 		err = fmt.Errorf("%s describes another revision, %s", s.Paths.Revision(id), rev.ID)
 	}
@@ -173,7 +173,7 @@ func (s Store) Revision(id RevisionID) (Revision, error) {
 
 // PutRevision writes the description of a revision into its directory.
 func (s Store) PutRevision(dir string, rev Revision) error {
-	return writeJSON(filepath.Join(dir, "revision.json"), revisionFile{header{format}, rev}, 0o644)
+	return writeJSON(filepath.Join(dir, "revision.json"), revisionFile{header{formatOf(rev)}, rev}, 0o644)
 }
 
 // Revisions lists the revisions of a function by number.

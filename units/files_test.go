@@ -62,6 +62,11 @@ func golden(t *testing.T) map[string]platform.Revision {
 			r.Command = []string{"server"}
 			r.Config.ReadOnlyPaths = []string{"/home/media/models", "/srv/pictures"}
 		}),
+		"internet": revision("fetch", 1, func(r *platform.Revision) {
+			r.App, r.Runtime = "./server", platform.RuntimeSocket
+			r.Command = []string{"server"}
+			r.Config.Network, r.Resolvers = platform.NetworkInternet, []string{"10.0.0.2", "fd00::53"}
+		}),
 		"gpu": revision("model", 1, func(r *platform.Revision) {
 			r.App, r.Runtime = "./server", platform.RuntimeSocket
 			r.Command = []string{"server"}

@@ -86,7 +86,7 @@ func writeSandbox(w *writer, paths platform.Paths, rev platform.Revision) {
 		w.all(strictSandbox...)
 	}
 	writeDevices(w, rev, strict)
-	writeNetwork(w, rev.Config.Network)
+	writeNetwork(w, rev)
 	if !rev.Config.ExecutableMemory {
 		w.comment("executable_memory: false")
 		w.set("MemoryDenyWriteExecute", "yes")
@@ -138,14 +138,5 @@ func writeDevices(w *writer, rev platform.Revision, strict bool) {
 	}
 	if len(rev.DeviceGroups) > 0 {
 		w.set("SupplementaryGroups", strings.Join(rev.DeviceGroups, " "))
-	}
-}
-
-func writeNetwork(w *writer, network platform.Network) {
-	// Netlink is how getifaddrs reads the machine's interfaces; to change one takes a capability.
-	w.set("RestrictAddressFamilies", "AF_UNIX AF_INET AF_INET6 AF_NETLINK")
-	if network == platform.NetworkNone {
-		w.comment("network: none")
-		w.set("PrivateNetwork", "yes")
 	}
 }

@@ -29,6 +29,7 @@ func service(paths platform.Paths, rev platform.Revision) (string, error) {
 
 	w.comment("Its socket is ordered after the boot already.")
 	w.all("DefaultDependencies=no", "Conflicts=shutdown.target", "Before=shutdown.target")
+	requireFilter(&w, rev.Config.Network)
 
 	w.section("Service")
 	w.set("Type", "exec")

@@ -2,6 +2,7 @@ package autoscaler_test
 
 import (
 	"math"
+	"math/rand/v2"
 	"testing"
 	"time"
 
@@ -26,6 +27,33 @@ func TestEvenLoadKeepsItsInstances(t *testing.T) {
 			}
 		}
 	}
+}
+
+// A load that comes by chance has as many instances as it needs, and their number changes some times an hour: what docs/metrics.md calls
+// the price of being early.
+func TestChanceLoadIsServed(t *testing.T) {
+	t.Parallel()
+	const target, most = 10, 5 // changes in half an hour, on average
+	changes, loads := 0, 0
+	for load := 0.4; load < 10; load += 0.8 { // in instances' worth
+		chance := rand.New(rand.NewPCG(1, uint64(10*load)))
+		poisson := func(int) (n int) {
+			for p := chance.Float64(); p > math.Exp(-load*target); p *= chance.Float64() {
+				n++
+			}
+			return n
+		}
+		points := autoscaler.Simulate(trace(settle+measured, poisson), simulation(autoscaler.DefaultConfig(autoscaler.RPS, target)))
+		more, least := changesOf(points[settle:])
+		if needed := int(math.Ceil(load / 1.1)); least < needed {
+			t.Errorf("%v instances' worth: %d at least, want no fewer than %d", load, least, needed)
+		}
+		changes, loads = changes+more, loads+1
+	}
+	if changes > most*loads {
+		t.Errorf("%d loads change %d times, want %d at most", loads, changes, most*loads)
+	}
+	t.Logf("%d loads change %d times", loads, changes)
 }
 
 // evenPoints simulates a load, in instances' worth, that comes evenly.

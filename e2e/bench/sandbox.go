@@ -73,6 +73,11 @@ var switches = [][]string{
 
 // benchSandbox says what each switch of a sandbox adds to the start of a service, and takes from its exposure.
 func benchSandbox(ctx context.Context, l *lab) ([]result, error) {
+	// DevicePolicy= and IPAddressDeny= are BPF programs.
+	l.machine.AllowBPF(true)
+	if err := l.machine.Reboot(ctx); err != nil {
+		return nil, err
+	}
 	if err := l.likeHardware(ctx); err != nil {
 		return nil, err
 	}
@@ -141,22 +146,24 @@ func sandboxVariants() ([]variant, error) {
 		})
 	}
 	for _, profile := range []platform.Isolation{platform.IsolationDefault, platform.IsolationStrict} {
-		directives, err := profileOf(profile)
+		directives, err := sandboxOf("isolation: " + string(profile))
 		if err != nil {
 			return nil, err
 		}
 		variants = append(variants, variant{"sandbox-" + string(profile), "isolation: " + string(profile), directives})
 	}
-	return variants, nil
+	internet, err := sandboxOf("network: internet")
+	filter := slices.DeleteFunc(internet, func(directive string) bool { return !strings.HasPrefix(directive, "IPAddress") })
+	return append(variants, variant{"sandbox-internet", "network: internet", append(filter, baseline...)}), err
 }
 
-// profileOf takes the sandbox from the units that a deploy would write.
-func profileOf(profile platform.Isolation) ([]string, error) {
-	config, err := platform.ParseConfig("", []byte("isolation: "+string(profile)))
+// sandboxOf takes the sandbox from the units that a deploy would write for a configuration.
+func sandboxOf(text string) ([]string, error) {
+	config, err := platform.ParseConfig("", []byte(text))
 	if err != nil {
 		return nil, err
 	}
-	rev := platform.Revision{ID: platform.RevisionID{Function: string(profile), Number: 1}, Command: []string{"/usr/local/bin/hello-go"}, Config: config}
+	rev := platform.Revision{ID: platform.RevisionID{Function: "profile", Number: 1}, Command: []string{"/usr/local/bin/hello-go"}, Config: config}
 	files, err := units.Files(platform.DefaultPaths(), rev)
 	if err != nil {
 		return nil, err

@@ -34,6 +34,8 @@ type Options struct {
 	Suite string            // Bookworm unless set
 	Share map[string]string // paths of the machine → directories of the host, seen there read-only
 	Log   io.Writer         // what a person may want to know while waiting; os.Stderr unless set
+	// BPF lets the machine load BPF programs, as other machines may and most containers may not.
+	BPF bool
 	// Onto is a machine of the same suite that was taken down and stays down: the new one begins with what it has on disk.
 	Onto *Machine
 }
@@ -100,6 +102,9 @@ func (m *Machine) prepare() (err error) {
 }
 
 func (m *Machine) name() string { return machineName(m.dir) }
+
+// AllowBPF sets Options.BPF from the next boot on.
+func (m *Machine) AllowBPF(allowed bool) { m.options.BPF = allowed }
 
 // Dir returns the machine's directory on the host.
 func (m *Machine) Dir() string { return m.dir }
@@ -194,6 +199,9 @@ func (m *Machine) nspawnCommand() []string {
 	}
 	for inside, outside := range m.options.Share {
 		argv = append(argv, "--bind-ro="+outside+":"+inside)
+	}
+	if m.options.BPF {
+		argv = append(argv, "--system-call-filter=bpf")
 	}
 	return append(argv, "--boot")
 }
