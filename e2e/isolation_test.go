@@ -232,7 +232,7 @@ func testRootCan(t *testing.T, m *testMachine, pid string) {
 		"write to /var/tmp of all", "read the shadow", "read a home", "read an open home", "become root", "become another", "run a set-user-ID program",
 		"make a set-user-ID program", "mount", "leave its root", "make a mount namespace", "set the host name",
 		"read its project", "see its name", "read its description", "write elsewhere", "lock for all", "read shared memory", "read the queue of another", "read a shared segment", "notify PID 1",
-		"forge fields of the journal", "reach a socket in /run",
+		"forge fields of the journal", "take streams of the journal", "reach a socket in /run",
 		"send raw packets", "see every packet", "have a higher priority", "switch off address randomization",
 	} {
 		if got := attempts[attempt]; got != "done" {

@@ -112,8 +112,9 @@ func writeShared(w *writer, config platform.Config, strict bool) {
 var (
 	// resolvers are where /etc/resolv.conf leads to: directories, since the files are replaced.
 	resolvers = []string{"-/run/systemd/resolve", "-/run/NetworkManager", "-/run/resolvconf", "-/run/connman", "-/run/netconfig"}
-	// dangerous is what is not hidden of /run otherwise, because databases of the machine are there.
-	dangerous = []string{"-/run/dbus/system_bus_socket", "-/run/systemd/notify", "-/run/systemd/journal/socket", "-/run/lock"}
+	// dangerous is what is not hidden of /run otherwise, because databases of the machine are there. journald has 4,096 streams for all
+	// services, and each is begun by connecting to stdout; an instance has its own.
+	dangerous = []string{"-/run/dbus/system_bus_socket", "-/run/systemd/notify", "-/run/systemd/journal/socket", "-/run/systemd/journal/stdout", "-/run/lock"}
 )
 
 // writeDevices leaves an instance the devices that are none, such as /dev/null, and those that it asks for.

@@ -59,7 +59,7 @@ var switches = [][]string{
 	{"RestrictFileSystems=~tracefs debugfs"},
 	{"InaccessiblePaths=/sys"},
 	{"InaccessiblePaths=-/run/dbus/system_bus_socket"},
-	{"InaccessiblePaths=-/run/dbus/system_bus_socket -/run/systemd/notify -/run/systemd/journal/socket -/run/lock"},
+	{"InaccessiblePaths=-/run/dbus/system_bus_socket -/run/systemd/notify -/run/systemd/journal/socket -/run/systemd/journal/stdout -/run/lock"},
 	{"TemporaryFileSystem=/run:ro"},
 	{"TemporaryFileSystem=/dev/shm:mode=1777,nodev,nosuid"},
 	{"TemporaryFileSystem=/var/lib/fnctl/functions:ro"},

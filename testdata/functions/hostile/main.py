@@ -201,6 +201,7 @@ def attempts(victim, pid):
         "read a shared segment": lambda: call("shmget", 0x666E, 0, 0),
         "notify PID 1": lambda: send("/run/systemd/notify", b"STATUS=evil"),
         "forge fields of the journal": lambda: send("/run/systemd/journal/socket", b"MESSAGE=evil\nUNIT=fn-ping-00001@1.service\n"),
+        "take streams of the journal": lambda: connect("/run/systemd/journal/stdout"),
         "reach a socket in /run": reach_sockets,
         # privileges
         "become root": lambda: os.setuid(0),
