@@ -3,6 +3,8 @@
 package e2e
 
 import (
+	"fmt"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -112,10 +114,24 @@ func testTwoAtOnce(t *testing.T, m *testMachine) {
 	}
 	s := m.status(t, "ping")
 	last := s.Revisions[len(s.Revisions)-1]
-	if last.Name != "ping-00002" || last.Traffic != 100 {
-		t.Errorf("got %+v", s.Revisions)
+	// The numbers of earlier deploys, which were refused or removed, are not taken again.
+	if numbers := m.numbersOf(t, "ping"); len(numbers) != 2 || numbers[1] != numbers[0]+1 || last.Name != fmt.Sprintf("ping-%05d", numbers[1]) || last.Traffic != 100 {
+		t.Errorf("got %+v, revisions %v", s.Revisions, numbers)
 	}
 	m.mustGet(t, pingURL)
+}
+
+// numbersOf are those of a function's revisions, in order.
+func (m *testMachine) numbersOf(t *testing.T, function string) (numbers []int) {
+	t.Helper()
+	for _, name := range strings.Fields(m.MustRun(t, "ls", "/var/lib/fnctl/functions/"+function+"/revisions")) {
+		number, err := strconv.Atoi(name)
+		if err != nil {
+			t.Fatal(err)
+		}
+		numbers = append(numbers, number)
+	}
+	return numbers
 }
 
 // The old revision serves on, without one failed request, and of the failed one are only files left.
@@ -125,7 +141,9 @@ func testBrokenUpdate(t *testing.T, m *testMachine) {
 	before := footprint(t, m)
 	m.MustFail(t, 1, "env", "--chdir=/srv/import-error", "fnctl", "deploy", "main:app", "--name", "ping")
 	traffic.stop(t)
-	const kept = "/var/lib/fnctl/functions/ping/revisions/00003 /etc/systemd/system/fn-ping-00003@.socket /etc/systemd/system/fn-ping-00003@.service"
+	numbers := m.numbersOf(t, "ping")
+	kept := strings.ReplaceAll("/var/lib/fnctl/functions/ping/revisions/N /etc/systemd/system/fn-ping-N@.socket /etc/systemd/system/fn-ping-N@.service",
+		"N", fmt.Sprintf("%05d", numbers[len(numbers)-1]))
 	m.MustRun(t, "sh", "-c", "ls -d "+kept+" >/dev/null && rm -r "+kept)
 	if after := footprint(t, m); after != before {
 		t.Errorf("the failed revision leaves something behind:\n%s", after)
