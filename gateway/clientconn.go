@@ -51,11 +51,16 @@ type clientConn struct {
 	token    uint64 // with hangups
 	admitted bool   // it counts
 
-	reader  wire.Reader
-	current *requestState // nil between two requests
-	used    atomic.Bool   // a request has come already
-	closing bool          // no request follows
-	linger  time.Duration // how long close waits at most for the client to take what was sent
+	reader   wire.Reader
+	current  *requestState // nil between two requests
+	used     atomic.Bool   // a request has come already
+	writeEnd time.Time     // when the client must have taken the response
+	writeCut atomic.Bool   // writing is interrupted
+	idleEnd  time.Time     // when the connection has waited for a request for too long
+	armed    atomic.Int64  // the deadline of reading, in nanoseconds; 0: none that is to come
+	parsed   bool          // the current request is, and not answered yet
+	closing  bool          // no request follows
+	linger   time.Duration // how long close waits at most for the client to take what was sent
 
 	mu          sync.Mutex // other goroutines read the current state and the phase
 	phase       phase
@@ -90,6 +95,7 @@ func (c *clientConn) serve() (served bool) {
 			return false
 		case err != nil:
 			c.reject(err)
+		case c.closing: // feed has answered the last request
 		default:
 			c.answer()
 		}
@@ -172,9 +178,13 @@ func (c *clientConn) hungUp(whole bool) {
 		c.gone = true
 		c.end(errClientGone)
 	case c.readClosed || c.halfClosed: // it tells nothing new
+		return
 	default:
 		c.halfClosed = true
 		c.sound()
+	}
+	if c.phase == phaseWaiting {
+		c.cutRead() // it may have come with the last request
 	}
 }
 
@@ -220,7 +230,7 @@ var errHTTP2 = errors.New("the client speaks HTTP/2")
 // receive reads the head of the next request. The error is errHTTP2, a *refusal if there is something to answer, or that of the
 // connection.
 func (c *clientConn) receive() error {
-	if err := c.await(); err != nil {
+	if err := c.await(); err != nil || c.parsed || c.closing {
 		return err
 	}
 	c.acquireState()
@@ -268,32 +278,83 @@ func (c *clientConn) parse(n int) error {
 	}
 	c.reader.Discard(n)
 	s.content.Reset(&c.reader, s.req.Framing(), c.env.cfg.MaxHeaderBytes)
+	c.parsed = true
 	return nil
 }
 
-// await waits for the first bytes of a request, without a buffer: most connections are idle.
+// await waits for the first bytes of a request, without a buffer: most connections are idle. It serves requests itself that it can.
 func (c *clientConn) await() error {
 	if len(c.reader.Buffered()) > 0 {
 		return nil // pipelined
 	}
+	c.rest()
+	if c.idle == nil {
+		return c.reader.Fill()
+	}
+	for {
+		err := c.idle.Feed(c.feed)
+		if !errors.Is(err, os.ErrDeadlineExceeded) || c.isInterrupted() || !time.Now().Before(c.idleEnd) {
+			return err
+		}
+		c.setReadDeadline(c.idleEnd)
+	}
+}
+
+// rest makes the connection one that waits for a request, and reports whether one may come yet.
+func (c *clientConn) rest() (mayCome bool) {
 	c.reader.Release()
 	c.releaseState()
 	timeout := c.env.cfg.IdleTimeout
 	if !c.used.Load() {
 		timeout = c.env.cfg.ReadHeaderTimeout
 	}
-	c.setReadDeadline(time.Now().Add(timeout))
+	c.idleEnd = time.Now().Add(timeout)
+	if armed := c.armed.Load(); armed == 0 || armed > c.idleEnd.UnixNano() { // a wait that ends too early goes on
+		c.setReadDeadline(c.idleEnd)
+	}
 	c.enter(phaseWaiting)
-	if c.idle == nil {
-		return c.reader.Fill()
-	}
-	first, err := c.idle.Read()
-	if err != nil {
-		return err
-	}
-	c.reader.Feed(first)
+	return !c.hasEnded()
+}
+
+// hasEnded reports whether the client has closed its half of the connection, or all of it.
+func (c *clientConn) hasEnded() bool {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.halfClosed || c.gone
+}
+
+// feed takes what has come, serves the requests that are there with all of their content, and reports whether the next one is to be waited
+// for: that takes no read which finds nothing, as it would to come back. Everything else is left to receive. So is the first request, and
+// every one of a connection whose end nobody tells.
+func (c *clientConn) feed(b []byte) (more bool) {
+	c.reader.Feed(b)
 	c.idle.Give()
-	return nil
+	if !c.used.Load() || c.token == 0 {
+		return false
+	}
+	for len(c.reader.Buffered()) > 0 {
+		if !c.receiveWhole() {
+			return false
+		}
+		if c.answer(); c.closing {
+			return false
+		}
+	}
+	return c.rest()
+}
+
+// receiveWhole takes a request if nothing of it has yet to come, and it stays one.
+func (c *clientConn) receiveWhole() bool {
+	c.acquireState()
+	c.enter(phaseReading)
+	r, s := &c.reader, c.current
+	r.Discard(wire.SkipEmptyLine(r.Buffered()))
+	n, _, err := wire.HeadLength(r.Buffered(), 0)
+	if err != nil || n == 0 || n > c.env.cfg.MaxHeaderBytes || c.parse(n) != nil {
+		return false
+	}
+	length, known := s.req.Framing().Length()
+	return !s.req.Upgrade && (s.content.Done() || known && length <= int64(len(r.Buffered())))
 }
 
 // enter begins a phase. A gateway that stops has closed the idle connections, and closes one that becomes idle.
@@ -308,6 +369,8 @@ func (c *clientConn) enter(p phase) {
 
 // answer serves the request that was received.
 func (c *clientConn) answer() {
+	c.parsed = false
+	c.writeCut.Store(false)
 	s := c.current
 	x := &s.exchange
 	s.begin()
@@ -447,6 +510,7 @@ func (c *clientConn) setReadDeadline(t time.Time) {
 	defer c.mu.Unlock()
 	if !c.interrupted {
 		_ = c.SetReadDeadline(t) // a closed connection fails at once
+		c.armed.Store(t.UnixNano())
 	}
 }
 
@@ -454,11 +518,14 @@ func (c *clientConn) interruptRead() {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	c.interrupted = true
-	_ = c.SetReadDeadline(past)
+	c.cutRead()
 }
 
 // cutRead implements client.
-func (c *clientConn) cutRead() { _ = c.SetReadDeadline(past) }
+func (c *clientConn) cutRead() {
+	_ = c.SetReadDeadline(past)
+	c.armed.Store(0)
+}
 
 // hijack implements client.
 func (c *clientConn) hijack() *rawClient {
@@ -482,4 +549,8 @@ func (c *clientConn) adopt(req *wire.Request) (*exchange, *rawClient) {
 	return &s.exchange, c.hijack()
 }
 
-func (c *clientConn) interruptWrite() { _ = c.SetWriteDeadline(past) }
+// interruptWrite implements writer.
+func (c *clientConn) interruptWrite() {
+	c.writeCut.Store(true)
+	_ = c.SetWriteDeadline(past)
+}

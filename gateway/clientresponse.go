@@ -23,7 +23,7 @@ func (c *clientConn) inform(res *wire.Response) error {
 	s.out = wire.AppendStatusLine(s.out, res.Status, res.Reason)
 	endToEnd(res.Fields, isOurResponseField, func(f wire.Field) { s.out = wire.AppendField(s.out, f.Name, f.Value) })
 	s.out = wire.AppendEnd(s.out)
-	_ = c.SetWriteDeadline(s.exchange.clientDeadline()) // a closed connection fails at once
+	c.writeEnd = s.exchange.clientDeadline()
 	defer c.awaitResponse()
 	return c.flush()
 }
@@ -31,7 +31,7 @@ func (c *clientConn) inform(res *wire.Response) error {
 // respond implements client.
 func (c *clientConn) respond(a *answer) {
 	s := c.current
-	_ = c.SetWriteDeadline(s.exchange.clientDeadline())
+	c.writeEnd = s.exchange.clientDeadline()
 	s.rest = s.unread()
 	c.closing = c.closing || s.rest < 0 || !s.req.KeepAlive || c.env.stopping.Load()
 	dst := wire.AppendStatusLine(s.out, a.status, a.reason)
@@ -131,8 +131,7 @@ func (c *clientConn) write(buf []byte, n int) error {
 	if err := c.flush(); err != nil {
 		return err
 	}
-	_, err := c.Conn.Write(piece)
-	return err
+	return c.send(piece)
 }
 
 // flush implements client.
@@ -141,11 +140,32 @@ func (c *clientConn) flush() error {
 	if len(s.out) == 0 {
 		return nil
 	}
-	_, err := c.Conn.Write(s.out[c.beginSending():])
+	err := c.send(s.out[c.beginSending():])
 	if s.out = s.out[:0]; cap(s.out) > writeRoom {
 		s.out = nil
 	}
 	return err
+}
+
+// send writes to the client. What can be written at once needs no deadline.
+func (c *clientConn) send(p []byte) error {
+	if c.idle != nil && !c.writeCut.Load() {
+		p = p[c.current.now.Write(c.idle.Raw(), p):]
+	}
+	if len(p) == 0 {
+		return nil
+	}
+	c.armWrite()
+	_, err := c.Conn.Write(p)
+	return err
+}
+
+// armWrite bounds a write that may wait for the client.
+func (c *clientConn) armWrite() {
+	_ = c.SetWriteDeadline(c.writeEnd) // a closed connection fails at once
+	if c.writeCut.Load() {
+		_ = c.SetWriteDeadline(past)
+	}
 }
 
 // splices implements client.
@@ -161,6 +181,7 @@ func (c *clientConn) splice(from syscall.RawConn, n int64) (sent int64, err erro
 	if c.flush() != nil {
 		return 0, errClientGone
 	}
+	c.armWrite()
 	sent, err = p.Move(c.idle.Raw(), from, n)
 	if write := (*netio.WriteError)(nil); errors.As(err, &write) {
 		err = errors.Join(errClientGone, write.Err)

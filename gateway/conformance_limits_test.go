@@ -81,7 +81,7 @@ func TestSlowHeadOfHTTP2(t *testing.T) {
 func TestIdleConnection(t *testing.T) {
 	w := limited(t, echo("1").ServeHTTP, func(cfg *gateway.Config) { cfg.IdleTimeout = 300 * time.Millisecond })
 	c, r := w.dial(t)
-	for range 3 {
+	for range 6 {
 		io.WriteString(c, getX)
 		if status, body := nextAnswer(t, r); status != http.StatusOK || body != "1" {
 			t.Fatalf("got %d %q", status, body)

@@ -36,6 +36,8 @@ var (
 	// errEnded is an errDial, too: the instance has just closed a connection. Its process may be gone, and its socket takes
 	// connections all the same, from which nothing would be read.
 	errEnded = fmt.Errorf("%w: it has closed one that was idle", errDial)
+	// errUnquiet is an errDial, too: the instance has sent something over a connection that was idle, which cannot be used.
+	errUnquiet = fmt.Errorf("%w: it has sent something that was not asked for", errDial)
 	// errResponseHead ends a response with a head that an app cannot mean.
 	errResponseHead = errors.New("the head of the response is too long")
 	// errUnasked ends a response that switches to a protocol for which the request did not ask.

@@ -44,16 +44,20 @@ func (a *http1Attempt) prepare(r *request, d *delivery, u *upstream) {
 }
 
 func (a *http1Attempt) send() error {
-	c, err := a.upstream.take(a.request.context, a.message[0])
+	c, atOnce, err := a.take()
 	if err != nil {
 		return err
 	}
-	a.conn, a.keep, a.uploaded, a.sent = c, false, nil, false
+	a.conn, a.keep, a.uploaded, a.sent = c, false, nil, atOnce
 	a.joining.Store(false)
 	if !a.request.attach(a) {
 		return a.request.interruption()
 	}
 	a.delivery.conn.Store(c)
+	if atOnce {
+		c.beginAsking(a.message, a.request.end)
+		return nil
+	}
 	_ = c.SetWriteDeadline(a.request.end) // a closed connection fails at once
 	if err := c.begin(a.message); err != nil {
 		return err
@@ -78,6 +82,17 @@ func (a *http1Attempt) adopt(r *request, d *delivery, u *upstream, c *instanceCo
 	d.answered.Store(true)
 	d.unbounded.Store(true)
 	d.conn.Store(c)
+}
+
+// take lends a connection. With atOnce it was idle, and is to be asked in one go, which also finds out whether it may be used still.
+func (a *http1Attempt) take() (c *instanceConn, atOnce bool, err error) {
+	if a.request.whole && len(a.rest) == 0 {
+		if c = a.upstream.takeIdle(); c != nil {
+			return c, true, nil
+		}
+	}
+	c, err = a.upstream.take(a.request.context, a.message[0])
+	return c, false, err
 }
 
 // upload sends the content of the request: what is held, and then what comes. finish joins it.
@@ -127,7 +142,7 @@ func (a *http1Attempt) end(c *instanceConn) error {
 
 func (a *http1Attempt) receive(res *wire.Response, deadline time.Time) error {
 	c := a.conn
-	if err := c.setReadDeadline(deadline); err != nil {
+	if err := c.readUntil(deadline); err != nil {
 		return err
 	}
 	r := &c.reader
@@ -143,6 +158,9 @@ func (a *http1Attempt) receive(res *wire.Response, deadline time.Time) error {
 			return errResponseHead
 		}
 		if err := r.Fill(); err != nil {
+			if errors.Is(err, errDial) {
+				a.upstream.lost()
+			}
 			if errors.Is(err, io.EOF) {
 				return io.ErrUnexpectedEOF
 			}
@@ -167,7 +185,7 @@ func (a *http1Attempt) parse(res *wire.Response, n int) error {
 }
 
 func (a *http1Attempt) read(p []byte, deadline time.Time) (int, error) {
-	if err := a.conn.setReadDeadline(deadline); err != nil {
+	if err := a.conn.readUntil(deadline); err != nil {
 		return 0, err
 	}
 	return a.content.Read(p)
@@ -213,7 +231,7 @@ func (a *http1Attempt) brokeOff(err error) bool {
 	if a.conn == nil {
 		return errors.Is(err, errDial)
 	}
-	return a.conn.read.Load() == 0
+	return a.conn.read.Load() == 0 && !errors.Is(err, errUnquiet)
 }
 
 func (a *http1Attempt) unseen(err error) bool {

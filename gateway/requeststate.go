@@ -4,6 +4,7 @@ import (
 	"sync"
 	"sync/atomic"
 
+	"github.com/fnctl/fnctl/gateway/netio"
 	"github.com/fnctl/fnctl/gateway/wire"
 )
 
@@ -12,7 +13,8 @@ type requestState struct {
 	req      wire.Request
 	content  wire.Content
 	exchange exchange
-	out      []byte      // of the response, not sent yet
+	out      []byte // of the response, not sent yet
+	now      netio.Writer
 	chunked  bool        // how the content of the response is sent
 	ragged   bool        // the end of the connection is the end of the response
 	ended    atomic.Bool // the content was read to its end

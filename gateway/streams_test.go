@@ -255,6 +255,102 @@ func TestIdleConnectionWithSomethingToRead(t *testing.T) {
 	}
 }
 
+// Nor is it that when the request follows at once, and neither is the end of the connection, or of the half from the app. Requests
+// reach the app once.
+func TestUnaskedBetweenTwoRequests(t *testing.T) {
+	for name, unasked := range map[string]func(c *net.UnixConn){
+		"an answer": func(c *net.UnixConn) { io.WriteString(c, "HTTP/1.1 200 OK\r\nContent-Length: 6\r\n\r\nforged") },
+		"a byte":    func(c *net.UnixConn) { io.WriteString(c, "H") },
+		"half an end": func(c *net.UnixConn) {
+			c.CloseWrite()
+		},
+		"an end": func(c *net.UnixConn) { c.Close() },
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			w := newWorld(t)
+			w.route(ping)
+			w.client.Timeout = requestTimeout / 2
+			proceed, done := make(chan struct{}), make(chan struct{})
+			seen := w.arm(ping, 1).serveWith(func(c *net.UnixConn) {
+				<-proceed
+				unasked(c)
+				done <- struct{}{}
+			})
+			const requests = 50
+			for i := range requests {
+				method, content := http.MethodGet, ""
+				if i%2 == 1 {
+					method, content = http.MethodPost, "content"
+				}
+				if got := w.do(method, "ping", "/", content); got.status != http.StatusOK || got.body != "honest" {
+					t.Fatalf("request %d: got %+v", i, got)
+				}
+				proceed <- struct{}{} // the answer is here
+				<-done
+			}
+			if n := seen.Load(); n != requests {
+				t.Errorf("the app has seen %d requests", n)
+			}
+		})
+	}
+}
+
+// serveWith runs an app that answers, and calls after when it has. It returns the number of requests.
+func (a *armed) serveWith(after func(*net.UnixConn)) *atomic.Int32 {
+	seen := new(atomic.Int32)
+	serve := func(c net.Conn) {
+		defer c.Close()
+		for r := bufio.NewReader(c); ; {
+			req, err := http.ReadRequest(r)
+			if err != nil {
+				return
+			}
+			seen.Add(1)
+			io.Copy(io.Discard, req.Body)
+			io.WriteString(c, "HTTP/1.1 200 OK\r\nContent-Length: 6\r\n\r\nhonest")
+			after(c.(*net.UnixConn))
+		}
+	}
+	go func() {
+		for {
+			c, err := a.Accept()
+			if err != nil {
+				return
+			}
+			go serve(c)
+		}
+	}()
+	return seen
+}
+
+// An app that closes each connection with its answer, and does not say so, gets every request once: one that it has not read is sent
+// again, if it has no content, and no other.
+func TestAppThatClosesAfterItsAnswer(t *testing.T) {
+	w := newWorld(t)
+	w.route(ping)
+	seen := w.arm(ping, 1).serveWith(func(c *net.UnixConn) { c.Close() })
+	for i := range 200 {
+		if got := w.get("ping", "/"); got.status != http.StatusOK || got.body != "honest" {
+			t.Fatalf("request %d: got %+v", i, got)
+		}
+	}
+	if n := seen.Load(); n != 200 {
+		t.Errorf("the app has seen %d requests", n)
+	}
+	answered := 0
+	for range 200 {
+		if got := w.do(http.MethodPost, "ping", "/", "content"); got.status == http.StatusOK {
+			answered++
+		} else if got.status != http.StatusBadGateway {
+			t.Fatalf("got %+v", got)
+		}
+	}
+	if n := int(seen.Load()) - 200; n != answered {
+		t.Errorf("the app has seen %d requests, of which %d were answered", n, answered)
+	}
+}
+
 // What a function may hold is bounded by requests, and what all may by memory.
 func TestHeldRequestsAreBounded(t *testing.T) {
 	w := newWorld(t, func(cfg *gateway.Config) { cfg.MaxBuffered = 64 << 10 })

@@ -13,6 +13,7 @@ type IdleReader struct {
 	raw     syscall.RawConn
 	most    int
 	try     func(fd uintptr) bool // made once: each closure would be garbage
+	take    func(b []byte) (more bool)
 	buf     *Buffer
 	n       int
 	failed  error
@@ -26,20 +27,29 @@ func NewIdleReader(buffers *Buffers, raw syscall.RawConn, most int) *IdleReader 
 }
 
 func (r *IdleReader) tryRead(fd uintptr) (done bool) {
+	for {
+		r.readOnce(fd)
+		switch {
+		case errors.Is(r.failed, syscall.EAGAIN):
+			r.Give()
+			return false
+		case r.take == nil || r.n == 0:
+			return true
+		}
+		whole := r.n < r.most // there was no more
+		more := r.take(r.buf[:r.n])
+		r.Give()
+		if whole || !more {
+			return !more
+		}
+	}
+}
+
+func (r *IdleReader) readOnce(fd uintptr) {
 	if r.buf == nil {
 		r.buf = r.buffers.Get()
 	}
-	for {
-		r.n, r.failed = syscall.Read(int(fd), r.buf[:r.most])
-		if !errors.Is(r.failed, syscall.EINTR) {
-			break
-		}
-	}
-	if errors.Is(r.failed, syscall.EAGAIN) {
-		r.Give()
-		return false
-	}
-	return true
+	r.n, r.failed = ReadNow(fd, r.buf[:r.most])
 }
 
 // Raw returns the connection.
@@ -60,6 +70,25 @@ func (r *IdleReader) Read() ([]byte, error) {
 	}
 	r.Give()
 	return nil, err
+}
+
+// Feed has take take what comes, for as long as it wants more. The next bytes are waited for within the same read, so that none between
+// the two finds nothing. Hence nothing else may read meanwhile, which includes take; and the end is not noticed if it came together with
+// the bytes before it. Who wants more must know of the end from elsewhere, and end the wait by a deadline. take may call Give, when it needs
+// the bytes no longer.
+func (r *IdleReader) Feed(take func(b []byte) (more bool)) error {
+	r.take, r.n, r.failed = take, 0, nil
+	err := r.raw.Read(r.try)
+	r.take = nil
+	switch {
+	case err != nil:
+	case r.failed != nil:
+		err = r.failed
+	case r.n == 0:
+		err = io.EOF
+	}
+	r.Give()
+	return err
 }
 
 // Give gives the buffer back.
