@@ -127,7 +127,7 @@ soak: deb rpm image ## what takes hours
 .PHONY: emulated
 emulated: deb image-bookworm ## what takes a kernel of its own, on an emulated machine: some minutes
 	@testdata/machine/deps emulated
-	go test -tags e2e,emulated -count=1 -timeout 30m -run TestLimits ./e2e
+	go test -tags e2e,emulated -count=1 -timeout 45m -run TestLimits ./e2e
 
 .PHONY: demo
 demo: deb image-bookworm ## deploys the sample functions on a disposable machine and shows what happens

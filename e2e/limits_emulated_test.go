@@ -18,7 +18,7 @@ import (
 // inEmulation tells the test that it is on the emulated machine already.
 const inEmulation = "FNCTL_EMULATED"
 
-const emulationTimeout = 15 * time.Minute
+const emulationTimeout = 40 * time.Minute
 
 // A function cannot take more than its limits, and one that tries harms no other. It takes a kernel with all controllers of
 // control groups and with project quotas: so this test has itself run on an emulated machine.
