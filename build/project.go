@@ -14,8 +14,11 @@ import (
 // CheckProject returns what a Python project says of itself that will not hold: packages that requirements.txt does not name, a version of
 // Python that the machine has not, and what was made for another platform. Files that cannot be read say nothing.
 func CheckProject(dir string, a App) (problems []error) {
+	if !a.IsPython() && a.Requirements.IsEmpty() {
+		return nil
+	}
 	root, err := os.OpenRoot(dir)
-	if !a.IsPython() && a.Requirements.IsEmpty() || err != nil {
+	if err != nil {
 		return nil
 	}
 	defer root.Close()

@@ -83,7 +83,7 @@ func (d *deployment) run(ctx context.Context) (Deployed, error) {
 	if err := d.CheckNetwork(ctx, d.revision.Config.Network, d.revision.Resolvers); err != nil {
 		return Deployed{}, err
 	}
-	d.warnResolvers()
+	warnResolvers(d.Progress, d.revision.Resolvers)
 	err = d.change(ctx, platform.Route{}, func(c *change) error {
 		c.onFailure(reaches(d.revision.ID), d.giveUp)
 		return d.steps(ctx, c)

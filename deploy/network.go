@@ -102,9 +102,9 @@ func CheckFirewall(ctx context.Context) error {
 }
 
 // warnResolvers says which addresses of private networks stay open.
-func (d *deployment) warnResolvers() {
-	if open := d.revision.Resolvers; len(open) > 0 {
-		d.Progress.Warn(platform.WithHint(
+func warnResolvers(progress Progress, open []string) {
+	if len(open) > 0 {
+		progress.Warn(platform.WithHint(
 			fmt.Errorf("network: internet: %s of /etc/resolv.conf stays open, with all ports: names could not be looked up otherwise", strings.Join(open, ", ")),
 			"with a resolver on this machine, such as systemd-resolved, nothing does"))
 	}
