@@ -5,11 +5,13 @@ import (
 	"context"
 	"errors"
 	"io"
+	"net/http"
 	"slices"
 	"strings"
 	"testing"
 	"time"
 
+	"golang.org/x/net/http2"
 	"google.golang.org/grpc"
 	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/credentials/insecure"
@@ -282,6 +284,35 @@ func TestGRPCRefusals(t *testing.T) {
 	w.route(ping, func(s *platform.TrafficShare) { s.Protocol, s.Timeout = platform.H2C, platform.Seconds(0.2) })
 	if _, err := dialGRPC(t, w).EmptyCall(t.Context(), &pb.Empty{}); grpcstatus.Code(err) != codes.Unavailable { // as gRPC reads 503 and 504
 		t.Errorf("no instance: got %v", err)
+	}
+}
+
+// A server whose call is late may reset its stream. Its client is told what it would have been told by the server itself.
+func TestGRPCResets(t *testing.T) {
+	w := newRawH2C(t, &rawH2C{answer: func(c *rawH2CConn, _ int, head *http2.MetaHeadersFrame) { c.reset(head.StreamID, http2.ErrCodeCancel) }})
+	client := &http.Client{Transport: http2Transport(t)}
+	for _, try := range []struct {
+		contentType, timeout string
+		status               int
+		want                 string
+	}{
+		{"application/grpc", "1n", http.StatusOK, "4"},
+		{"application/grpc+proto", "1H", http.StatusOK, "1"},
+		{"application/grpc;x", "", http.StatusOK, "1"},
+		{"application/grpc-web", "1n", http.StatusBadGateway, ""},
+	} {
+		for _, client := range []*http.Client{client, w.client} {
+			req := w.request("POST", "ping", "/", "")
+			req.Header = http.Header{"Content-Type": {try.contentType}, "Grpc-Timeout": {try.timeout}}
+			got := send(client, req)
+			message := got.header.Get("Grpc-Message") + got.body
+			if got.err != nil || got.status != try.status || got.header.Get("Grpc-Status") != try.want || !strings.HasPrefix(message, "the instance broke off") {
+				t.Errorf("%s, %s: got %+v", try.contentType, try.timeout, got)
+			}
+		}
+	}
+	if n := w.metric(platform.MetricRequests, "code=502"); n != 8 {
+		t.Errorf("the metrics have %v as errors of the app", n)
 	}
 }
 

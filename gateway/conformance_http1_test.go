@@ -645,10 +645,7 @@ func TestEventsOverHTTP2(t *testing.T) {
 			<-next
 		}
 	})
-	var protocols http.Protocols
-	protocols.SetUnencryptedHTTP2(true)
-	transport := &http.Transport{Protocols: &protocols}
-	defer transport.CloseIdleConnections()
+	transport := http2Transport(t)
 	res, err := (&http.Client{Transport: transport}).Do(w.request("GET", "ping", "/", ""))
 	if err != nil {
 		t.Fatal(err)

@@ -218,10 +218,7 @@ func TestHTTP2OutlivesTheTimeOfItsHead(t *testing.T) {
 		http.NewResponseController(w).Flush()
 		io.Copy(w, r.Body)
 	}, func(cfg *gateway.Config) { cfg.ReadHeaderTimeout = 200 * time.Millisecond })
-	var protocols http.Protocols
-	protocols.SetUnencryptedHTTP2(true)
-	transport := &http.Transport{Protocols: &protocols}
-	defer transport.CloseIdleConnections()
+	transport := http2Transport(t)
 	in, out := io.Pipe()
 	req := w.request("POST", "ping", "/", "")
 	req.Body, req.ContentLength = in, -1

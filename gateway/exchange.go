@@ -5,6 +5,7 @@ import (
 	"net/http"
 	"time"
 
+	"github.com/fnctl/fnctl/gateway/grpc"
 	"github.com/fnctl/fnctl/gateway/netio"
 	"github.com/fnctl/fnctl/gateway/wire"
 )
@@ -102,8 +103,14 @@ func (x *exchange) reject(r *refusal) {
 
 // refuse sends an answer of the gateway itself.
 func (x *exchange) refuse(r *refusal) {
-	content := r.text + "\n"
 	x.code = r.code
+	if grpc.IsCall(values(x.req.Fields, "content-type")) {
+		timeout, bounded := grpc.Timeout(values(x.req.Fields, "grpc-timeout"))
+		x.respond(r.inGRPC(bounded && time.Since(x.began) >= timeout))
+		_ = x.client.finish(nil)
+		return
+	}
+	content := r.text + "\n"
 	x.respond(answer{status: r.code, reason: []byte(http.StatusText(r.code)), fields: r.fields(), framing: wire.Length(int64(len(content))), length: int64(len(content))})
 	if x.method != http.MethodHead {
 		buf := x.buffers.Get()

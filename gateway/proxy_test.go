@@ -712,10 +712,7 @@ func TestHTTP2WithPriorKnowledge(t *testing.T) {
 		io.Copy(w, r.Body)
 		w.Header().Set("Grpc-Status", "0")
 	})
-	var protocols http.Protocols
-	protocols.SetUnencryptedHTTP2(true)
-	transport := &http.Transport{Protocols: &protocols}
-	defer transport.CloseIdleConnections()
+	transport := http2Transport(t)
 	client := &http.Client{Transport: transport}
 	req := w.request("POST", "ping", "/", "message")
 	req.Header.Set("Te", "trailers")

@@ -272,3 +272,13 @@ func echo(name string) http.Handler {
 func newRegistry() *prometheus.Registry { return prometheus.NewRegistry() }
 
 func logTo(w io.Writer) *stdlog.Logger { return stdlog.New(w, "", 0) }
+
+// http2Transport speaks HTTP/2 with prior knowledge.
+func http2Transport(t *testing.T) *http.Transport {
+	t.Helper()
+	var protocols http.Protocols
+	protocols.SetUnencryptedHTTP2(true)
+	transport := &http.Transport{Protocols: &protocols}
+	t.Cleanup(transport.CloseIdleConnections)
+	return transport
+}
