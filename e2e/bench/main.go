@@ -63,6 +63,7 @@ var bare = []struct {
 }{
 	{"tick", benchTick},
 	{"traces", benchTraces},
+	{"keepalive", benchKeepalive},
 }
 
 func run() int {
@@ -92,7 +93,7 @@ func parseOptions() (options, error) {
 	flag.StringVar(&o.suite, "suite", machine.Bookworm, "Debian `SUITE` of the machines")
 	flag.IntVar(&o.rounds, "rounds", 7, "`NUMBER` of rounds of cold, proxy and sandbox (at least 30)")
 	flag.IntVar(&o.functions, "functions", 1000, "`NUMBER` of functions of memory and deploy")
-	known := []string{"cold", "proxy", "memory", "deploy", "reaction", "sandbox", "tick", "traces"}
+	known := []string{"cold", "proxy", "memory", "deploy", "reaction", "sandbox", "tick", "traces", "keepalive"}
 	names := flag.String("run", strings.Join(known, ","), "`NAMES` of what to measure")
 	output := flag.String("o", "table", "`FORMAT` of the output: table or json")
 	flag.Parse()
