@@ -2,6 +2,7 @@ package gateway
 
 import (
 	"bytes"
+	"container/list"
 	"errors"
 	"io"
 	"net"
@@ -22,9 +23,11 @@ type clientEnv struct {
 	proxy    *proxy
 	hangups  *netio.Hangups
 	pipes    netio.Pipes
-	date     clock
+	date     wire.Date
 	stopping atomic.Bool // nothing is accepted any more
 	lasting  atomic.Bool // connections that are idle stay until they bring a request or their time is over
+	conns    *connSet
+	resume   func(*clientConn) // serves one that is awake again
 }
 
 // silence is how long a new connection may send nothing when the gateway stops.
@@ -51,30 +54,33 @@ type clientConn struct {
 	token    uint64 // with hangups
 	admitted bool   // it counts
 
-	reader   wire.Reader
-	current  *requestState // nil between two requests
-	used     atomic.Bool   // a request has come already
-	writeEnd time.Time     // when the client must have taken the response
-	writeCut atomic.Bool   // writing is interrupted
-	idleEnd  time.Time     // when the connection has waited for a request for too long
-	armed    atomic.Int64  // the deadline of reading, in nanoseconds; 0: none that is to come
-	parsed   bool          // the current request is, and not answered yet
-	closing  bool          // no request follows
-	linger   time.Duration // how long close waits at most for the client to take what was sent
+	reader  wire.Reader
+	current *clientRequest // nil between two requests
+	used    atomic.Bool    // a request has come already
+	reads   netio.ReadLimit
+	parsed  bool          // the current request is, and not answered yet
+	closing bool          // no request follows
+	linger  time.Duration // how long close waits at most for the client to take what was sent
 
-	mu          sync.Mutex // other goroutines read the current state and the phase
-	phase       phase
-	readClosed  bool // by the gateway
-	halfClosed  bool // by the client
-	gone        bool // the connection is over
-	begun       bool // some of a response, which may be an interim one, is being sent, or was
-	ahead       bool // the first byte of a response was sent, and nothing else
-	interrupted bool // nothing more is read
+	slept bool          // the wait goes on that was one before
+	bed   *list.Element // in the connections that are asleep, whose mutex guards it; nil: it is awake
+
+	mu         sync.Mutex // other goroutines read the current request, the phase, and the end of a wait
+	idleEnd    time.Time  // when the connection has waited for a request for too long
+	phase      phase
+	readClosed bool // by the gateway
+	halfClosed bool // by the client
+	gone       bool // the connection is over
+	asleep     bool // no goroutine serves it
+	sleepAfter time.Duration
+	begun      bool // some of a response, which may be an interim one, is being sent, or was
+	ahead      bool // the first byte of a response was sent, and nothing else
 }
 
 func newClientConn(env *clientEnv, conn net.Conn) *clientConn {
-	c := &clientConn{Conn: conn, env: env, accepted: time.Now(), origin: newOrigin(conn, env.cfg.TrustedProxies)}
+	c := &clientConn{Conn: conn, env: env, accepted: time.Now(), sleepAfter: minSleepAfter, origin: newOrigin(conn, env.cfg.TrustedProxies)}
 	c.reader.Reset(conn)
+	c.reads.Reset(conn)
 	if of, ok := conn.(syscall.Conn); ok {
 		if raw, err := of.SyscallConn(); err == nil {
 			c.idle = netio.NewIdleReader(env.proxy.buffers, raw, headRoom)
@@ -83,16 +89,23 @@ func newClientConn(env *clientEnv, conn net.Conn) *clientConn {
 	return c
 }
 
-// serve answers the requests of the connection, one after the other, and closes it. It reports false, and leaves it open, if it
-// is a connection of HTTP/2.
-func (c *clientConn) serve() (served bool) {
+// serve answers the requests of the connection, one after the other, and closes it. The error is errHTTP2 or errAsleep if it is open
+// still.
+func (c *clientConn) serve() error {
 	c.token = c.env.hangups.Watch(c.Conn, c.hungUp)
+	return c.serveOn()
+}
+
+// serveOn goes on after the connection was asleep.
+func (c *clientConn) serveOn() error {
 	for {
 		err := c.receive()
 		switch {
+		case errors.Is(err, errAsleep):
+			return err // somebody else may serve it already
 		case errors.Is(err, errHTTP2):
 			c.env.hangups.Unwatch(c.token)
-			return false
+			return err
 		case err != nil:
 			c.reject(err)
 		case c.closing: // feed has answered the last request
@@ -101,26 +114,33 @@ func (c *clientConn) serve() (served bool) {
 		}
 		if c.closing || err != nil {
 			c.close()
-			return true
+			return nil
 		}
 	}
 }
 
-// acquireState is called when a request comes.
-func (c *clientConn) acquireState() {
+// raw is the connection without Go's way to wait; nil: it has no file descriptor.
+func (c *clientConn) raw() syscall.RawConn {
+	if c.idle == nil {
+		return nil
+	}
+	return c.idle.Raw()
+}
+
+// acquireRequest is called when a request comes.
+func (c *clientConn) acquireRequest() {
 	if c.current != nil {
 		return
 	}
-	s := newRequestState(c.env.proxy, c, &c.origin)
-	s.content.Reset(&c.reader, wire.None(), 0)
+	s := newClientRequest(c)
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	c.current = s
 }
 
-// releaseState is called when there is no request any more. Nothing touches its exchange after that: other goroutines hold the
+// releaseRequest is called when there is no request any more. Nothing touches its exchange after that: other goroutines hold the
 // mutex of the connection while they do, or are done with it.
-func (c *clientConn) releaseState() {
+func (c *clientConn) releaseRequest() {
 	c.mu.Lock()
 	s := c.current
 	c.current = nil
@@ -184,7 +204,7 @@ func (c *clientConn) hungUp(whole bool) {
 		c.sound()
 	}
 	if c.phase == phaseWaiting {
-		c.cutRead() // it may have come with the last request
+		c.reads.Cut() // it may have come with the last request
 	}
 }
 
@@ -214,6 +234,12 @@ func (c *clientConn) beginSending() (sent int) {
 	return sent
 }
 
+func (c *clientConn) hasBegun() bool {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.begun
+}
+
 // awaitResponse notes that the next thing to send is a response.
 func (c *clientConn) awaitResponse() {
 	c.mu.Lock()
@@ -233,7 +259,7 @@ func (c *clientConn) receive() error {
 	if err := c.await(); err != nil || c.parsed || c.closing {
 		return err
 	}
-	c.acquireState()
+	c.acquireRequest()
 	c.enter(phaseReading)
 	r := &c.reader
 	r.Discard(wire.SkipEmptyLine(r.Buffered()))
@@ -252,7 +278,7 @@ func (c *clientConn) receive() error {
 		scanned = next
 		if !late {
 			late = true
-			c.setReadDeadline(time.Now().Add(c.env.cfg.ReadHeaderTimeout))
+			c.reads.Set(time.Now().Add(c.env.cfg.ReadHeaderTimeout))
 		}
 		if err := r.Fill(); err != nil {
 			if errors.Is(err, os.ErrDeadlineExceeded) {
@@ -287,40 +313,42 @@ func (c *clientConn) await() error {
 	if len(c.reader.Buffered()) > 0 {
 		return nil // pipelined
 	}
-	c.rest()
+	if c.slept {
+		c.slept = false
+		c.reads.Set(c.idleEnd)
+	} else {
+		c.rest()
+	}
 	if c.idle == nil {
 		return c.reader.Fill()
 	}
 	for {
 		err := c.idle.Feed(c.feed)
-		if !errors.Is(err, os.ErrDeadlineExceeded) || c.isInterrupted() || !time.Now().Before(c.idleEnd) {
+		if !errors.Is(err, os.ErrDeadlineExceeded) || c.reads.IsInterrupted() || !time.Now().Before(c.idleEnd) {
 			return err
 		}
-		c.setReadDeadline(c.idleEnd)
+		if c.fallAsleep() {
+			return errAsleep
+		}
+		c.reads.Set(c.idleEnd)
 	}
 }
 
 // rest makes the connection one that waits for a request, and reports whether one may come yet.
 func (c *clientConn) rest() (mayCome bool) {
 	c.reader.Release()
-	c.releaseState()
+	c.releaseRequest()
 	timeout := c.env.cfg.IdleTimeout
 	if !c.used.Load() {
 		timeout = c.env.cfg.ReadHeaderTimeout
 	}
-	c.idleEnd = time.Now().Add(timeout)
-	if armed := c.armed.Load(); armed == 0 || armed > c.idleEnd.UnixNano() { // a wait that ends too early goes on
-		c.setReadDeadline(c.idleEnd)
-	}
-	c.enter(phaseWaiting)
-	return !c.hasEnded()
-}
-
-// hasEnded reports whether the client has closed its half of the connection, or all of it.
-func (c *clientConn) hasEnded() bool {
+	end := time.Now().Add(timeout)
+	c.reads.SetSome(end) // await goes on
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	return c.halfClosed || c.gone
+	c.idleEnd = end
+	c.begin(phaseWaiting)
+	return !c.halfClosed && !c.gone
 }
 
 // feed takes what has come, serves the requests that are there with all of their content, and reports whether the next one is to be waited
@@ -345,7 +373,7 @@ func (c *clientConn) feed(b []byte) (more bool) {
 
 // receiveWhole takes a request if nothing of it has yet to come, and it stays one.
 func (c *clientConn) receiveWhole() bool {
-	c.acquireState()
+	c.acquireRequest()
 	c.enter(phaseReading)
 	r, s := &c.reader, c.current
 	r.Discard(wire.SkipEmptyLine(r.Buffered()))
@@ -357,10 +385,15 @@ func (c *clientConn) receiveWhole() bool {
 	return !s.req.Upgrade && (s.content.Done() || known && length <= int64(len(r.Buffered())))
 }
 
-// enter begins a phase. A gateway that stops has closed the idle connections, and closes one that becomes idle.
+// enter begins a phase.
 func (c *clientConn) enter(p phase) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
+	c.begin(p)
+}
+
+// begin does that. A gateway that stops has closed the idle connections, and closes one that becomes idle. The mutex is held.
+func (c *clientConn) begin(p phase) {
 	c.phase = p
 	if p == phaseWaiting && c.used.Load() && c.env.stopping.Load() && !c.env.lasting.Load() {
 		c.closeRead()
@@ -370,7 +403,6 @@ func (c *clientConn) enter(p phase) {
 // answer serves the request that was received.
 func (c *clientConn) answer() {
 	c.parsed = false
-	c.writeCut.Store(false)
 	s := c.current
 	x := &s.exchange
 	s.begin()
@@ -396,14 +428,13 @@ func (c *clientConn) answer() {
 
 // resume begins a phase in which the connection is read, whatever was interrupted before.
 func (c *clientConn) resume(p phase) {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	c.phase, c.interrupted = p, false
+	c.enter(p)
+	c.reads.Resume()
 }
 
 // skipRest reads the rest of a request that was answered early, so that the next one can be read, as the client was told.
 func (c *clientConn) skipRest() {
-	c.setReadDeadline(time.Now().Add(maxLinger))
+	c.reads.Set(time.Now().Add(maxLinger))
 	_, _ = io.Copy(io.Discard, &c.current.content) // if it breaks off, no request follows
 }
 
@@ -421,7 +452,7 @@ func (c *clientConn) reject(err error) {
 		return
 	}
 	c.linger = lingerTime
-	c.acquireState()
+	c.acquireRequest()
 	s := c.current
 	s.req = wire.Request{Minor: 1, Method: []byte(http.MethodGet), ContentLength: -1}
 	s.begin()
@@ -433,124 +464,23 @@ func (c *clientConn) reject(err error) {
 func (c *clientConn) close() {
 	defer c.Conn.Close()
 	c.env.hangups.Unwatch(c.token)
-	c.releaseState()
+	c.releaseRequest()
 	c.reader.Discard(len(c.reader.Buffered()))
 	c.reader.Release()
 	if c.linger > 0 && c.idle != nil && !c.wentAway() {
-		c.closeInStages()
+		c.resume(phaseClosing)
+		netio.Linger(c.Conn, c.idle, &c.reads, lingerTime, c.linger)
 	}
-}
-
-// closeInStages says that nothing more comes, and drops what the client sends until it says the same, or has had a moment for
-// that after it has got everything. It takes no memory.
-func (c *clientConn) closeInStages() {
-	half, ok := c.Conn.(interface{ CloseWrite() error })
-	if !ok || half.CloseWrite() != nil {
-		return
-	}
-	c.resume(phaseClosing)
-	for end := time.Now().Add(c.linger); time.Now().Before(end); {
-		c.setReadDeadline(time.Now().Add(lingerTime))
-		if err := c.drop(); !errors.Is(err, os.ErrDeadlineExceeded) || c.isInterrupted() || netio.Untaken(c.idle.Raw()) == 0 {
-			return
-		}
-	}
-}
-
-// drop reads until that is not possible any more.
-func (c *clientConn) drop() error {
-	for {
-		if _, err := c.idle.Read(); err != nil {
-			return err
-		}
-		c.idle.Give()
-	}
-}
-
-func (c *clientConn) isInterrupted() bool {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	return c.interrupted
-}
-
-// Read reads the content of the request.
-func (c *clientConn) Read(p []byte) (int, error) {
-	s := c.current
-	n, err := s.content.Read(p)
-	switch {
-	case errors.Is(err, io.EOF):
-		s.ended.Store(true)
-	case errors.Is(err, io.ErrUnexpectedEOF):
-		err = errClientGone
-	}
-	return n, err
-}
-
-func (c *clientConn) trailer() []wire.Field { return c.current.content.Trailer() }
-
-// takeContent implements client: the head and the content of a small request are sent with one write.
-func (c *clientConn) takeContent(dst []byte) (with []byte, whole bool) {
-	s := c.current
-	if s.content.Done() {
-		return dst, true
-	}
-	n, known := s.req.Framing().Length()
-	if !known || n > int64(len(c.reader.Buffered())) {
-		return dst, false
-	}
-	dst = append(dst, c.reader.Buffered()[:n]...)
-	c.reader.Discard(int(n))
-	s.content.Reset(&c.reader, wire.None(), 0)
-	return dst, true
-}
-
-// setReadDeadline implements client.
-func (c *clientConn) setReadDeadline(t time.Time) {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	if !c.interrupted {
-		_ = c.SetReadDeadline(t) // a closed connection fails at once
-		c.armed.Store(t.UnixNano())
-	}
-}
-
-func (c *clientConn) interruptRead() {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	c.interrupted = true
-	c.cutRead()
-}
-
-// cutRead implements client.
-func (c *clientConn) cutRead() {
-	_ = c.SetReadDeadline(past)
-	c.armed.Store(0)
-}
-
-// hijack implements client.
-func (c *clientConn) hijack() *rawClient {
-	if c.idle == nil {
-		return nil
-	}
-	c.closing, c.linger = true, lingerTime
-	c.enter(phaseTunneling)
-	return &rawClient{Conn: c.Conn, reader: &c.reader, idle: c.idle}
 }
 
 // adopt makes it a connection on which another gateway has read a request and sent the head of the response, so that it is a tunnel.
 func (c *clientConn) adopt(req *wire.Request) (*exchange, *rawClient) {
 	c.used.Store(true)
-	c.acquireState()
+	c.acquireRequest()
 	s := c.current
 	s.req = *req
 	s.begin()
 	s.exchange.lifetime.respond()
 	c.beginSending()
-	return &s.exchange, c.hijack()
-}
-
-// interruptWrite implements writer.
-func (c *clientConn) interruptWrite() {
-	c.writeCut.Store(true)
-	_ = c.SetWriteDeadline(past)
+	return &s.exchange, s.hijack()
 }

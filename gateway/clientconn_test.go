@@ -26,8 +26,8 @@ func TestEndIsToldLate(t *testing.T) {
 	metrics := newMetrics()
 	p := &proxy{fleet: newFleet(cfg, nil, newGroup(), metrics), buffers: netio.NewBuffers(), metrics: metrics, via: newVia("test"), log: cfg.Logger}
 	near, far := tcpPair(t)
-	c := newClientConn(&clientEnv{cfg: &cfg, proxy: p, hangups: hangups}, near)
-	served := make(chan bool, 1)
+	c := newClientConn(&clientEnv{cfg: &cfg, proxy: p, hangups: hangups, conns: newConnSet()}, near)
+	served := make(chan error, 1)
 	go func() { served <- c.serve() }()
 	r := bufio.NewReader(far)
 	ask := func() {
@@ -100,21 +100,20 @@ func cork(t *testing.T, c *net.TCPConn) {
 
 // A write that waits for the client ends with its deadline, and with an interruption, also one that came before it; none outlives its request.
 func TestWritesAreBounded(t *testing.T) {
-	for name, interrupt := range map[string]func(c *clientConn){
-		"deadline":             func(c *clientConn) { c.writeEnd = time.Now().Add(50 * time.Millisecond) },
-		"interrupted before":   func(c *clientConn) { c.interruptWrite() },
-		"interrupted meantime": func(c *clientConn) { time.AfterFunc(50*time.Millisecond, c.interruptWrite) },
+	for name, interrupt := range map[string]func(s *clientRequest){
+		"deadline":             func(s *clientRequest) { s.writer.Bound(time.Now().Add(50 * time.Millisecond)) },
+		"interrupted before":   func(s *clientRequest) { s.interruptWrite() },
+		"interrupted meantime": func(s *clientRequest) { time.AfterFunc(50*time.Millisecond, s.interruptWrite) },
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			near, far := tcpPair(t)
 			cfg := Config{}.withDefaults()
-			c := newClientConn(&clientEnv{cfg: &cfg, proxy: &proxy{buffers: netio.NewBuffers()}}, near)
-			c.current = new(requestState)
-			c.writeEnd = time.Now().Add(time.Hour)
-			interrupt(c)
+			s := newClientRequest(newClientConn(&clientEnv{cfg: &cfg, proxy: &proxy{buffers: netio.NewBuffers()}}, near))
+			s.writer.Bound(time.Now().Add(time.Hour))
+			interrupt(s)
 			ended := make(chan error, 1)
-			go func() { ended <- c.send(make([]byte, 64<<20)) }()
+			go func() { ended <- s.send(make([]byte, 64<<20)) }()
 			select {
 			case err := <-ended:
 				if !errors.Is(err, os.ErrDeadlineExceeded) {
@@ -123,10 +122,10 @@ func TestWritesAreBounded(t *testing.T) {
 			case <-time.After(30 * time.Second):
 				t.Fatal("it waits still")
 			}
-			c.writeCut.Store(false)
-			c.writeEnd = time.Now().Add(time.Minute)
+			s.begin()
+			s.writer.Bound(time.Now().Add(time.Minute))
 			go io.Copy(io.Discard, far)
-			if err := c.send(make([]byte, 8<<20)); err != nil {
+			if err := s.send(make([]byte, 8<<20)); err != nil {
 				t.Errorf("the next one: %v", err)
 			}
 		})

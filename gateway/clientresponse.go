@@ -15,25 +15,23 @@ import (
 const writeRoom = 16 << 10
 
 // inform implements client.
-func (c *clientConn) inform(res *wire.Response) error {
-	s := c.current
+func (s *clientRequest) inform(res *wire.Response) error {
 	if s.req.Minor == 0 {
 		return nil // it knows no interim responses
 	}
 	s.out = wire.AppendStatusLine(s.out, res.Status, res.Reason)
 	endToEnd(res.Fields, isOurResponseField, func(f wire.Field) { s.out = wire.AppendField(s.out, f.Name, f.Value) })
 	s.out = wire.AppendEnd(s.out)
-	c.writeEnd = s.exchange.clientDeadline()
-	defer c.awaitResponse()
-	return c.flush()
+	s.writer.Bound(s.exchange.clientDeadline())
+	defer s.conn.awaitResponse()
+	return s.flush()
 }
 
 // respond implements client.
-func (c *clientConn) respond(a *answer) {
-	s := c.current
-	c.writeEnd = s.exchange.clientDeadline()
+func (s *clientRequest) respond(a *answer) {
+	s.writer.Bound(s.exchange.clientDeadline())
 	s.rest = s.unread()
-	c.closing = c.closing || s.rest < 0 || !s.req.KeepAlive || c.env.stopping.Load()
+	s.conn.closing = s.conn.closing || s.rest < 0 || !s.req.KeepAlive || s.conn.env.stopping.Load()
 	dst := wire.AppendStatusLine(s.out, a.status, a.reason)
 	a.eachPassed(func(f wire.Field) { dst = wire.AppendField(dst, f.Name, f.Value) })
 	dst = wire.AppendField(dst, headerRequestID, a.id)
@@ -44,9 +42,9 @@ func (c *clientConn) respond(a *answer) {
 		dst = wire.AppendField(dst, "Set-Cookie", a.cookie)
 	}
 	if !has(a.fields, "date") {
-		dst = wire.AppendField(dst, "Date", c.env.date.now())
+		dst = wire.AppendField(dst, "Date", s.conn.env.date.Now())
 	}
-	s.out = wire.AppendEnd(c.appendFraming(dst, a))
+	s.out = wire.AppendEnd(s.appendFraming(dst, a))
 }
 
 // maxRest is the longest rest of a request that is read after an early response, so that the connection can go on.
@@ -54,7 +52,7 @@ const maxRest = 256 << 10
 
 // unread is how much of the content of the request is to come, and -1 if that is not known, or is too much to be read after the
 // response. Another goroutine may be reading it.
-func (s *requestState) unread() int64 {
+func (s *clientRequest) unread() int64 {
 	x := &s.exchange
 	switch rest := s.req.ContentLength - x.received.Load(); {
 	case !x.content:
@@ -77,20 +75,16 @@ func (s *requestState) unread() int64 {
 }
 
 // retract implements client.
-func (c *clientConn) retract() bool {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	if c.begun {
+func (s *clientRequest) retract() bool {
+	if s.conn.hasBegun() {
 		return false
 	}
-	s := c.current
-	s.out, s.chunked, s.ragged, c.closing = s.out[:0], false, false, false
+	s.out, s.chunked, s.ragged, s.conn.closing = s.out[:0], false, false, false
 	return true
 }
 
 // appendFraming appends the fields that say how the content is sent, and what becomes of the connection.
-func (c *clientConn) appendFraming(dst []byte, a *answer) []byte {
-	s := c.current
+func (s *clientRequest) appendFraming(dst []byte, a *answer) []byte {
 	length, known := a.framing.Length()
 	switch {
 	case a.status == http.StatusSwitchingProtocols:
@@ -103,13 +97,13 @@ func (c *clientConn) appendFraming(dst []byte, a *answer) []byte {
 		dst = wire.AppendField(dst, "Content-Length", strconv.FormatInt(length, 10))
 	case a.framing.IsNone():
 	case s.req.Minor == 0:
-		c.closing, s.ragged = true, true
+		s.conn.closing, s.ragged = true, true
 	default:
 		s.chunked = true
 		dst = wire.AppendField(dst, "Transfer-Encoding", "chunked")
 	}
 	switch {
-	case c.closing:
+	case s.conn.closing:
 		dst = wire.AppendField(dst, "Connection", "close")
 	case s.req.Minor == 0:
 		dst = wire.AppendField(dst, "Connection", "keep-alive")
@@ -118,8 +112,7 @@ func (c *clientConn) appendFraming(dst []byte, a *answer) []byte {
 }
 
 // write implements client.
-func (c *clientConn) write(buf []byte, n int) error {
-	s := c.current
+func (s *clientRequest) write(buf []byte, n int) error {
 	piece := buf[wire.ChunkRoom : wire.ChunkRoom+n]
 	if s.chunked {
 		piece = wire.FrameChunk(buf, n)
@@ -128,61 +121,47 @@ func (c *clientConn) write(buf []byte, n int) error {
 		s.out = append(s.out, piece...)
 		return nil
 	}
-	if err := c.flush(); err != nil {
+	if err := s.flush(); err != nil {
 		return err
 	}
-	return c.send(piece)
+	return s.send(piece)
 }
 
 // flush implements client.
-func (c *clientConn) flush() error {
-	s := c.current
+func (s *clientRequest) flush() error {
 	if len(s.out) == 0 {
 		return nil
 	}
-	err := c.send(s.out[c.beginSending():])
+	err := s.send(s.out[s.conn.beginSending():])
 	if s.out = s.out[:0]; cap(s.out) > writeRoom {
 		s.out = nil
 	}
 	return err
 }
 
-// send writes to the client. What can be written at once needs no deadline.
-func (c *clientConn) send(p []byte) error {
-	if c.idle != nil && !c.writeCut.Load() {
-		p = p[c.current.now.Write(c.idle.Raw(), p):]
-	}
-	if len(p) == 0 {
-		return nil
-	}
-	c.armWrite()
-	_, err := c.Conn.Write(p)
+func (s *clientRequest) send(p []byte) error {
+	_, err := s.writer.Write(p)
 	return err
 }
 
-// armWrite bounds a write that may wait for the client.
-func (c *clientConn) armWrite() {
-	_ = c.SetWriteDeadline(c.writeEnd) // a closed connection fails at once
-	if c.writeCut.Load() {
-		_ = c.SetWriteDeadline(past)
-	}
-}
+// interruptWrite implements client.
+func (s *clientRequest) interruptWrite() { s.writer.Interrupt() }
 
 // splices implements client.
-func (c *clientConn) splices() bool { return c.idle != nil && !c.current.chunked }
+func (s *clientRequest) splices() bool { return s.conn.idle != nil && !s.chunked }
 
 // splice implements client.
-func (c *clientConn) splice(from syscall.RawConn, n int64) (sent int64, err error) {
-	p := c.env.pipes.Get()
+func (s *clientRequest) splice(from syscall.RawConn, n int64) (sent int64, err error) {
+	p := s.conn.env.pipes.Get()
 	if p == nil {
 		return 0, nil
 	}
-	defer func() { c.env.pipes.Put(p, err == nil) }()
-	if c.flush() != nil {
+	defer func() { s.conn.env.pipes.Put(p, err == nil) }()
+	if s.flush() != nil {
 		return 0, errClientGone
 	}
-	c.armWrite()
-	sent, err = p.Move(c.idle.Raw(), from, n)
+	s.writer.Arm()
+	sent, err = p.Move(s.conn.idle.Raw(), from, n)
 	if write := (*netio.WriteError)(nil); errors.As(err, &write) {
 		err = errors.Join(errClientGone, write.Err)
 	}
@@ -190,19 +169,18 @@ func (c *clientConn) splice(from syscall.RawConn, n int64) (sent int64, err erro
 }
 
 // finish implements client.
-func (c *clientConn) finish(trailer []wire.Field) error {
-	s := c.current
+func (s *clientRequest) finish(trailer []wire.Field) error {
 	if s.chunked {
 		s.out = wire.AppendLastChunk(s.out, trailer)
 	}
-	return c.flush()
+	return s.flush()
 }
 
 // abort implements client.
-func (c *clientConn) abort() {
-	s := c.current
+func (s *clientRequest) abort() {
+	c := s.conn
 	c.closing, c.linger = true, lingerTime
-	_ = c.flush() // what came from the instance is the client's
+	_ = s.flush() // what came from the instance is the client's
 	if tcp, ok := c.Conn.(*net.TCPConn); ok && s.ragged {
 		_ = tcp.SetLinger(0) // so that the end does not look like one
 		c.linger = 0

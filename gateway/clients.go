@@ -29,18 +29,16 @@ type clients struct {
 	// accepting are the loops that accept. Only after them is it known which connections there are.
 	accepting sync.WaitGroup
 	serving   sync.WaitGroup
-
-	mu    sync.Mutex
-	conns map[*clientConn]struct{}
 }
 
 func newClients(cfg *Config, p *proxy, hangups *netio.Hangups, all *crowd, http2 *http2Server) *clients {
-	return &clients{
-		env:   clientEnv{cfg: cfg, proxy: p, hangups: hangups},
+	k := &clients{
+		env:   clientEnv{cfg: cfg, proxy: p, hangups: hangups, conns: newConnSet()},
 		crowd: all,
 		http2: http2,
-		conns: make(map[*clientConn]struct{}),
 	}
+	k.env.resume = k.resume
+	return k
 }
 
 // accept serves the connections of a listener until that is closed.
@@ -70,54 +68,63 @@ func (k *clients) take(conn net.Conn) {
 		conn.Close()
 		return
 	}
-	k.add(c)
+	k.env.conns.add(c)
 	k.serving.Add(1)
-	go func() {
-		defer k.serving.Done()
-		defer k.remove(c)
-		if refused != nil {
-			c.reject(refused)
-			c.close()
-			return
-		}
-		if !c.serve() {
-			k.http2.serve(c)
-		}
-	}()
+	if refused != nil {
+		go k.refuse(c, refused)
+		return
+	}
+	go k.serve(c, c.serve)
 }
 
-func (k *clients) add(c *clientConn) {
-	k.mu.Lock()
-	defer k.mu.Unlock()
-	k.conns[c] = struct{}{}
+func (k *clients) refuse(c *clientConn, reason error) {
+	defer k.end(c)
+	c.reject(reason)
+	c.close()
+}
+
+// serve serves a connection until it is over or falls asleep.
+func (k *clients) serve(c *clientConn, serve func() error) {
+	switch err := serve(); {
+	case errors.Is(err, errAsleep):
+		return
+	case errors.Is(err, errHTTP2):
+		k.http2.serve(c)
+	}
+	k.end(c)
+}
+
+// resume serves a connection that was asleep.
+func (k *clients) resume(c *clientConn) {
+	k.env.conns.moveAwake(c)
+	k.serve(c, c.serveOn)
+}
+
+// end ends what take or adopt began.
+func (k *clients) end(c *clientConn) {
+	k.remove(c)
+	k.serving.Done()
 }
 
 // adopt adds a connection that another gateway has admitted, as take does with one that is new. It reports false if the gateway stops: its
 // streams may have been concluded already.
 func (k *clients) adopt(c *clientConn) bool {
-	k.mu.Lock()
-	defer k.mu.Unlock()
-	if k.env.stopping.Load() {
-		return false
-	}
-	k.serving.Add(1)
-	k.conns[c] = struct{}{}
-	return true
+	return k.env.conns.addIf(c, func() bool {
+		if k.env.stopping.Load() {
+			return false
+		}
+		k.serving.Add(1)
+		return true
+	})
 }
 
 func (k *clients) remove(c *clientConn) {
 	k.crowd.remove(c)
-	k.mu.Lock()
-	defer k.mu.Unlock()
-	delete(k.conns, c)
+	k.env.conns.remove(c)
 }
 
 // count is how many connections there are.
-func (k *clients) count() int {
-	k.mu.Lock()
-	defer k.mu.Unlock()
-	return len(k.conns)
-}
+func (k *clients) count() int { return k.env.conns.count() }
 
 // stop accepts nothing more, and waits until each connection has brought the request that it was opened for or is closed.
 // Requests may run still.
@@ -143,22 +150,17 @@ func (k *clients) closeIdleNow() {
 
 // closeIdle lets idle connections bring no further request, and reports whether there are some left that may bring one.
 func (k *clients) closeIdle() (left bool) {
-	k.mu.Lock()
-	defer k.mu.Unlock()
-	for c := range k.conns {
-		left = c.closeIfIdle() || left
-	}
+	k.env.conns.each(func(c *clientConn) { left = c.closeIfIdle() || left })
 	return left
 }
 
 // interrupt ends all requests.
 func (k *clients) interrupt() {
-	k.mu.Lock()
-	defer k.mu.Unlock()
-	for c := range k.conns {
+	k.env.conns.each(func(c *clientConn) {
 		c.interrupt(errShutdown)
-		c.interruptRead()
-	}
+		c.reads.Interrupt()
+		c.rouse()
+	})
 }
 
 // wait waits until no connection is left. It reports false if the context ended before.
@@ -180,11 +182,10 @@ func (k *clients) close() {
 }
 
 func (k *clients) closeConns() {
-	k.mu.Lock()
-	defer k.mu.Unlock()
-	for c := range k.conns {
+	k.env.conns.each(func(c *clientConn) {
 		c.Conn.Close()
-	}
+		c.rouse()
+	})
 }
 
 // crowd counts what clients have at once, in total and by address: connections, and the requests of HTTP/2 that run on one beside

@@ -7,6 +7,7 @@ import (
 	"syscall"
 	"time"
 
+	"github.com/fnctl/fnctl/gateway/netio"
 	"github.com/fnctl/fnctl/gateway/wire"
 )
 
@@ -61,9 +62,9 @@ func (s *clientStream) takeContent(dst []byte) ([]byte, bool) { return dst, !s.e
 // A stream fails only with its connection, so that there is no error on which to act.
 
 func (s *clientStream) setReadDeadline(t time.Time) { _ = s.control.SetReadDeadline(t) }
-func (s *clientStream) interruptRead()              { _ = s.control.SetReadDeadline(past) }
+func (s *clientStream) interruptRead()              { _ = s.control.SetReadDeadline(netio.Past) }
 func (s *clientStream) cutRead()                    { s.interruptRead() }
-func (s *clientStream) interruptWrite()             { _ = s.control.SetWriteDeadline(past) }
+func (s *clientStream) interruptWrite()             { _ = s.control.SetWriteDeadline(netio.Past) }
 
 // bound gives the client as long as it has to take what is sent. Then its stream is reset, and if that cannot be sent, behind what the
 // client does not read, its connection is closed: the instance is not to wait for it.

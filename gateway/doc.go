@@ -7,14 +7,15 @@
 // # The path of a request
 //
 //	clients.go          accepts the connection
-//	clientconn.go       waits for a request, reads its head (package wire), and has the exchange serve it;
+//	clientconn.go       waits for a request, reads its head (package wire), and has the exchange serve it; connset.go has it asleep
+//	                    while none comes;
 //	http2server.go      does the same for HTTP/2
 //	serve.go            finds the target of the host (fleet.go, table.go), then makes attempts until one is answered:
 //	hold.go               reads the content of the request, if it is not long, and that of the response ahead of a slow client
 //	pool.go               lends an instance, or holds the request until one is ready (prover.go, spread.go)
 //	http1attempt.go       sends the request over a connection to the instance (upstream.go, instanceconn.go), and reads the answer
 //	relay.go              sends the answer to the client as it comes; tunnel.go if it is a WebSocket, and tunnellink.go moves that
-//	clientresponse.go     writes it
+//	clientresponse.go     writes it (clientrequest.go is the client's end of the exchange)
 //	outcome.go          answers, if no instance did
 //	exchange.go         counts, and writes to the access log
 //
@@ -45,11 +46,11 @@
 //
 //	fleet → pool → recent, predecessors, predecessorLink, upstream
 //	        pool → lifetime → conn
-//	clients → clientConn → lifetime
+//	connSet → clientConn → lifetime
 //	http2Server → lifetime
 //	tunnel → clientConn, conn
 //
-// That of hangups comes after all; it is not held while a function of it runs. An upstream calls its pool with no mutex held.
+// That of a ReadLimit and that of hangups come after all; the latter is not held while a function of it runs. An upstream calls its pool with no mutex held.
 //
 // # Endings
 //

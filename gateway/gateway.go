@@ -73,6 +73,7 @@ func (g *Gateway) Run(ctx context.Context) error {
 	group.Go(func() error { return g.hangups.Run(work) })
 	group.Go(func() error { return g.group.Run(work) })
 	group.Go(func() error { return g.fleet.checkReading(work) })
+	group.Go(func() error { return g.clients.env.conns.run(work) })
 	routes := g.routes.follower()
 	g.sockets.Resync()
 	routes.Resync()

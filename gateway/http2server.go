@@ -116,7 +116,7 @@ type handedKey struct{}
 
 // serve hands a connection over and returns when that is closed.
 func (h *http2Server) serve(c *clientConn) {
-	c.releaseState()
+	c.releaseRequest()
 	c.enter(phaseServing)
 	_ = c.SetDeadline(time.Time{}) // from now on they are the server's
 	limitUnsent(c.Conn)
@@ -127,7 +127,7 @@ func (h *http2Server) serve(c *clientConn) {
 		to = &h.trusted
 	}
 	if !to.conns.hand(conn) {
-		c.turnAway()
+		turnAway(c.Conn)
 		return
 	}
 	<-conn.closed
@@ -151,14 +151,14 @@ func limitUnsent(c net.Conn) {
 const goneAway = "\x00\x00\x00\x04\x00\x00\x00\x00\x00" + "\x00\x00\x08\x07\x00\x00\x00\x00\x00" + "\x00\x00\x00\x00\x00\x00\x00\x00"
 
 // turnAway ends a connection that brings its first request when HTTP/2 is not served here any more.
-func (c *clientConn) turnAway() {
-	defer c.Conn.Close()
+func turnAway(c net.Conn) {
+	defer c.Close()
 	_ = c.SetDeadline(time.Now().Add(lingerTime))
-	if _, err := io.WriteString(c.Conn, goneAway); err != nil {
+	if _, err := io.WriteString(c, goneAway); err != nil {
 		return
 	}
-	if half, ok := c.Conn.(interface{ CloseWrite() error }); ok && half.CloseWrite() == nil {
-		_, _ = io.CopyN(io.Discard, c.Conn, lingerContent)
+	if half, ok := c.(interface{ CloseWrite() error }); ok && half.CloseWrite() == nil {
+		_, _ = io.CopyN(io.Discard, c, lingerContent)
 	}
 }
 

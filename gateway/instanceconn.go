@@ -234,7 +234,7 @@ func (c *instanceConn) interrupt() {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	c.interrupted = true
-	_ = c.Conn.SetDeadline(past) // fails only on a closed connection
+	_ = c.Conn.SetDeadline(netio.Past) // fails only on a closed connection
 }
 
 // interruptRead ends what is being read.
@@ -242,7 +242,7 @@ func (c *instanceConn) interruptRead() {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	c.interrupted = true
-	_ = c.Conn.SetReadDeadline(past)
+	_ = c.Conn.SetReadDeadline(netio.Past)
 }
 
 // unread is what the instance has not read from its socket (platform.Unread), 0 if that is not known.

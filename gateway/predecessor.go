@@ -48,7 +48,7 @@ func dialGateway(ctx context.Context, socket, path string) (*net.UnixConn, error
 	if err != nil {
 		return nil, fmt.Errorf("ask the gateway that runs: %w", err)
 	}
-	stop := context.AfterFunc(ctx, func() { _ = conn.SetDeadline(past) })
+	stop := context.AfterFunc(ctx, func() { _ = conn.SetDeadline(netio.Past) })
 	if err = upgrade(conn, path); err == nil && !stop() {
 		err = ctx.Err()
 	}

@@ -294,8 +294,8 @@ func (t *tunnel) park() bool {
 		return false
 	}
 	t.course = parking
-	_ = t.client.Conn.SetDeadline(past) // a closed connection fails at once
-	_ = t.instance.Conn.SetDeadline(past)
+	_ = t.client.Conn.SetDeadline(netio.Past) // a closed connection fails at once
+	_ = t.instance.Conn.SetDeadline(netio.Past)
 	return true
 }
 

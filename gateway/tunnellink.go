@@ -320,8 +320,7 @@ func (t *adoptedTunnel) open(m *movedTunnel, p *pool, l *lease, instance net.Con
 
 // serve goes on with the tunnel until its end.
 func (t *adoptedTunnel) serve() {
-	defer t.clients.serving.Done()
-	defer t.clients.remove(t.conn)
+	defer t.clients.end(t.conn)
 	x := t.tunnel.exchange
 	x.startServing(time.Now())
 	err := x.reasonOf(t.tunnel.run())
@@ -331,8 +330,7 @@ func (t *adoptedTunnel) serve() {
 
 // disown leaves the tunnel to the predecessor.
 func (t *adoptedTunnel) disown() {
-	defer t.clients.serving.Done()
-	defer t.clients.remove(t.conn)
+	defer t.clients.end(t.conn)
 	t.drop()
 }
 

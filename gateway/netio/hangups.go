@@ -23,7 +23,13 @@ type Hangups struct {
 
 	mu      sync.Mutex
 	last    uint64
-	watched map[uint64]func(whole bool)
+	watched map[uint64]watch
+}
+
+// watch is what is called of a connection.
+type watch struct {
+	ended func(whole bool)
+	came  func() // nil: nobody waits for it
 }
 
 // NewHangups makes the epoll instance.
@@ -36,7 +42,7 @@ func NewHangups() (*Hangups, error) {
 		unix.Close(fd)
 		return nil, fmt.Errorf("create an epoll instance: %w", err)
 	}
-	h := &Hangups{file: os.NewFile(uintptr(fd), "hangups"), fd: fd, watched: make(map[uint64]func(whole bool))}
+	h := &Hangups{file: os.NewFile(uintptr(fd), "hangups"), fd: fd, watched: make(map[uint64]watch)}
 	if h.raw, err = h.file.SyscallConn(); err != nil {
 		h.file.Close()
 		return nil, fmt.Errorf("wait for an epoll instance: %w", err)
@@ -63,16 +69,53 @@ func (h *Hangups) Watch(conn net.Conn, ended func(whole bool)) (token uint64) {
 	h.mu.Lock()
 	h.last++
 	token = h.last
-	h.watched[token] = ended
+	h.watched[token] = watch{ended: ended}
 	h.mu.Unlock()
-	event := unix.EpollEvent{Events: unix.EPOLLRDHUP | unix.EPOLLET, Fd: int32(token), Pad: int32(token >> 32)}
-	var added error
-	err = raw.Control(func(fd uintptr) { added = unix.EpollCtl(h.fd, unix.EPOLL_CTL_ADD, int(fd), &event) })
-	if err != nil || added != nil {
+	if !h.control(unix.EPOLL_CTL_ADD, token, raw, unix.EPOLLRDHUP) {
 		h.Unwatch(token)
 		return 0
 	}
 	return token
+}
+
+// control tells the kernel what to watch a connection for.
+func (h *Hangups) control(how int, token uint64, raw syscall.RawConn, events uint32) bool {
+	event := unix.EpollEvent{Events: events | unix.EPOLLET, Fd: int32(token), Pad: int32(token >> 32)}
+	var failed error
+	err := raw.Control(func(fd uintptr) { failed = unix.EpollCtl(h.fd, how, int(fd), &event) })
+	return err == nil && failed == nil
+}
+
+// Await calls a function, which must not block, once there is something to read from a connection that is watched, also if that was there
+// before, or when the connection is over. It may be called more than once, until StopAwaiting has returned and even then if it runs
+// already. Await reports false if it will not be.
+func (h *Hangups) Await(token uint64, raw syscall.RawConn, came func()) bool {
+	if !h.setAwaited(token, came) {
+		return false
+	}
+	if !h.control(unix.EPOLL_CTL_MOD, token, raw, unix.EPOLLRDHUP|unix.EPOLLIN) {
+		h.setAwaited(token, nil)
+		return false
+	}
+	return true
+}
+
+// StopAwaiting watches for the end only, as before Await.
+func (h *Hangups) StopAwaiting(token uint64, raw syscall.RawConn) {
+	if h.setAwaited(token, nil) {
+		h.control(unix.EPOLL_CTL_MOD, token, raw, unix.EPOLLRDHUP)
+	}
+}
+
+func (h *Hangups) setAwaited(token uint64, came func()) (watched bool) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	w, watched := h.watched[token]
+	if watched {
+		w.came = came
+		h.watched[token] = w
+	}
+	return watched
 }
 
 // Unwatch forgets a connection. The kernel does so itself when it is closed.
@@ -104,19 +147,23 @@ func (h *Hangups) Run(ctx context.Context) error {
 			return fmt.Errorf("wait for hangups: %w", err)
 		}
 		for _, event := range events[:n] {
-			h.fire(uint64(uint32(event.Fd))|uint64(uint32(event.Pad))<<32, event.Events&(unix.EPOLLHUP|unix.EPOLLERR) != 0)
+			h.fire(uint64(uint32(event.Fd))|uint64(uint32(event.Pad))<<32, event.Events)
 		}
 	}
 }
 
-func (h *Hangups) fire(token uint64, whole bool) {
+func (h *Hangups) fire(token uint64, events uint32) {
+	whole := events&(unix.EPOLLHUP|unix.EPOLLERR) != 0
 	h.mu.Lock()
-	ended := h.watched[token]
+	w := h.watched[token]
 	if whole {
 		delete(h.watched, token)
 	}
 	h.mu.Unlock()
-	if ended != nil {
-		ended(whole)
+	if w.ended != nil && (whole || events&unix.EPOLLRDHUP != 0) {
+		w.ended(whole)
+	}
+	if w.came != nil {
+		w.came()
 	}
 }

@@ -91,6 +91,16 @@ func (r *IdleReader) Feed(take func(b []byte) (more bool)) error {
 	return err
 }
 
+// Drop reads, and forgets what comes, until that fails.
+func (r *IdleReader) Drop() error {
+	for {
+		if _, err := r.Read(); err != nil {
+			return err
+		}
+		r.Give()
+	}
+}
+
 // Give gives the buffer back.
 func (r *IdleReader) Give() {
 	if r.buf != nil {

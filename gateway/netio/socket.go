@@ -1,7 +1,10 @@
 package netio
 
 import (
+	"net"
+	"sync/atomic"
 	"syscall"
+	"time"
 
 	"golang.org/x/sys/unix"
 )
@@ -13,25 +16,71 @@ func TryWrite(to syscall.RawConn, p []byte) bool {
 	return err == nil && n == len(p)
 }
 
-// Writer writes to connections what can be written at once. Its zero value is ready. Nothing but it may write meanwhile.
+// Writer writes to a connection. What can be written at once needs no deadline. Only one goroutine at a time may write, but any may
+// interrupt that.
 type Writer struct {
-	try func(fd uintptr) // made once: each closure would be garbage
-	p   []byte
-	n   int
+	conn net.Conn
+	raw  syscall.RawConn  // nil: it has no file descriptor
+	try  func(fd uintptr) // made once: each closure would be garbage
+	end  time.Time
+	cut  atomic.Bool
+	p    []byte
+	n    int
 }
 
-// Write returns how much it has written, which is less than all if the rest would have to wait, or fails.
-func (w *Writer) Write(to syscall.RawConn, p []byte) (n int) {
+// Reset makes a connection the one that is written to. raw is nil if it has no file descriptor.
+func (w *Writer) Reset(conn net.Conn, raw syscall.RawConn) {
+	w.conn, w.raw, w.end = conn, raw, time.Time{}
+	w.Resume()
 	if w.try == nil {
 		w.try = w.write
 	}
-	w.p, w.n = p, 0
-	if to.Control(w.try) != nil {
+}
+
+// Bound sets the time until which what is written must have been taken.
+func (w *Writer) Bound(end time.Time) { w.end = end }
+
+// Write implements io.Writer.
+func (w *Writer) Write(p []byte) (int, error) {
+	n := w.writeNow(p)
+	if n == len(p) {
+		return n, nil
+	}
+	w.Arm()
+	more, err := w.conn.Write(p[n:])
+	return n + more, err
+}
+
+// writeNow returns how much it has written, which is less than all if the rest would have to wait, or fails.
+func (w *Writer) writeNow(p []byte) int {
+	if w.raw == nil || w.cut.Load() {
 		return 0
 	}
+	w.p, w.n = p, 0
+	err := w.raw.Control(w.try)
 	w.p = nil
+	if err != nil {
+		return 0
+	}
 	return w.n
 }
+
+// Arm bounds a write that may wait.
+func (w *Writer) Arm() {
+	_ = w.conn.SetWriteDeadline(w.end) // a closed connection fails at once
+	if w.cut.Load() {
+		_ = w.conn.SetWriteDeadline(Past)
+	}
+}
+
+// Interrupt ends a write that waits, and all that follow, until Resume is called.
+func (w *Writer) Interrupt() {
+	w.cut.Store(true)
+	_ = w.conn.SetWriteDeadline(Past)
+}
+
+// Resume lets it write again.
+func (w *Writer) Resume() { w.cut.Store(false) }
 
 func (w *Writer) write(fd uintptr) {
 	for w.n < len(w.p) {
