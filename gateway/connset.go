@@ -55,7 +55,10 @@ func (s *connSet) addAwake(c *clientConn) {
 	s.awake[c] = struct{}{}
 	if !s.watched {
 		s.watched = true
-		s.stirred <- struct{}{}
+		select {
+		case s.stirred <- struct{}{}:
+		default: // it is told already
+		}
 	}
 }
 
