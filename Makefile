@@ -122,7 +122,7 @@ test: check lint-packages deb rpm image ## everything: check, unit and end to en
 
 .PHONY: soak
 soak: deb rpm image ## what takes hours
-	go test $(E2E_FLAGS),soak -count=1 -timeout 24h -run Soak ./e2e/...
+	go test $(E2E_FLAGS),soak -count=1 -timeout 24h -run Soak ./e2e/... ./gateway
 
 .PHONY: emulated
 emulated: deb image-bookworm ## what takes a kernel of its own, on an emulated machine: some minutes

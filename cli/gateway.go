@@ -58,7 +58,7 @@ func runGateway(c *cli.Context) error {
 		Paths: paths(), Host: settings.HostOf, Listeners: place.listeners, Status: place.status, Logger: log, Registry: registry,
 		MaxQueue: settings.Gateway.MaxQueue, MaxBuffered: settings.Gateway.MaxBuffered,
 		MaxConnections: settings.Gateway.MaxConnections, MaxConnectionsPerAddress: settings.Gateway.MaxConnectionsPerAddress,
-		ReadHeaderTimeout: settings.Gateway.ReadHeaderTimeout, IdleTimeout: settings.Gateway.IdleTimeout,
+		ReadHeaderTimeout: settings.Gateway.ReadHeaderTimeout, MinRate: int64(settings.Gateway.MinRate), IdleTimeout: settings.Gateway.IdleTimeout,
 		MaxHeaderBytes: int(settings.Gateway.MaxHeader), DrainTimeout: settings.Gateway.DrainTimeout,
 		TrustedProxies: settings.Gateway.TrustedProxies,
 		Name:           gatewayName(),

@@ -39,7 +39,7 @@ func TestContentIsTakenBackOnce(t *testing.T) {
 	for i := range 2000 {
 		group.Go(func() {
 			c := &lateClient{after: uploadTimeout + time.Duration(i%20-10)*10*time.Microsecond}
-			r := &request{client: c}
+			r := &request{client: c, req: &wire.Request{}}
 			r.lifetime.restart(c)
 			b := &attemptBody{request: r}
 			reading := make(chan bool)

@@ -26,8 +26,10 @@ type client interface {
 	trailer() []wire.Field
 	// takeContent appends the content if all of it has arrived already.
 	takeContent(dst []byte) (with []byte, whole bool)
-	// setReadDeadline bounds Read; interruptRead ends one that runs, and all that follow.
+	// setReadDeadline bounds Read; interruptRead ends one that runs, and all that follow. After pauseReading, a Read that waits until then
+	// ends with os.ErrDeadlineExceeded, and the next one goes on.
 	setReadDeadline(t time.Time)
+	pauseReading(t time.Time)
 	interruptRead()
 	// cutRead ends a Read that waits for the client, too. The mutex of the connection may be held.
 	cutRead()
@@ -40,9 +42,9 @@ type client interface {
 	retract() bool
 	// write sends buf[wire.ChunkRoom:wire.ChunkRoom+n] as content; buf has at least two bytes more.
 	write(buf []byte, n int) error
-	// splice has the kernel send n bytes from a connection. It sends less only with an error, which wraps errClientGone if the
-	// client is the reason, or nothing at all if that cannot be done now.
-	splice(from syscall.RawConn, n int64) (sent int64, err error)
+	// splice has the kernel send n bytes from a connection, and tells took what is taken from there. It sends less only with an error, which
+	// wraps errClientGone if the client is the reason, or if the client stalls, or nothing at all if that cannot be done now.
+	splice(from syscall.RawConn, n int64, took func(n int64)) (sent int64, err error)
 	// splices reports whether splice may ever send something.
 	splices() bool
 	// flush sends what has been written.
@@ -53,6 +55,8 @@ type client interface {
 	abort()
 	// interruptWrite ends a write that waits for the client.
 	interruptWrite()
+	// acked is how much the client's machine has got over the connection, and how many requests share that.
+	acked() (n, sharers int64)
 
 	// hijack gives the connection away to a tunnel: it brings no further request. It is nil if there is none of its own.
 	hijack() *rawClient

@@ -34,7 +34,7 @@ var clientRequests = sync.Pool{New: func() any { return new(clientRequest) }}
 func newClientRequest(c *clientConn) *clientRequest {
 	s := clientRequests.Get().(*clientRequest)
 	s.conn = c
-	s.writer.Reset(c.Conn, c.raw())
+	s.writer.Reset(c.Conn, c.raw(), &s.exchange.stall)
 	s.content.Reset(&c.reader, wire.None(), 0)
 	p, x := c.env.proxy, &s.exchange
 	x.proxy, x.buffers, x.client, x.origin = p, p.buffers, s, &c.origin
@@ -56,7 +56,7 @@ func (s *clientRequest) free() {
 	}
 	s.exchange.forget()
 	s.conn = nil
-	s.writer.Reset(nil, nil)
+	s.writer.Reset(nil, nil, nil)
 	clientRequests.Put(s)
 }
 
@@ -92,6 +92,9 @@ func (s *clientRequest) takeContent(dst []byte) (with []byte, whole bool) {
 
 // setReadDeadline implements client.
 func (s *clientRequest) setReadDeadline(t time.Time) { s.conn.reads.Set(t) }
+
+// pauseReading implements client: a read goes on after its deadline.
+func (s *clientRequest) pauseReading(t time.Time) { s.setReadDeadline(t) }
 
 // interruptRead implements client.
 func (s *clientRequest) interruptRead() { s.conn.reads.Interrupt() }

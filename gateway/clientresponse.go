@@ -147,11 +147,19 @@ func (s *clientRequest) send(p []byte) error {
 // interruptWrite implements client.
 func (s *clientRequest) interruptWrite() { s.writer.Interrupt() }
 
+// acked implements client.
+func (s *clientRequest) acked() (n, sharers int64) {
+	if raw := s.conn.raw(); raw != nil {
+		return netio.Acked(raw), 1
+	}
+	return 0, 1
+}
+
 // splices implements client.
 func (s *clientRequest) splices() bool { return s.conn.idle != nil && !s.chunked }
 
 // splice implements client.
-func (s *clientRequest) splice(from syscall.RawConn, n int64) (sent int64, err error) {
+func (s *clientRequest) splice(from syscall.RawConn, n int64, took func(n int64)) (sent int64, err error) {
 	p := s.conn.env.pipes.Get()
 	if p == nil {
 		return 0, nil
@@ -161,7 +169,7 @@ func (s *clientRequest) splice(from syscall.RawConn, n int64) (sent int64, err e
 		return 0, errClientGone
 	}
 	s.writer.Arm()
-	sent, err = p.Move(s.conn.idle.Raw(), from, n)
+	sent, err = p.Move(s.conn.idle.Raw(), from, n, took, &s.exchange.stall)
 	if write := (*netio.WriteError)(nil); errors.As(err, &write) {
 		err = errors.Join(errClientGone, write.Err)
 	}

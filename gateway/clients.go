@@ -251,7 +251,7 @@ func (k *crowd) remove(c *clientConn) {
 func (k *crowd) admitStream(c *handedConn) *refusal {
 	k.mu.Lock()
 	defer k.mu.Unlock()
-	if c.streams > 0 {
+	if c.streams.Load() > 0 {
 		switch {
 		case k.isFull():
 			return tooManyRequests()
@@ -260,7 +260,7 @@ func (k *crowd) admitStream(c *handedConn) *refusal {
 		}
 		k.add(&c.origin, 1)
 	}
-	c.streams++
+	c.streams.Add(1)
 	return nil
 }
 
@@ -268,7 +268,7 @@ func (k *crowd) admitStream(c *handedConn) *refusal {
 func (k *crowd) removeStream(c *handedConn) {
 	k.mu.Lock()
 	defer k.mu.Unlock()
-	if c.streams--; c.streams > 0 {
+	if c.streams.Add(-1) > 0 {
 		k.add(&c.origin, -1)
 	}
 }

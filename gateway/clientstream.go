@@ -4,6 +4,7 @@ import (
 	"net/http"
 	"strconv"
 	"strings"
+	"sync"
 	"syscall"
 	"time"
 
@@ -19,13 +20,16 @@ type clientStream struct {
 	aborted bool
 	status  int // of the response that was not sent yet; 0: there is none
 	conn    *handedConn
-	cut     *time.Timer // closes the connection; nil: nothing was sent yet
+	content netio.Patient
+
+	mu  sync.Mutex
+	cut *time.Timer // closes the connection; nil: nothing was sent yet
 
 	exchange exchange
 }
 
 func newClientStream(p *proxy, w http.ResponseWriter, r *http.Request, conn *handedConn) *clientStream {
-	s := &clientStream{writer: w, in: r, control: http.NewResponseController(w), conn: conn}
+	s := &clientStream{writer: w, in: r, control: http.NewResponseController(w), conn: conn, content: netio.Patient{Source: r.Body}}
 	from := conn.origin // a copy, for streams run side by side
 	x := &s.exchange
 	x.proxy, x.buffers, x.client, x.origin = p, p.buffers, s, &from
@@ -52,7 +56,7 @@ func (s *clientStream) request() *wire.Request {
 	return req
 }
 
-func (s *clientStream) Read(p []byte) (int, error) { return s.in.Body.Read(p) }
+func (s *clientStream) Read(p []byte) (int, error) { return s.content.Read(p) }
 
 func (s *clientStream) trailer() []wire.Field { return fieldsOf(s.in.Trailer) }
 
@@ -61,26 +65,56 @@ func (s *clientStream) takeContent(dst []byte) ([]byte, bool) { return dst, !s.e
 
 // A stream fails only with its connection, so that there is no error on which to act.
 
-func (s *clientStream) setReadDeadline(t time.Time) { _ = s.control.SetReadDeadline(t) }
-func (s *clientStream) interruptRead()              { _ = s.control.SetReadDeadline(netio.Past) }
-func (s *clientStream) cutRead()                    { s.interruptRead() }
-func (s *clientStream) interruptWrite()             { _ = s.control.SetWriteDeadline(netio.Past) }
+func (s *clientStream) setReadDeadline(t time.Time) {
+	s.content.Until = time.Time{}
+	_ = s.control.SetReadDeadline(t)
+}
 
-// bound gives the client as long as it has to take what is sent. Then its stream is reset, and if that cannot be sent, behind what the
-// client does not read, its connection is closed: the instance is not to wait for it.
+// pauseReading implements client. The stream would end with a deadline of its own.
+func (s *clientStream) pauseReading(t time.Time) { s.content.Until = t }
+
+func (s *clientStream) interruptRead() { _ = s.control.SetReadDeadline(netio.Past) }
+func (s *clientStream) cutRead()       { s.interruptRead() }
+
+// interruptWrite implements client: the stream is reset.
+func (s *clientStream) interruptWrite() {
+	_ = s.control.SetWriteDeadline(netio.Past)
+	s.cutAt(time.Now().Add(lingerTime))
+}
+
+// bound gives the client as long as it has to take what is sent. Then its stream is reset.
 func (s *clientStream) bound() {
 	deadline := s.exchange.clientDeadline()
 	_ = s.control.SetWriteDeadline(deadline)
-	if s.cut == nil {
-		s.cut = time.AfterFunc(time.Until(deadline.Add(lingerTime)), func() { s.conn.Close() })
+	s.cutAt(deadline.Add(lingerTime))
+}
+
+// cutAt has the connection closed at a time, or before, if a reset cannot be sent, behind what the client does not read: the instance is
+// not to wait for it.
+func (s *clientStream) cutAt(t time.Time) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.cut == nil || s.cut.Stop() {
+		s.cut = time.AfterFunc(time.Until(t), func() { s.conn.Close() })
 	}
 }
 
 // release ends the hold that the stream has on its connection.
 func (s *clientStream) release() {
+	if s.content.IsReading() {
+		s.interruptRead()
+		s.content.Join()
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
 	if s.cut != nil {
 		s.cut.Stop()
 	}
+}
+
+// acked implements client.
+func (s *clientStream) acked() (n, sharers int64) {
+	return s.conn.acked(), int64(s.conn.streams.Load())
 }
 
 // inform implements client.
@@ -134,19 +168,27 @@ func (s *clientStream) retract() bool {
 
 // write implements client.
 func (s *clientStream) write(buf []byte, n int) error {
+	stall := &s.exchange.stall
+	stall.Begin()
 	s.begin()
-	_, err := s.writer.Write(buf[wire.ChunkRoom : wire.ChunkRoom+n])
+	n, err := s.writer.Write(buf[wire.ChunkRoom : wire.ChunkRoom+n])
+	stall.End(int64(n))
 	return err
 }
 
 // A stream has no connection of its own.
 
-func (s *clientStream) hijack() *rawClient                           { return nil }
-func (s *clientStream) splices() bool                                { return false }
-func (s *clientStream) splice(syscall.RawConn, int64) (int64, error) { return 0, nil }
+func (s *clientStream) hijack() *rawClient { return nil }
+func (s *clientStream) splices() bool      { return false }
+func (s *clientStream) splice(syscall.RawConn, int64, func(int64)) (int64, error) {
+	return 0, nil
+}
 
 // flush implements client.
 func (s *clientStream) flush() error {
+	stall := &s.exchange.stall
+	stall.Begin()
+	defer stall.End(0)
 	s.begin()
 	return s.control.Flush()
 }

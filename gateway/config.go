@@ -57,6 +57,11 @@ type Config struct {
 	ReadHeaderTimeout time.Duration
 	// IdleTimeout is how long an idle connection of a client is kept. Default 75 s.
 	IdleTimeout time.Duration
+	// MinRate is how fast a client must send content, and take it, while an instance waits for that, in bytes per second; one that is slower
+	// for MinRateTime is cut. Default 0: there is no such rate.
+	MinRate int64
+	// MinRateTime is for how long a client may move nothing. Default 20 s.
+	MinRateTime time.Duration
 	// MaxHeaderBytes bounds the head of a request. Default 64 KiB.
 	MaxHeaderBytes int
 }
@@ -74,6 +79,7 @@ func (c Config) withDefaults() Config {
 	c.DrainTimeout = cmp.Or(c.DrainTimeout, 90*time.Second)
 	c.ReadHeaderTimeout = cmp.Or(c.ReadHeaderTimeout, 10*time.Second)
 	c.IdleTimeout = cmp.Or(c.IdleTimeout, 75*time.Second)
+	c.MinRateTime = cmp.Or(c.MinRateTime, 20*time.Second)
 	c.MaxHeaderBytes = cmp.Or(c.MaxHeaderBytes, 64<<10)
 	return c
 }

@@ -105,10 +105,11 @@ func TestSlowContent(t *testing.T) {
 	w := limited(t, func(w http.ResponseWriter, r *http.Request) {
 		_, err := io.Copy(io.Discard, r.Body)
 		ended <- err
-	}, func(*gateway.Config) {}, inSeconds(0.4))
+	}, func(*gateway.Config) {}, inSeconds(2))
 	c, r := w.dial(t)
 	began := time.Now()
 	io.WriteString(c, "POST /x HTTP/1.1\r\nHost: ping.localhost\r\nTransfer-Encoding: chunked\r\n\r\n")
+	w.eventually("it is passed on", func() bool { return w.inFlight() == 1 })
 	go drip(c, strings.Repeat("1\r\nx\r\n", 200))
 	res, err := http.ReadResponse(r, nil)
 	if err != nil || res.StatusCode != http.StatusGatewayTimeout && res.StatusCode != http.StatusRequestTimeout {

@@ -11,10 +11,11 @@
 //	                    while none comes;
 //	http2server.go      does the same for HTTP/2
 //	serve.go            finds the target of the host (fleet.go, table.go), then makes attempts until one is answered:
-//	hold.go               reads the content of the request, if it is not long, and that of the response ahead of a slow client
+//	hold.go               reads the content of the request, if it is not long
 //	pool.go               lends an instance, or holds the request until one is ready (prover.go, spread.go)
 //	http1attempt.go       sends the request over a connection to the instance (upstream.go, instanceconn.go), and reads the answer
 //	relay.go              sends the answer to the client as it comes; tunnel.go if it is a WebSocket, and tunnellink.go moves that
+//	download.go           its content, and reads that ahead of a slow client
 //	clientresponse.go     writes it (clientrequest.go is the client's end of the exchange)
 //	outcome.go          answers, if no instance did
 //	exchange.go         counts, and writes to the access log
@@ -46,6 +47,7 @@
 //
 //	fleet → pool → recent, predecessors, predecessorLink, upstream
 //	        pool → lifetime → conn
+//	netio.Pace → lifetime
 //	connSet → clientConn → lifetime
 //	http2Server → lifetime
 //	tunnel → clientConn, conn
@@ -69,7 +71,8 @@
 //
 // An exchange ends with its response. Before that end it
 //
-//	lifetime.interrupt       the client going, its content failing, or the gateway stopping: whatever it waits for fails
+//	lifetime.interrupt       the client going or being too slow (netio.Pace), its content failing, or the gateway stopping: whatever it waits
+//	                         for fails
 //	lifetime.conclude        an instance that drains, or the gateway stopping: the stream ends as if by itself
 //	pool.abandon             an interruption or its time, while it is held
 //	pool.refuse              a revision that cannot start, or that no route reaches any more, while it is held

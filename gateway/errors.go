@@ -13,6 +13,10 @@ var (
 	errReadContent = errors.New("read the content of the request")
 	// errLateContent ends a request whose content the client did not send in time.
 	errLateContent = fmt.Errorf("%w: it took too long", errReadContent)
+	// errSlowContent ends a request whose client sends its content more slowly than the least rate, and errSlowReader one whose client takes
+	// the response so, while the instance waits for nothing else.
+	errSlowContent = fmt.Errorf("%w: the client sends it more slowly than gateway.min_rate", errReadContent)
+	errSlowReader  = errors.New("the client takes the response more slowly than gateway.min_rate")
 	// errContentTooLarge ends a request with more content than its function takes.
 	errContentTooLarge = errors.New("the content of the request is too large")
 )
@@ -66,5 +70,5 @@ var (
 
 // isClientsFault reports whether the client is the reason of an error.
 func isClientsFault(err error) bool {
-	return errors.Is(err, errReadContent) || errors.Is(err, errContentTooLarge) || errors.Is(err, errClientGone)
+	return errors.Is(err, errReadContent) || errors.Is(err, errContentTooLarge) || errors.Is(err, errClientGone) || errors.Is(err, errSlowReader)
 }

@@ -16,9 +16,15 @@ type proxy struct {
 	buffers   *netio.Buffers
 	metrics   *metrics
 	via       via
+	rate      netio.Rate // the least one of a client
 	tunnels   recent[*tunnel]
 	accessLog AccessLog // may be nil
 	log       *slog.Logger
+}
+
+// newPace measures a client, unless there is no least rate.
+func (p *proxy) newPace(moved func() int64, tooSlow func()) *netio.Pace {
+	return netio.NewPace(p.rate, moved, tooSlow)
 }
 
 // exchange is one request and its response. A connection uses one for all its requests, one after the other.
@@ -27,10 +33,12 @@ type exchange struct {
 	request
 	routing
 	responseSent
-	http1  http1Attempt
-	res    wire.Response
-	head   answer
-	access Access
+	delivered download
+	stall     netio.Stall // of the client when the response is written
+	http1     http1Attempt
+	res       wire.Response
+	head      answer
+	access    Access
 }
 
 // routing is where the request goes.
@@ -58,6 +66,7 @@ type responseSent struct {
 func (x *exchange) begin(req *wire.Request) {
 	x.request.begin(req)
 	x.routing, x.responseSent = routing{}, responseSent{}
+	x.stall.Reset()
 }
 
 // forget drops what the exchange points to, so that it can be kept.
@@ -143,6 +152,7 @@ func (x *exchange) finish(aborted abortion) {
 	}
 	x.pool.end(now, outcome{code: x.code, aborted: aborted, left: x.left, received: x.received.Load(), sent: x.sent})
 	x.record(now, aborted)
+	x.pace.Stop()
 	x.lifetime.close()
 }
 

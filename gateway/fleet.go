@@ -32,7 +32,7 @@ type fleet struct {
 func newFleet(cfg Config, hangups *netio.Hangups, group *group, metrics *metrics) *fleet {
 	f := &fleet{
 		env: environment{
-			paths: cfg.Paths, maxQueue: cfg.MaxQueue, held: budget{most: cfg.MaxBuffered},
+			paths: cfg.Paths, maxQueue: cfg.MaxQueue, held: netio.Budget{Most: cfg.MaxBuffered},
 			hangups: hangups, group: group, probe: probe, log: cfg.Logger,
 		},
 		hostOf:    cfg.Host,

@@ -50,7 +50,10 @@ func New(cfg Config) (*Gateway, error) {
 	g.sockets = &socketFollower{paths: g.cfg.Paths, fleet: g.fleet, log: g.log}
 	g.failures = newFailureFollower(g.cfg, g.fleet)
 	serverLog := slog.NewLogLogger(g.log.Handler(), slog.LevelDebug)
-	p := &proxy{fleet: g.fleet, buffers: netio.NewBuffers(), metrics: metrics, via: newVia(g.cfg.Name), accessLog: g.cfg.AccessLog, log: g.log}
+	p := &proxy{
+		fleet: g.fleet, buffers: netio.NewBuffers(), metrics: metrics, via: newVia(g.cfg.Name),
+		rate: netio.Rate{Least: g.cfg.MinRate, Over: g.cfg.MinRateTime}, accessLog: g.cfg.AccessLog, log: g.log,
+	}
 	all := newCrowd(&g.cfg)
 	g.http2 = newHTTP2Server(&g.cfg, p, all, serverLog)
 	g.clients = newClients(&g.cfg, p, hangups, all, g.http2)

@@ -1,10 +1,9 @@
 package gateway
 
 import (
+	"bytes"
 	"errors"
 	"io"
-	"sync"
-	"sync/atomic"
 	"time"
 
 	"github.com/fnctl/fnctl/gateway/wire"
@@ -13,15 +12,28 @@ import (
 const (
 	// maxHeld is the longest content that is read before an instance is lent.
 	maxHeld = 256 << 10
+	// heldPause ends the holding of content whose length is not known: who sends nothing for so long may wait for an answer to what it
+	// has sent. Nothing but the time tells such a client from a slow one, so that the least rate has to deal with those that pause.
+	heldPause = 250 * time.Millisecond
+	// heldTime does the same if content comes at the least rate, and without a pause, but does not end.
+	heldTime = 5 * time.Second
 	// firstRoom is the memory for content of which nothing has come yet.
 	firstRoom = 1 << 10
 	// keptRoom is the memory for content that is kept for the next request.
 	keptRoom = 16 << 10
 )
 
-// hold reads the content of the request if its length is known and not large, before an instance is lent: a slow client takes up
-// none, keeps none awake, and starts none before there is something to do. If there is no memory, the content goes to the
-// instance as it comes. hold returns when the request counts as begun.
+// heldContent is content that was read before there was an attempt: each gets it.
+type heldContent struct {
+	held     []byte
+	heldRoom int64 // what it takes of the memory for that
+	heldHead int64 // what the head takes of it meanwhile
+	whole    bool  // there is no other content
+}
+
+// hold reads the content of the request, if it is not large, before an instance is lent: a slow client takes up none, keeps none awake,
+// and starts none before there is something to do. Of content whose length is not known, it reads what comes without a pause. If there
+// is no memory, the content goes to the instance as it comes. hold returns when the request counts as begun.
 func (x *exchange) hold() (time.Time, error) {
 	if x.isTooLarge() {
 		return x.began, nil // forward refuses it
@@ -29,15 +41,23 @@ func (x *exchange) hold() (time.Time, error) {
 	x.held, x.whole = x.client.takeContent(x.held)
 	if x.whole {
 		x.received.Add(int64(len(x.held)))
-	}
-	length := x.req.ContentLength
-	if x.whole || length < 0 || length > maxHeld || x.req.ExpectContinue {
 		return x.began, nil
 	}
-	if head := x.size(); x.pool.env.held.takeOfHalf(head) {
+	if isDuplex(x.req.Fields) {
+		return x.began, nil
+	}
+	pace := x.proxy.newPace(x.received.Load, func() { x.interrupt(errSlowContent) })
+	defer func() { x.pace = pace }()
+	if x.req.ContentLength > maxHeld || x.req.ExpectContinue {
+		return x.began, nil
+	}
+	if head := x.size(); x.pool.env.held.TakeOfHalf(head) {
 		x.heldHead = head
 	} else {
 		return x.began, nil
+	}
+	if x.req.ContentLength < 0 {
+		x.pace = pace // its time is not bounded by its length
 	}
 	x.req.Detach() // its head is where the connection reads
 	chosen := x.pool
@@ -54,9 +74,16 @@ func (x *exchange) hold() (time.Time, error) {
 	return time.Now(), err
 }
 
+// isDuplex reports whether a request is one of a protocol in which client and app may talk at once, and be silent for as long as they like.
+func isDuplex(fields []wire.Field) bool {
+	value, _ := find(fields, "content-type")
+	kind := bytes.ToLower(value)
+	return bytes.HasPrefix(kind, []byte("application/grpc")) || bytes.HasPrefix(kind, []byte("application/connect+"))
+}
+
 func (x *exchange) isTooLarge() bool { return x.maxContent > 0 && x.req.ContentLength > x.maxContent }
 
-// readHeld reads content until all is there, or there is no memory for more.
+// readHeld reads content until all is there, or it is to be passed on.
 func (x *exchange) readHeld() error {
 	x.client.setReadDeadline(x.end)
 	defer x.detach()
@@ -64,11 +91,17 @@ func (x *exchange) readHeld() error {
 		return x.interruption()
 	}
 	for int64(len(x.held)) < x.heldRoom || x.growHeld() {
+		isStream := x.mayStream()
+		if isStream && x.isSteady() {
+			return nil
+		}
 		n, err := x.readContent(x.held[len(x.held):x.heldRoom])
 		x.held = x.held[:len(x.held)+n]
 		switch {
 		case errors.Is(err, io.EOF):
 			x.whole = true
+			return nil
+		case isStream && errors.Is(err, errTimeout) && time.Now().Before(x.end):
 			return nil
 		case errors.Is(err, errTimeout):
 			return errLateContent
@@ -79,11 +112,35 @@ func (x *exchange) readHeld() error {
 	return nil
 }
 
+// mayStream reports whether the content may have no end for now, and has the next read end with a pause then. Only of such content is it
+// asked whether it keeps up the least rate while it is held.
+func (x *exchange) mayStream() bool {
+	if x.req.ContentLength >= 0 {
+		return false
+	}
+	pause := time.Now().Add(heldPause)
+	if x.end.Before(pause) {
+		pause = x.end
+	}
+	x.client.pauseReading(pause)
+	return true
+}
+
+// isSteady reports whether content has come for long enough, at the least rate.
+func (x *exchange) isSteady() bool {
+	held := time.Since(x.began)
+	return held >= heldTime && float64(x.received.Load()) >= float64(x.proxy.rate.Least)*held.Seconds()
+}
+
 // growHeld makes room for more content, with what has come already as the measure. There is always room for a byte more than
 // there can be, so that the end is read, too.
 func (x *exchange) growHeld() bool {
-	room := min(max(firstRoom, 4*x.heldRoom), x.req.ContentLength+1)
-	if !x.pool.env.held.takeOfHalf(room - x.heldRoom) {
+	most := x.req.ContentLength + 1
+	if x.req.ContentLength < 0 {
+		most = maxHeld + 1
+	}
+	room := min(max(firstRoom, 4*x.heldRoom), most)
+	if room == x.heldRoom || !x.pool.env.held.TakeOfHalf(room-x.heldRoom) {
 		return false
 	}
 	x.heldRoom = room
@@ -96,114 +153,12 @@ func (x *exchange) growHeld() bool {
 // dropHeld gives the memory back, but for what the next request may need.
 func (x *exchange) dropHeld() {
 	if all := x.heldRoom + x.heldHead; all > 0 {
-		x.pool.env.held.give(all)
+		x.pool.env.held.Give(all)
 	}
 	x.http1.rest, x.heldRoom, x.heldHead = nil, 0, 0
 	if x.held = x.held[:0]; cap(x.held) > keptRoom {
 		x.held = nil
 	}
-}
-
-// spool has the content of a response that is read ahead of its client.
-type spool struct {
-	buf    []byte // the content behind wire.ChunkRoom
-	filled atomic.Int64
-	more   chan struct{} // has something if filled has grown; closed when it grows no more
-	pool   *sync.Pool
-}
-
-// spoolSizes are the largest contents of the buffers of each of the spoolPools.
-var (
-	spoolSizes = [...]int64{64 << 10, maxHeld}
-	spoolPools [len(spoolSizes)]sync.Pool
-)
-
-// newSpool is nil if there is no memory for content of a length.
-func (x *exchange) newSpool(length int64) *spool {
-	class := 0
-	for spoolSizes[class] < length {
-		class++
-	}
-	if !x.pool.env.held.takeOfHalf(spoolSizes[class]) {
-		return nil
-	}
-	s, _ := spoolPools[class].Get().(*spool)
-	if s == nil {
-		s = &spool{buf: make([]byte, wire.ChunkRoom+spoolSizes[class]+2), pool: &spoolPools[class]}
-	}
-	s.filled.Store(0)
-	s.more = make(chan struct{}, 1)
-	return s
-}
-
-func (x *exchange) freeSpool(s *spool) {
-	x.pool.env.held.give(int64(len(s.buf)) - wire.ChunkRoom - 2)
-	s.pool.Put(s)
-}
-
-// grow notes that n bytes more are there.
-func (s *spool) grow(n int) {
-	s.filled.Add(int64(n))
-	select {
-	case s.more <- struct{}{}:
-	default: // what waits has not seen the last ones yet
-	}
-}
-
-// copyAhead sends the content of a response of a known length, and gives the instance back when all of it is here, however slow
-// the client is.
-func (x *exchange) copyAhead(a attempt, s *spool) error {
-	written := make(chan error, 1)
-	go func() { written <- x.writeFrom(s) }()
-	trailer, err := x.readInto(s, a)
-	if err != nil || !a.uploading() {
-		x.leave(a, err == nil)
-	}
-	close(s.more)
-	x.sent = s.filled.Load()
-	switch wrote := <-written; {
-	case err != nil:
-		return err
-	case wrote != nil:
-		return wrote
-	}
-	return x.finishResponse(trailer)
-}
-
-// readInto reads all content of a response.
-func (x *exchange) readInto(s *spool, a attempt) (trailer []wire.Field, err error) {
-	for {
-		n, err := a.read(s.buf[wire.ChunkRoom+s.filled.Load():], x.deadline(x.share.idle))
-		if n > 0 {
-			s.grow(n)
-		}
-		switch {
-		case errors.Is(err, io.EOF):
-			return a.trailer(), nil
-		case err != nil:
-			return nil, x.causeOf(err, errSilent)
-		}
-	}
-}
-
-// writeFrom writes to the client what is read, until no more is. A client that takes nothing ends the reading.
-func (x *exchange) writeFrom(s *spool) error {
-	sent := 0
-	if x.head.length > promptContent && s.filled.Load() == 0 && x.client.flush() != nil { // its head does not wait for it
-		x.interrupt(errClientGone)
-		return errClientGone
-	}
-	for open := true; open; {
-		_, open = <-s.more
-		if n := int(s.filled.Load()); n > sent {
-			if x.client.write(s.buf[sent:], n-sent) != nil || x.client.flush() != nil {
-				x.interrupt(errClientGone)
-				return errClientGone
-			}
-			sent = n
-		}
-	}
-	return nil
 }
 
 // contentWait is what waits for a client before there is an attempt.

@@ -18,6 +18,7 @@ type http1Attempt struct {
 	message  []byte // the head, and content that is held if it is short
 	head     int64  // how much of message is the head
 	rest     []byte // of the content that is held
+	tail     []byte // what follows that
 	conn     *instanceConn
 	content  wire.Content
 	keep     bool          // the connection may be used again
@@ -38,9 +39,34 @@ func (a *http1Attempt) prepare(r *request, d *delivery, u *upstream) {
 	a.request, a.delivery, a.upstream = r, d, u
 	a.message = r.appendHead(a.message[:0])
 	a.head = int64(len(a.message))
-	if a.rest = r.held; len(a.rest) <= shortContent {
-		a.message, a.rest = append(a.message, a.rest...), nil
+	a.frameHeld()
+	if len(a.rest) <= shortContent {
+		a.message = append(append(a.message, a.rest...), a.tail...)
+		a.rest, a.tail = nil, a.tail[:0]
 	}
+}
+
+// frameHeld makes what is held one chunk if the content has no length.
+func (a *http1Attempt) frameHeld() {
+	r := a.request
+	a.rest, a.tail = r.held, a.tail[:0]
+	if !r.chunked {
+		return
+	}
+	if len(r.held) > 0 {
+		a.message, a.tail = wire.AppendChunkSize(a.message, len(r.held)), append(a.tail, "\r\n"...)
+	}
+	if r.whole {
+		a.tail = wire.AppendLastChunk(a.tail, withoutOurs(r.client.trailer()))
+	}
+}
+
+// sendHeld sends what the message does not have of the content that is held.
+func (a *http1Attempt) sendHeld(c *instanceConn) error {
+	if err := c.send(a.rest); err != nil || len(a.tail) == 0 {
+		return err
+	}
+	return c.send(a.tail)
 }
 
 func (a *http1Attempt) send() error {
@@ -63,7 +89,7 @@ func (a *http1Attempt) send() error {
 		return err
 	}
 	if a.request.whole && len(a.rest) <= promptRest {
-		a.sent = len(a.rest) == 0 || c.send(a.rest) == nil // an instance that reads no more may answer all the same
+		a.sent = len(a.rest) == 0 || a.sendHeld(c) == nil // an instance that reads no more may answer all the same
 		return nil
 	}
 	if !a.request.whole {
@@ -99,7 +125,7 @@ func (a *http1Attempt) take() (c *instanceConn, atOnce bool, err error) {
 func (a *http1Attempt) upload(c *instanceConn, done chan struct{}) {
 	defer close(done)
 	r := a.request
-	if c.send(a.rest) != nil {
+	if a.sendHeld(c) != nil {
 		return
 	}
 	if r.whole {

@@ -7,6 +7,7 @@ import (
 	"net"
 	"net/http"
 	"sync"
+	"sync/atomic"
 	"syscall"
 	"time"
 
@@ -14,6 +15,8 @@ import (
 
 	"golang.org/x/sync/errgroup"
 	"golang.org/x/sys/unix"
+
+	"github.com/fnctl/fnctl/gateway/netio"
 )
 
 const (
@@ -167,7 +170,7 @@ type handedConn struct {
 	net.Conn
 	read    []byte
 	origin  origin
-	streams int // that count; the crowd's mutex guards it
+	streams atomic.Int32 // that count; the crowd's mutex is held for changes
 	once    sync.Once
 	closed  chan struct{}
 }
@@ -179,6 +182,19 @@ func (c *handedConn) Read(p []byte) (int, error) {
 		return n, nil
 	}
 	return c.Conn.Read(p)
+}
+
+// acked is how much the client's machine has got.
+func (c *handedConn) acked() int64 {
+	of, ok := c.Conn.(syscall.Conn)
+	if !ok {
+		return 0
+	}
+	raw, err := of.SyscallConn()
+	if err != nil {
+		return 0
+	}
+	return netio.Acked(raw)
 }
 
 // Close implements net.Conn.

@@ -20,6 +20,9 @@ func (x *exchange) answerError(err error) abortion {
 	}
 	if x.hasResponded() {
 		if x.sent > 0 || !x.client.retract() {
+			if errors.Is(err, errSlowReader) {
+				x.tell("response cut", x.code, err)
+			}
 			x.client.abort()
 			return abortionOf(err)
 		}
@@ -28,17 +31,19 @@ func (x *exchange) answerError(err error) abortion {
 		}
 	}
 	r := refusalOf(err, x.function.name)
-	x.logRefusal(r, err)
+	x.tell("request refused", r.code, err)
 	x.refuse(r)
 	return ""
 }
 
-// logRefusal tells the operator why, for whom an app that breaks off or answers badly is news, within bounds.
-func (x *exchange) logRefusal(r *refusal, err error) {
+// tell tells the operator why a request was not answered as the app would, within bounds. For them it is news if the app breaks off or
+// answers badly, or if the gateway has cut a client that may have been of use.
+func (x *exchange) tell(what string, code int, err error) {
 	level := slog.LevelDebug
-	if r.code == http.StatusBadGateway && x.function.warn(time.Now()) {
+	isNews := code == http.StatusBadGateway || errors.Is(err, errSlowContent) || errors.Is(err, errSlowReader)
+	if isNews && x.function.warn(time.Now()) {
 		level = slog.LevelWarn
 	}
-	x.proxy.log.Log(context.Background(), level, "request refused", "function", x.function.name, "revision", x.pool.revision.String(),
-		"request_id", x.id, "code", r.code, "err", err)
+	x.proxy.log.Log(context.Background(), level, what, "function", x.function.name, "revision", x.pool.revision.String(),
+		"request_id", x.id, "code", code, "err", err)
 }

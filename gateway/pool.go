@@ -16,8 +16,8 @@ import (
 // environment is what all pools share.
 type environment struct {
 	paths        platform.Paths
-	maxQueue     int    // of a revision whose route says nothing else
-	held         budget // the memory of the requests that wait, in all pools
+	maxQueue     int          // of a revision whose route says nothing else
+	held         netio.Budget // the memory of the requests that wait, in all pools
 	hangups      *netio.Hangups
 	group        *group
 	probe        probeFunc
@@ -83,7 +83,7 @@ func (p *pool) acquire(newContext func() context.Context, first byte, size int64
 	if err != nil || granted != nil {
 		return granted, err
 	}
-	defer p.env.held.give(size)
+	defer p.env.held.Give(size)
 	ctx := newContext()
 	select {
 	case g := <-w.granted:
@@ -113,7 +113,7 @@ func (p *pool) enter(first byte, size int64) (*waiter, *lease, error) {
 		p.probeUnproven(now) // one may be able to start now
 		return nil, nil, p.failure
 	}
-	if p.waiters.Len() >= p.limits.queue || !p.env.held.take(size) {
+	if p.waiters.Len() >= p.limits.queue || !p.env.held.Take(size) {
 		return nil, nil, errQueueFull
 	}
 	w := &waiter{first: first, since: now, cold: p.instances.count(ready) == 0, granted: make(chan grant, 1)}

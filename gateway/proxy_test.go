@@ -471,9 +471,12 @@ func TestPostIsNeverSentTwice(t *testing.T) {
 
 func TestBrokenRequestBodyIsTheClientsFault(t *testing.T) {
 	w := withApp(t, func(w http.ResponseWriter, r *http.Request) { io.Copy(io.Discard, r.Body) })
-	res, body := w.raw(t, "POST / HTTP/1.1\r\nHost: ping.localhost\r\nTransfer-Encoding: chunked\r\n\r\nzz\r\n")
-	if res.StatusCode != http.StatusBadRequest || !strings.Contains(body, "body") {
-		t.Errorf("got %d %q", res.StatusCode, body)
+	c, r := w.dial(t)
+	fmt.Fprintf(c, chunkedPost, "/")
+	w.eventually("it is passed on", func() bool { return w.inFlight() == 1 })
+	io.WriteString(c, "zz\r\n")
+	if status, body := nextAnswer(t, r); status != http.StatusBadRequest || !strings.Contains(body, "body") {
+		t.Errorf("got %d %q", status, body)
 	}
 	if !w.has(platform.MetricInstanceInFlight, "state=ready") {
 		t.Error("the instance is not ready any more")

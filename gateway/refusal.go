@@ -114,6 +114,8 @@ func refusalOf(err error, function string) *refusal {
 		return &refusal{code: http.StatusServiceUnavailable, text: "the gateway restarts: try again"}
 	case errors.Is(err, errLateContent):
 		return &refusal{code: http.StatusRequestTimeout, text: "the content of the request took too long"}
+	case errors.Is(err, errSlowContent):
+		return &refusal{code: http.StatusRequestTimeout, text: "the content of the request comes too slowly"}
 	case errors.Is(err, errReadContent):
 		return &refusal{code: http.StatusBadRequest, text: "the body of the request cannot be read"}
 	case errors.As(err, &malformed), errors.Is(err, errResponseHead), errors.Is(err, errUnasked):

@@ -3,7 +3,6 @@ package gateway
 import (
 	"bytes"
 	"errors"
-	"io"
 	"net/http"
 	"os"
 	"strings"
@@ -11,10 +10,6 @@ import (
 
 	"github.com/fnctl/fnctl/gateway/wire"
 )
-
-// promptContent is the length of a response whose head is not sent before its content: what is so short, and says how long
-// it is, is no stream.
-const promptContent = 64 << 10
 
 // relay sends the client what the instance answers.
 func (x *exchange) relay(a attempt) error {
@@ -31,7 +26,11 @@ func (x *exchange) relay(a attempt) error {
 		if err := x.client.inform(&x.res); err != nil {
 			return errClientGone
 		}
+		if x.res.Status == http.StatusContinue && x.received.Load() == 0 {
+			x.pace.Wait()
+		}
 	}
+	x.pace.Stop() // an app that answers waits for its client no more than that does for it
 	x.code = x.res.Status
 	x.firstByte = time.Since(x.began)
 	if x.code == http.StatusSwitchingProtocols {
@@ -50,13 +49,11 @@ func (x *exchange) relay(a attempt) error {
 	}
 	if events && !known { // otherwise it cannot end before its end
 		defer x.lease.addStream(x)()
-	} else if known && length > writeRoom && length <= maxHeld {
-		if s := x.newSpool(length); s != nil {
-			defer x.freeSpool(s)
-			return x.copyAhead(a, s)
-		}
 	}
-	return x.copy(a, framing)
+	if !known {
+		length = -1
+	}
+	return x.delivered.run(x, a, length)
 }
 
 // receive waits for the head of a response to what was sent at a time. While content is waited for, that is the client's time,
@@ -88,61 +85,6 @@ func isEventStream(fields []wire.Field) bool {
 	value, once := find(fields, "content-type")
 	const events = "text/event-stream"
 	return once && len(value) >= len(events) && bytes.EqualFold(value[:len(events)], []byte(events))
-}
-
-// copy sends the content of the response as it comes.
-func (x *exchange) copy(a attempt, framing wire.Framing) error {
-	buf := x.buffers.Get()
-	defer x.buffers.Put(buf)
-	length, known := framing.Length()
-	prompt := known && length <= promptContent
-	for {
-		if !prompt && x.share.idle <= 0 && x.client.splices() {
-			if err := x.splice(a); err != nil {
-				return err
-			}
-		}
-		if !a.ready() && !prompt {
-			if err := x.client.flush(); err != nil {
-				return errClientGone
-			}
-		}
-		n, err := a.read(buf[wire.ChunkRoom:len(buf)-2], x.deadline(x.share.idle))
-		if n > 0 {
-			prompt = false
-			x.sent += int64(n)
-			if err := x.client.write(buf[:], n); err != nil {
-				return errClientGone
-			}
-		}
-		switch {
-		case errors.Is(err, io.EOF):
-			trailer := a.trailer()
-			if known && !a.uploading() {
-				x.leave(a, true)
-			}
-			return x.finishResponse(trailer)
-		case err != nil && x.wasConcluded() && !known:
-			return x.finishResponse(nil)
-		case err != nil:
-			return x.causeOf(err, errSilent)
-		}
-	}
-}
-
-// splice sends what is left of large content without looking at it.
-func (x *exchange) splice(a attempt) error {
-	from, n := a.direct(x.end)
-	if n <= promptContent {
-		return nil
-	}
-	sent, err := x.client.splice(from, n)
-	a.took(sent)
-	x.sent += sent
-	if err != nil {
-		return x.causeOf(err, errSilent)
-	}
-	return nil
 }
 
 // finishResponse ends a response that is whole.

@@ -39,10 +39,8 @@ type request struct {
 	end        time.Time // when its time is over; zero: the function is not known
 	maxContent int64     // most bytes of content that the function takes; 0: no limit
 
-	held     []byte // content that was read before there was an attempt: each gets it
-	heldRoom int64  // what it takes of the memory for that
-	heldHead int64  // what the head takes of it meanwhile
-	whole    bool   // there is no other content
+	heldContent
+	pace *netio.Pace // of the client while it sends content; nil: it is not measured
 
 	received atomic.Int64 // bytes of content
 	awaited  atomic.Int64 // when content was waited for last, in nanoseconds
@@ -59,7 +57,7 @@ func (r *request) begin(req *wire.Request) {
 	r.method, r.path, r.prefix = methodName(req.Method), pathOf(req.Path), ""
 	r.content, r.chunked, r.upgrade = req.HasContent(), req.Chunked, upgrades(req)
 	r.began, r.end, r.maxContent = time.Now(), time.Time{}, 0
-	r.held, r.heldRoom, r.whole = r.held[:0], 0, false
+	r.held, r.heldRoom, r.whole, r.pace = r.held[:0], 0, false, nil
 	r.received.Store(0)
 	r.awaited.Store(0)
 }
@@ -164,9 +162,14 @@ func (r *request) size() int64 {
 // readContent reads what the client sends, as far as the function takes it.
 func (r *request) readContent(p []byte) (int, error) {
 	r.awaited.Store(awaitedNow)
+	if !r.req.ExpectContinue || r.received.Load() > 0 { // otherwise it may wait to be told
+		r.pace.Wait()
+	}
 	n, err := r.client.Read(p)
 	r.awaited.Store(time.Now().UnixNano())
-	if total := r.received.Add(int64(n)); r.maxContent > 0 && total > r.maxContent {
+	total := r.received.Add(int64(n))
+	r.pace.Go()
+	if r.maxContent > 0 && total > r.maxContent {
 		return 0, errContentTooLarge
 	}
 	if err != nil && !errors.Is(err, io.EOF) {

@@ -20,6 +20,8 @@ type GatewaySettings struct {
 	MaxConnectionsPerAddress int
 	// ReadHeaderTimeout bounds the time in which a client sends the head of a request.
 	ReadHeaderTimeout time.Duration
+	// MinRate is how fast a client must send content, and take it, while an instance waits for that, in bytes per second; 0 for no limit.
+	MinRate int
 	// IdleTimeout is how long an idle connection of a client is kept.
 	IdleTimeout time.Duration
 	// MaxHeader bounds the head of a request, in bytes.

@@ -37,6 +37,7 @@ func TestLoadSettings(t *testing.T) {
 		"gateway: {max_connections: 5, max_connections_per_address: 0, max_header: 8K}": func(s *platform.Settings) {
 			s.Gateway.MaxConnections, s.Gateway.MaxConnectionsPerAddress, s.Gateway.MaxHeader = 5, 0, 8000
 		},
+		"gateway: {min_rate: 0}": func(s *platform.Settings) { s.Gateway.MinRate = 0 },
 		"gateway: {read_header_timeout: 1.5, idle_timeout: 2m, drain_timeout: 1h}": func(s *platform.Settings) {
 			s.Gateway.ReadHeaderTimeout, s.Gateway.IdleTimeout, s.Gateway.DrainTimeout = 1500*time.Millisecond, 2*time.Minute, time.Hour
 		},
@@ -72,7 +73,7 @@ func TestDefaultSettings(t *testing.T) {
 		Metrics:  platform.MetricsSettings{Source: platform.SourceGateway, URL: "http://127.0.0.1:9090"},
 		Gateway: platform.GatewaySettings{
 			MaxQueue: 1000, MaxBuffered: 64 << 20, MaxConnections: 32768, MaxConnectionsPerAddress: 4096,
-			ReadHeaderTimeout: 10 * time.Second, IdleTimeout: 75 * time.Second, MaxHeader: 64 << 10, DrainTimeout: 90 * time.Second,
+			ReadHeaderTimeout: 10 * time.Second, MinRate: 500, IdleTimeout: 75 * time.Second, MaxHeader: 64 << 10, DrainTimeout: 90 * time.Second,
 			AccessLog: platform.AccessLogOn,
 		},
 	}
@@ -107,6 +108,7 @@ func TestLoadSettingsRefuses(t *testing.T) {
 		"gateway: {max_buffered: 0}":            "1:11: gateway.max_buffered: must be " + size + ", from 1Mi to 1024Gi, got 0",
 		"gateway: {max_buffered: 1K}":           `1:11: gateway.max_buffered: must be at least 1Mi, got "1K"`,
 		"gateway: {max_header: 2M}":             `1:11: gateway.max_header: must be at most 1Mi, got "2M"`,
+		"gateway: {min_rate: -1}":               "1:11: gateway.min_rate: must be an integer of at least 0, got -1",
 		"gateway: {max_connections: many}":      `1:11: gateway.max_connections: must be an integer of at least 1, got "many"`,
 		"gateway: {idle_timeout: 500ms}":        `1:11: gateway.idle_timeout: must be seconds, or a duration such as 90s or 2m, from 1s to 1h, got "500ms"`,
 		"gateway: {drain_timeout: 0}":           "1:11: gateway.drain_timeout: must be seconds, or a duration such as 90s or 2m, from 1s to 1h, got 0",

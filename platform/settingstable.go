@@ -65,6 +65,14 @@ var settingsTable = &keys.Table[Settings]{Keys: []keys.Key[Settings]{
 		Bind: func(s *Settings) keys.Value { return keys.Bind(&s.Gateway.ReadHeaderTimeout, waits) },
 	},
 	{
+		Path: "gateway.min_rate", Doc: "The bytes per second that a client must send or take, on average over 20 s, while an instance waits for it and for nothing else; " +
+			"one that is slower gets a 408, or its response is cut. Silence of the app never counts. `0`: no limit.",
+		Default: "500", Example: "1000",
+		Bind: func(s *Settings) keys.Value {
+			return keys.Bind(&s.Gateway.MinRate, keys.Integer{Min: 0, Max: keys.Unbounded})
+		},
+	},
+	{
 		Path: "gateway.idle_timeout", Doc: "How long an idle connection of a client is kept.",
 		Default: "75", Example: "5m",
 		Bind: func(s *Settings) keys.Value { return keys.Bind(&s.Gateway.IdleTimeout, waits) },

@@ -1,6 +1,6 @@
 // Package netio moves bytes between connections with little of everything: buffers only while there is something to read, pipes
-// in which the kernel moves large content, the ends of connections that are not being read, and their way to another process. It knows
-// no messages.
+// in which the kernel moves large content, the ends of connections that are not being read, and their way to another process. It sees
+// when a connection waits for its other end, and for how long, and has room for what comes meanwhile. It knows no messages.
 package netio
 
 import (

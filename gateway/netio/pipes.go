@@ -32,12 +32,19 @@ type Pipe struct {
 	left        int64                        // what they may move
 	moved       int64                        // what they have
 	failed      error
+	stall       *Stall // of the destination
 }
 
 func newPipe(out, in int) *Pipe {
 	p := &Pipe{out: out, in: in}
 	p.fill = func(fd uintptr) bool { return p.splice(int(fd), p.in) }
-	p.drain = func(fd uintptr) bool { return p.splice(p.out, int(fd)) }
+	p.drain = func(fd uintptr) bool {
+		if p.splice(p.out, int(fd)) {
+			return true
+		}
+		p.stall.Begin()
+		return false
+	}
 	return p
 }
 
@@ -102,10 +109,12 @@ func (e *WriteError) Error() string { return "write: " + e.Err.Error() }
 // Unwrap returns the reason.
 func (e *WriteError) Unwrap() error { return e.Err }
 
-// Move moves n bytes from one socket to another. The error is a *WriteError if the destination is the reason, and
-// io.ErrUnexpectedEOF if the source ends before. Whether the pipe is empty after an error is not known.
-func (p *Pipe) Move(to, from syscall.RawConn, n int64) (sent int64, err error) {
-	for sent < n {
+// Move moves n bytes from one socket to another, and tells took what it takes from the first, before it goes on. It moves fewer if the
+// second is noticed to wait. The error is a *WriteError if the destination is the reason, and io.ErrUnexpectedEOF if the source ends
+// before. Whether the pipe is empty after an error is not known; otherwise it is.
+func (p *Pipe) Move(to, from syscall.RawConn, n int64, took func(n int64), stall *Stall) (sent int64, err error) {
+	p.stall = stall
+	for sent < n && !stall.Noticed() {
 		came, err := p.do(from.Read, p.fill, n-sent)
 		if err != nil {
 			return sent, err
@@ -113,8 +122,10 @@ func (p *Pipe) Move(to, from syscall.RawConn, n int64) (sent int64, err error) {
 		if came == 0 {
 			return sent, io.ErrUnexpectedEOF
 		}
+		took(came)
 		for came > 0 {
 			went, err := p.do(to.Write, p.drain, came)
+			stall.End(went)
 			if err != nil {
 				return sent, &WriteError{err}
 			}

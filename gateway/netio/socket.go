@@ -22,15 +22,17 @@ type Writer struct {
 	conn net.Conn
 	raw  syscall.RawConn  // nil: it has no file descriptor
 	try  func(fd uintptr) // made once: each closure would be garbage
+	seen *Stall           // nil: nobody looks
 	end  time.Time
 	cut  atomic.Bool
 	p    []byte
 	n    int
 }
 
-// Reset makes a connection the one that is written to. raw is nil if it has no file descriptor.
-func (w *Writer) Reset(conn net.Conn, raw syscall.RawConn) {
-	w.conn, w.raw, w.end = conn, raw, time.Time{}
+// Reset makes a connection the one that is written to. raw is nil if it has no file descriptor, and seen if nobody looks whether a write
+// waits.
+func (w *Writer) Reset(conn net.Conn, raw syscall.RawConn, seen *Stall) {
+	w.conn, w.raw, w.seen, w.end = conn, raw, seen, time.Time{}
 	w.Resume()
 	if w.try == nil {
 		w.try = w.write
@@ -43,11 +45,14 @@ func (w *Writer) Bound(end time.Time) { w.end = end }
 // Write implements io.Writer.
 func (w *Writer) Write(p []byte) (int, error) {
 	n := w.writeNow(p)
+	w.seen.End(int64(n))
 	if n == len(p) {
 		return n, nil
 	}
 	w.Arm()
+	w.seen.Begin()
 	more, err := w.conn.Write(p[n:])
+	w.seen.End(int64(more))
 	return n + more, err
 }
 
@@ -99,4 +104,15 @@ func Untaken(conn syscall.RawConn) int {
 		return 0
 	}
 	return n
+}
+
+// Acked is how much the other end's machine has got since the connection began, 0 if that is not known.
+func Acked(conn syscall.RawConn) int64 {
+	n := uint64(0)
+	_ = conn.Control(func(fd uintptr) {
+		if info, err := unix.GetsockoptTCPInfo(int(fd), unix.IPPROTO_TCP, unix.TCP_INFO); err == nil {
+			n = info.Bytes_acked
+		}
+	})
+	return int64(n)
 }

@@ -51,6 +51,11 @@ func FrameChunk(buf []byte, n int) []byte {
 	return buf[start : end+2]
 }
 
+// AppendChunkSize begins a chunk of n bytes, behind which CRLF follows.
+func AppendChunkSize(dst []byte, n int) []byte {
+	return appendCRLF(strconv.AppendInt(dst, int64(n), 16))
+}
+
 // AppendLastChunk ends chunked content.
 func AppendLastChunk(dst []byte, trailer []Field) []byte {
 	dst = append(dst, "0\r\n"...)
