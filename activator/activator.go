@@ -20,7 +20,9 @@ type Config struct {
 	Source Source
 	// Querier answers the queries of metric: prometheus. It may be nil if there is no Prometheus.
 	Querier Querier
-	Log     *slog.Logger
+	// StandbyMemory is the part of the machine's memory that instances in standby may have together, from 0 to 1.
+	StandbyMemory float64
+	Log           *slog.Logger
 }
 
 // Activator is the control loop. Make one with New. The package comment says which goroutine owns which part.
@@ -65,7 +67,8 @@ func New(config Config) *Activator {
 		world:   world,
 		actor:   actor,
 		reconciler: &reconciler{
-			paths: config.Store.Paths, units: config.Units, world: world, actor: actor, host: host, metrics: metrics, log: config.Log,
+			paths: config.Store.Paths, units: config.Units, world: world, actor: actor, host: host, keeper: newKeeper(config.StandbyMemory),
+			metrics: metrics, log: config.Log,
 		},
 		host:      host,
 		notices:   newFailureNotices(world, newDiagnoser(config.Units, config.Store, running, config.Log), config.Log),

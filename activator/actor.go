@@ -13,12 +13,15 @@ const actionTimeout = 60 * time.Second
 
 // The verbs of actions. The words are those of the log, the metrics and the events.
 const (
-	actionArm    = "arm"
-	actionStart  = "start"
-	actionProbe  = "ready"
-	actionDrain  = "drain"
-	actionStop   = "stop"
-	actionRepair = "repair"
+	actionArm     = "arm"
+	actionStart   = "start"
+	actionProbe   = "ready"
+	actionMark    = "mark"
+	actionStandby = "standby"
+	actionWake    = "wake"
+	actionDrain   = "drain"
+	actionStop    = "stop"
+	actionRepair  = "repair"
 )
 
 // action is something done to one instance that has ended.
@@ -32,6 +35,11 @@ type action struct {
 // touchesSocket reports whether the action begins with making a socket listen.
 func (a action) touchesSocket() bool {
 	return a.verb == actionArm || a.verb == actionStart || a.verb == actionRepair
+}
+
+// concernsRest reports whether the action is a step to standby or back.
+func (a action) concernsRest() bool {
+	return a.verb == actionMark || a.verb == actionStandby || a.verb == actionWake
 }
 
 // actor changes and probes instances, each in a goroutine beside the loop, and sends the action when it has ended. There is
@@ -104,6 +112,9 @@ func (a *actor) probe(ctx context.Context, id platform.InstanceID) {
 // armed.
 func (a *actor) drain(ctx context.Context, id platform.InstanceID) {
 	a.change(ctx, actionDrain, id, func(ctx context.Context) error {
+		if err := a.rouse(id); err != nil {
+			return err
+		}
 		if err := a.units.Stop(ctx, id.Socket()); err != nil {
 			return err
 		}

@@ -1,6 +1,7 @@
 package activator
 
 import (
+	"math"
 	"runtime"
 
 	"github.com/fnctl/fnctl/platform"
@@ -14,6 +15,7 @@ type host struct {
 	cores int
 	// reserved is what instances that were started will use and don't use yet, in bytes.
 	reserved map[platform.InstanceID]int64
+	memory   platform.HostMemory // as read last
 	free     int64
 }
 
@@ -25,14 +27,15 @@ func newHost(paths platform.Paths) *host {
 	}
 }
 
-// refresh reads how much memory is free. It returns an error if it cannot be read; then memory bounds nothing.
-func (h *host) refresh() error {
+// refresh reads how much memory is free. coming is what will be soon, in bytes. It returns an error if memory cannot be read; then it
+// bounds nothing.
+func (h *host) refresh(coming int64) error {
 	memory, err := h.paths.HostMemory()
 	if err != nil {
-		h.free = 1 << 62
+		h.memory, h.free = platform.HostMemory{Total: math.MaxInt64}, 1<<62
 		return err
 	}
-	h.free = memory.Free
+	h.memory, h.free = memory, memory.Free+coming
 	for _, expected := range h.reserved {
 		h.free -= expected
 	}

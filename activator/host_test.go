@@ -20,21 +20,21 @@ func TestHostBudget(t *testing.T) {
 	}
 	h := newHost(platform.Paths{Root: root})
 	id := func(n int) platform.InstanceID { return platform.InstanceID{Revision: ping1.Revision, Index: n} }
-	if err := h.refresh(); err != nil {
+	if err := h.refresh(0); err != nil {
 		t.Fatal(err)
 	}
 	const each = 90 << 20
 	if !h.reserve(id(1), each) || !h.reserve(id(2), each) || h.reserve(id(3), each) {
 		t.Error("200 MiB have room for two instances of 90 MiB, and no third")
 	}
-	if err := h.refresh(); err != nil {
+	if err := h.refresh(0); err != nil {
 		t.Fatal(err)
 	}
 	if h.reserve(id(3), each) {
 		t.Error("what was started and is not in use yet was forgotten")
 	}
 	h.release(id(1))
-	if err := h.refresh(); err != nil {
+	if err := h.refresh(0); err != nil {
 		t.Fatal(err)
 	}
 	if !h.reserve(id(3), each) {
@@ -44,7 +44,7 @@ func TestHostBudget(t *testing.T) {
 
 func TestHostWithoutMeminfo(t *testing.T) {
 	h := newHost(platform.Paths{Root: t.TempDir()})
-	if err := h.refresh(); err == nil {
+	if err := h.refresh(0); err == nil {
 		t.Error("no error though there is nothing to read")
 	}
 	if !h.reserve(ping1, 1<<40) {
@@ -54,7 +54,7 @@ func TestHostWithoutMeminfo(t *testing.T) {
 
 func TestStartsAtOnce(t *testing.T) {
 	h := newHost(platform.Paths{Root: t.TempDir()})
-	_ = h.refresh()
+	_ = h.refresh(0)
 	h.cores = 1
 	for n := range platform.StartsPerCore {
 		if h.atStartLimit() {

@@ -32,6 +32,7 @@ type instance struct {
 	startHistory
 	probeHistory
 	background background
+	rest       rest
 }
 
 // update takes over the state of one of the two units and reports whether it is another one.
@@ -55,6 +56,9 @@ func (i *instance) update(kind string, unit platform.UnitStatus, now time.Time) 
 	}
 	// A service that has ended has to be proved anew when it runs again.
 	i.proved = i.proved && i.service.Running()
+	if !i.service.Running() {
+		i.rest = rest{}
+	}
 	switch after := i.stage(); {
 	case after == before || old:
 	case after == platform.Failed && i.wasReady:
@@ -78,6 +82,13 @@ func (i *instance) inherit(now time.Time) {
 	i.startHistory, i.startingSince = startHistory{}, now
 }
 
+// inheritRest takes over that the instance is in standby, for which it must have been ready.
+func (i *instance) inheritRest(group platform.Cgroup) {
+	if i.rest.marked && group.Sleeper().IsFrozen() {
+		i.rest.frozen, i.proved = true, true
+	}
+}
+
 // works reports whether the instance, which was ready, works without a request, or may, and is allowed to. The processor time of one
 // that has closed its socket is no sign of work: it may wait for that in a loop.
 func (i *instance) works(config platform.Config, now time.Time) bool {
@@ -93,18 +104,21 @@ func (i *instance) repairable() bool {
 // listens reports whether a request can wait at the instance.
 func (i *instance) listens() bool { return i.socket.Active == "active" && !i.socketLost }
 
+// listensAwake reports whether a request can wait at the instance, and nobody has to wake it.
+func (i *instance) listensAwake() bool { return i.listens() && !i.rest.frozen }
+
 // isDeaf reports whether the gateway has found that the instance does not read.
 func (i *instance) isDeaf() bool { return i.load != nil && i.load.Deaf }
 
 // stage is where the instance stands in its life, as far as systemd can know. The empty state means that nothing of it is
 // left.
 func (i *instance) stage() platform.InstanceState {
-	return platform.StateOf(i.socket, i.service, i.proved, false)
+	return platform.StateOf(i.socket, i.service, platform.Seen{Proved: i.proved})
 }
 
-// state is the stage, or deaf if the gateway has found it so.
+// state is the stage, or what else was found: that the instance is deaf, or frozen.
 func (i *instance) state() platform.InstanceState {
-	return platform.StateOf(i.socket, i.service, i.proved, i.isDeaf())
+	return platform.StateOf(i.socket, i.service, platform.Seen{Proved: i.proved, Deaf: i.isDeaf(), Frozen: i.rest.frozen})
 }
 
 // forgettable reports whether nothing is left of the instance, and its history doesn't count any more.

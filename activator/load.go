@@ -47,6 +47,8 @@ type InstanceLoad struct {
 	Ready bool
 	// Deaf is true if the instance runs and leaves unread what the gateway sends to it.
 	Deaf bool
+	// Resting is true if the gateway has taken note that the instance may be frozen, and has nothing on it.
+	Resting bool
 	// Draining is true if the gateway has seen the instance's socket go, and sends it no new request.
 	Draining bool
 }
@@ -172,6 +174,7 @@ var setters = map[string]func(l *Load, value float64, label func(string) string)
 			Unread:   seen.Unread,
 			Ready:    seen.Ready || state == platform.Ready,
 			Deaf:     seen.Deaf || state == platform.Deaf,
+			Resting:  seen.Resting || state == platform.Standby,
 			Draining: seen.Draining || state == platform.Draining,
 		}
 	},

@@ -6,12 +6,14 @@ import (
 	"time"
 
 	"github.com/fnctl/fnctl/platform"
+	"github.com/fnctl/fnctl/standby"
 )
 
 // loop owns the world, the actor's books, the reconciler, the host's budget, the failure notices and the queries. All
 // events reach it through channels.
 func (a *Activator) loop(ctx context.Context) error {
 	// The loop decides nothing before the units and the routes are known: what exists must not be taken for gone.
+	a.reconciler.keeper.restore(a.store.Paths.StandbyUses(), a.log)
 	var knowUnits, knowRoutes, swept bool
 	for {
 		select {
@@ -93,7 +95,7 @@ func (a *Activator) logAction(done action) {
 	case done.err == nil:
 		log.Info("instance: "+done.verb, "event", done.verb, "duration", done.took.Round(time.Millisecond))
 	case errors.Is(done.err, context.Canceled):
-	case done.verb == actionProbe:
+	case done.verb == actionProbe || errors.Is(done.err, standby.ErrClaimed):
 		log.Debug("instance: "+done.verb, "err", done.err)
 	default:
 		log.Warn("instance: "+done.verb, "event", "fail", "err", done.err)
@@ -105,8 +107,9 @@ func (a *Activator) tick(ctx context.Context, report report) {
 	started := time.Now()
 	a.noteMetrics(report.err)
 	a.world.setLoads(report.loads)
-	if len(a.world.awake) > 0 { // nothing is started otherwise
-		if err := a.host.refresh(); err != nil {
+	keeper := a.reconciler.keeper
+	if len(a.world.awake) > 0 || keeper.cache.Size() > 0 { // nothing is started or evicted otherwise
+		if err := a.host.refresh(keeper.pending(a.world.isGone)); err != nil {
 			a.log.Warn("the host's memory bounds nothing", "err", err)
 		}
 	}
@@ -115,6 +118,11 @@ func (a *Activator) tick(ctx context.Context, report report) {
 			a.update(ctx, rev, report)
 		}
 	}
+	a.reconciler.relieve(ctx, report.at)
+	if err := keeper.save(a.store.Paths.StandbyUses(), report.at); err != nil {
+		a.log.Warn("write down how often revisions are used", "err", err)
+	}
+	a.metrics.standbyBytes.Set(float64(keeper.cache.Size()))
 	a.metrics.tick(time.Since(started), len(a.world.awake))
 }
 
@@ -138,6 +146,7 @@ func (a *Activator) noteMetrics(err error) {
 func (a *Activator) update(ctx context.Context, rev *revision, report report) {
 	rev.routed = a.world.routes.reach(rev.id)
 	rev.measure(a.store.Paths, report)
+	a.reconciler.keeper.note(rev, report.at)
 	a.queries.ask(ctx, rev, report.at)
 	rev.decide(report.asOf)
 	a.reconciler.reconcile(ctx, rev, report.at)
@@ -170,6 +179,7 @@ func (a *Activator) canSleep(rev *revision) bool {
 // forget drops a revision that has no route and no instance, with its notice and its status.
 func (a *Activator) forget(rev *revision) {
 	a.notices.clear(rev)
+	a.reconciler.keeper.forget(rev.id)
 	a.world.forget(rev.id)
 	a.statuses.drop(rev.id)
 	a.log.Info("revision gone", "event", "gone", "function", rev.id.Function, "revision", rev.id.String())

@@ -19,6 +19,9 @@ type metrics struct {
 	startup  prometheus.Histogram
 	awake    prometheus.Gauge
 	refused  prometheus.Counter
+	// standbyBytes and evictions are about instances in standby.
+	standbyBytes prometheus.Gauge
+	evictions    *prometheus.CounterVec
 }
 
 func newMetrics() *metrics {
@@ -54,8 +57,16 @@ func newMetrics() *metrics {
 			Name: "fnctl_activator_refused_starts_total",
 			Help: "Starts of instances that the host had no memory for, at each tick anew.",
 		}),
+		standbyBytes: prometheus.NewGauge(prometheus.GaugeOpts{
+			Name: "fnctl_activator_standby_bytes",
+			Help: "Memory of the instances in standby when they were frozen.",
+		}),
+		evictions: prometheus.NewCounterVec(prometheus.CounterOpts{
+			Name: "fnctl_activator_evictions_total",
+			Help: "Instances in standby that were stopped for their memory, by why: budget (more than their share), memory (the machine has little left) or start (another one needs it).",
+		}, []string{"reason"}),
 	}
-	m.registry.MustRegister(m.ticks, m.actions, m.scrapes, m.decided, m.startup, m.awake, m.refused)
+	m.registry.MustRegister(m.ticks, m.actions, m.scrapes, m.decided, m.startup, m.awake, m.refused, m.standbyBytes, m.evictions)
 	return m
 }
 

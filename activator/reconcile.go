@@ -11,7 +11,10 @@ import (
 )
 
 // undrained are the states of an instance that takes requests, or may again.
-var undrained = []platform.InstanceState{platform.Armed, platform.Starting, platform.Ready, platform.Deaf, platform.Failed}
+var undrained = append([]platform.InstanceState{platform.Standby}, reachable...)
+
+// reachable are those of an instance that takes a request without anybody's doing, or may again.
+var reachable = []platform.InstanceState{platform.Armed, platform.Starting, platform.Ready, platform.Deaf, platform.Failed}
 
 // changer carries out what the reconciler decides: it is the actor, or records in a test. Each method returns at once.
 type changer interface {
@@ -23,6 +26,9 @@ type changer interface {
 	drain(ctx context.Context, id platform.InstanceID)
 	stop(ctx context.Context, id platform.InstanceID, patience time.Duration)
 	kill(ctx context.Context, id platform.InstanceID)
+	mark(ctx context.Context, id platform.InstanceID)
+	freeze(ctx context.Context, id platform.InstanceID)
+	wake(ctx context.Context, id platform.InstanceID)
 	repair(ctx context.Context, id platform.InstanceID)
 }
 
@@ -33,6 +39,7 @@ type reconciler struct {
 	world   *world
 	actor   changer
 	host    *host
+	keeper  *keeper
 	metrics *metrics
 	log     *slog.Logger
 }
@@ -126,7 +133,7 @@ func (r *reconciler) repairSockets(ctx context.Context, rev *revision, now time.
 			r.actor.repair(ctx, i.id)
 		}
 	}
-	if len(rev.instances.in(undrained...)) == 0 {
+	if len(rev.instances.in(reachable...)) == 0 {
 		r.armNext(ctx, rev, now)
 	}
 }
@@ -159,7 +166,7 @@ func (r *reconciler) replace(ctx context.Context, rev *revision, i *instance, no
 	case rev.isSingle():
 		rev.heir = i.replacement(0) // it gets its index when there is room
 		r.actor.drain(ctx, i.id)
-	case rev.instances.hasOther(i, (*instance).listens):
+	case rev.instances.hasOther(i, (*instance).listensAwake):
 		r.actor.drain(ctx, i.id)
 	case rev.instances.hasOther(i, coming) || !rev.arming.allowed(now):
 	default:
@@ -208,29 +215,35 @@ func (r *reconciler) probeStarted(ctx context.Context, i *instance, now time.Tim
 // scale starts the instances that are missing and drains those that are too many.
 func (r *reconciler) scale(ctx context.Context, rev *revision, now time.Time) {
 	running := withoutReplaced(rev.instances.in(platform.Starting, platform.Ready))
-	standby := withoutReplaced(rev.instances.in(platform.Armed, platform.Failed))
+	armed := withoutReplaced(rev.instances.in(platform.Armed, platform.Failed))
+	defer r.evictSurplus(ctx, rev)
 	switch desired := rev.decision.Desired; {
 	case len(running) < desired:
-		r.startMore(ctx, rev, standby, desired-len(running), now)
-	case len(running) > desired && desired == 0 && !rev.isSingle() && !slices.ContainsFunc(standby, (*instance).listens):
+		r.unmark(ctx, running, nil)
+		missing := desired - len(running)
+		r.startMore(ctx, rev, armed, missing-r.wakeSome(ctx, rev, missing), now)
+	case len(running) > desired && desired == 0 && !rev.isSingle() && !slices.ContainsFunc(armed, (*instance).listens):
 		// The next request must have a socket to wait at before the last instance goes. Where there may be only one, it waits at the gateway.
 		r.armNext(ctx, rev, now)
 	case len(running) > desired:
 		sortLeastBusyFirst(running, rev.config, now)
-		r.drainSome(ctx, running[:len(running)-desired])
+		surplus := len(running) - desired
+		r.unmark(ctx, running[surplus:], nil)
+		r.retire(ctx, rev, running[:surplus], now)
 	case desired > 0:
 		// The next request would start an instance that is armed beside running ones, for nothing.
-		r.drainSome(ctx, standby)
-	case len(standby) > 1:
-		r.drainSome(ctx, standby[1:])
+		r.drainSome(ctx, armed)
+		r.unmark(ctx, running, armed)
+	case len(armed) > 1:
+		r.drainSome(ctx, armed[1:])
 	}
 }
 
 // startMore starts n instances: first those that are armed, then new ones, as far as the host has room. An action that is
 // under way counts as one of them.
-func (r *reconciler) startMore(ctx context.Context, rev *revision, standby []*instance, n int, now time.Time) {
+func (r *reconciler) startMore(ctx context.Context, rev *revision, armed []*instance, n int, now time.Time) {
 	expected := int64(-1)
-	for _, id := range candidates(rev, standby, n, now) {
+	for _, id := range candidates(rev, armed, n, now) {
 		i := rev.instances[id.Index]
 		if r.actor.isBusy(id) || i != nil && (now.Before(i.notBefore) || !i.service.Gone()) || !rev.arming.allowed(now) {
 			continue
@@ -240,6 +253,9 @@ func (r *reconciler) startMore(ctx context.Context, rev *revision, standby []*in
 		}
 		if expected < 0 {
 			expected = rev.usage.expected(r.paths, rev.slice, rev.instances.in(platform.Ready))
+		}
+		if short := expected - r.host.free; short > 0 {
+			r.evict(ctx, short, evictedStart, now) // what sleeps is in nobody's way
 		}
 		switch {
 		case !r.host.reserve(id, expected):
@@ -256,9 +272,9 @@ func (r *reconciler) startMore(ctx context.Context, rev *revision, standby []*in
 }
 
 // candidates names the n instances that are next to run.
-func candidates(rev *revision, standby []*instance, n int, now time.Time) []platform.InstanceID {
+func candidates(rev *revision, armed []*instance, n int, now time.Time) []platform.InstanceID {
 	ids := make([]platform.InstanceID, 0, n)
-	for _, i := range standby {
+	for _, i := range armed {
 		if len(ids) < n {
 			ids = append(ids, i.id)
 		}

@@ -37,6 +37,9 @@ func (c *changes) stop(_ context.Context, id platform.InstanceID, _ time.Duratio
 }
 func (c *changes) kill(_ context.Context, id platform.InstanceID)   { c.note("kill", id) }
 func (c *changes) repair(_ context.Context, id platform.InstanceID) { c.note("repair", id) }
+func (c *changes) mark(_ context.Context, id platform.InstanceID)   { c.note("mark", id) }
+func (c *changes) freeze(_ context.Context, id platform.InstanceID) { c.note("freeze", id) }
+func (c *changes) wake(_ context.Context, id platform.InstanceID)   { c.note("wake", id) }
 
 // list is what was done, in no order.
 func (c *changes) list() string {
@@ -150,8 +153,8 @@ func TestReconcile(t *testing.T) {
 		w := newTestWorld(t)
 		done := &changes{busy: w.busy}
 		h := newHost(platform.Paths{Root: t.TempDir()})
-		_ = h.refresh() // without a file, memory bounds nothing
-		r := &reconciler{paths: w.store.Paths, world: w, actor: done, host: h, metrics: newMetrics(), log: slog.New(slog.DiscardHandler)}
+		_ = h.refresh(0) // without a file, memory bounds nothing
+		r := &reconciler{paths: w.store.Paths, world: w, actor: done, host: h, keeper: newKeeper(1), metrics: newMetrics(), log: slog.New(slog.DiscardHandler)}
 		rev := newRevision(pingRevision(), c.existing, epoch)
 		rev.routed, rev.metricsKnown, rev.metricsAsOf, rev.load = !c.unrouted, true, now, &Load{}
 		rev.decision = autoscaler.Decision{Desired: c.desired}
@@ -216,8 +219,8 @@ func TestReconcileSingle(t *testing.T) {
 			}
 			done := &changes{busy: w.busy}
 			h := newHost(platform.Paths{Root: t.TempDir()})
-			_ = h.refresh() // without a file, memory bounds nothing
-			r := &reconciler{paths: w.store.Paths, world: w, actor: done, host: h, metrics: newMetrics(), log: slog.New(slog.DiscardHandler)}
+			_ = h.refresh(0) // without a file, memory bounds nothing
+			r := &reconciler{paths: w.store.Paths, world: w, actor: done, host: h, keeper: newKeeper(1), metrics: newMetrics(), log: slog.New(slog.DiscardHandler)}
 			single := pingRevision()
 			single.Config.Autoscale.Single = true
 			rev := newRevision(single, c.existing, epoch)
@@ -237,7 +240,7 @@ func TestReconcileRefuses(t *testing.T) {
 	done := &changes{busy: w.busy}
 	h := newHost(w.store.Paths)
 	h.free = platform.UnknownInstance
-	r := &reconciler{paths: w.store.Paths, world: w, actor: done, host: h, metrics: newMetrics(), log: slog.New(slog.DiscardHandler)}
+	r := &reconciler{paths: w.store.Paths, world: w, actor: done, host: h, keeper: newKeeper(1), metrics: newMetrics(), log: slog.New(slog.DiscardHandler)}
 	rev := newRevision(pingRevision(), instancesOf(armed(1)), epoch)
 	rev.routed, rev.metricsKnown, rev.load = true, true, &Load{}
 	rev.decision = autoscaler.Decision{Desired: 3}

@@ -27,6 +27,7 @@ type revision struct {
 	reported     bool      // the last report had the revision
 	asleep       bool      // the gauges have no history
 
+	startTook   time.Duration // the last start, until it was ready; 0: none was seen
 	arming      arming
 	heir        *instance         // what takes the place of a single instance, once that has ended; nil: the next is as any other
 	late        int               // starts in a row that took too long; each further one has twice as long
@@ -96,6 +97,7 @@ func (r *revision) measure(paths platform.Paths, report report) {
 			i.load = &known
 		}
 	}
+	r.lookAtRest(paths)
 	r.lookAround(paths, report.at)
 	for _, g := range r.gauges {
 		if r.asleep {
@@ -168,13 +170,17 @@ func (r *revision) settled() bool {
 	if !r.metricsKnown || r.active || r.reported && r.load.InFlight > 0 || r.refused > 0 {
 		return false
 	}
-	var ready, standby, other int
+	var ready, armed, other int
 	for _, i := range r.instances {
 		switch i.state() {
 		case platform.Ready:
 			ready++
+			if i.rest.marked {
+				other++
+			}
+		case platform.Standby:
 		case platform.Armed:
-			standby++
+			armed++
 		default:
 			other++
 		}
@@ -188,9 +194,9 @@ func (r *revision) settled() bool {
 		return false
 	case ready > 0:
 		// The consumption of instances, and the answer to a query, may change without a request.
-		return standby == 0 && !slices.ContainsFunc(r.gauges, func(g *gauge) bool { return !g.isCounter() })
+		return armed == 0 && !slices.ContainsFunc(r.gauges, func(g *gauge) bool { return !g.isCounter() })
 	}
-	return standby == 1
+	return armed == 1
 }
 
 // startLimit is how long an instance may take to start.
@@ -204,6 +210,7 @@ func (r *revision) startLimit() time.Duration {
 
 // started takes note of a start that has led to a ready instance.
 func (r *revision) started(took time.Duration) {
+	r.startTook = took
 	if took <= time.Duration(r.config.StartTimeout) {
 		r.late = 0
 	}

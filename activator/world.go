@@ -71,6 +71,7 @@ func (w *world) replaceUnits(list []platform.UnitStatus) (started bool) {
 			w.awake[id] = true
 		}
 	}
+	w.sweepMarks()
 	return started
 }
 
@@ -174,6 +175,12 @@ func (w *world) wakeFunction(function string) {
 	}
 }
 
+// isGone reports whether nothing of an instance runs.
+func (w *world) isGone(id platform.InstanceID) bool {
+	i := w.instance(id)
+	return i == nil || i.service.Gone()
+}
+
 func (w *world) wakeAll() {
 	for id := range w.revisions {
 		w.awake[id] = true
@@ -252,6 +259,7 @@ func (w *world) adopt(id platform.RevisionID, now time.Time) *revision {
 	}
 	for _, i := range w.instances[id] {
 		i.inherit(now)
+		i.inheritRest(w.store.Paths.InstanceCgroup(platform.SliceName(id.Function), i.id))
 	}
 	rev := newRevision(described, w.instances[id], now)
 	rev.load = w.loads[id]
@@ -303,6 +311,8 @@ func (w *world) noteSuccess(done action, now time.Time) {
 			rev.started(now.Sub(i.startingSince))
 		}
 		i.accepted()
+	case done.concernsRest() && i != nil:
+		i.noteRest(done, now)
 	case done.touchesSocket() && rev != nil:
 		rev.arming.succeeded()
 		if i != nil {
@@ -323,6 +333,9 @@ func (w *world) noteFailure(done action, now time.Time) {
 	case i == nil:
 	case done.verb == actionProbe:
 		i.refused(done.err, now)
+		return
+	case done.concernsRest():
+		i.noteRest(done, now)
 		return
 	default:
 		i.failed(now)

@@ -12,6 +12,7 @@ import (
 
 	"github.com/fnctl/fnctl/deploy"
 	"github.com/fnctl/fnctl/inspect"
+	"github.com/fnctl/fnctl/platform"
 )
 
 func statusCommand() *cli.Command {
@@ -134,15 +135,18 @@ func endpointText(s inspect.Function) string {
 
 func printInstances(w io.Writer, s inspect.Function) {
 	t := newTable(w)
-	t.AppendHeader(table.Row{"Revision", "Traffic", "Instance", "State", "PIDs", "In flight"})
+	t.AppendHeader(table.Row{"Revision", "Traffic", "Instance", "State", "PIDs", "Memory", "In flight"})
 	for _, r := range s.Revisions {
 		traffic := fmt.Sprintf("%d%%", r.Traffic)
 		if len(r.Instances) == 0 {
-			t.AppendRow(table.Row{r.Name, traffic, "none", "", "", ""})
+			t.AppendRow(table.Row{r.Name, traffic, "none", "", "", "", ""})
 		}
 		for _, i := range r.Instances {
-			pids := strings.Trim(fmt.Sprint(i.PIDs), "[]")
-			t.AppendRow(table.Row{r.Name, traffic, i.Name, i.State, pids, i.InFlight})
+			pids, memory := strings.Trim(fmt.Sprint(i.PIDs), "[]"), ""
+			if len(i.PIDs) > 0 {
+				memory = fmt.Sprint(platform.ByteSize(i.Memory))
+			}
+			t.AppendRow(table.Row{r.Name, traffic, i.Name, i.State, pids, memory, i.InFlight})
 		}
 	}
 	t.Render()

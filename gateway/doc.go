@@ -12,7 +12,7 @@
 //	http2server.go      does the same for HTTP/2
 //	serve.go            finds the target of the host (fleet.go, table.go), then makes attempts until one is answered:
 //	hold.go               reads the content of the request, if it is not long
-//	pool.go               lends an instance, or holds the request until one is ready (prover.go, spread.go)
+//	pool.go               lends an instance, or holds the request until one is ready (prover.go)
 //	http1attempt.go       sends the request over a connection to the instance (upstream.go, instanceconn.go), and reads the answer
 //	relay.go              sends the answer to the client as it comes; tunnel.go if it is a WebSocket, and tunnellink.go moves that
 //	download.go           its content, and reads that ahead of a slow client
@@ -22,7 +22,7 @@
 //
 // The files stand on one another in this order: gateway.go, which starts and stops everything; status.go, collector.go and
 // succession.go, for those that look from outside; the path of a request; fleet.go, which routes.go, sockets.go and failures.go
-// keep up to date; pool.go, with what it is made of (lease.go, prover.go, peers.go, spread.go, instance.go, counts.go); the
+// keep up to date; pool.go, with what it is made of (lease.go, prover.go, peers.go, standby.go, instance.go, counts.go); the
 // connections to instances; and at the bottom what knows nothing of the rest, with the packages wire (messages) and netio (bytes).
 //
 // # Words

@@ -33,7 +33,7 @@ func newFleet(cfg Config, hangups *netio.Hangups, group *group, metrics *metrics
 	f := &fleet{
 		env: environment{
 			paths: cfg.Paths, maxQueue: cfg.MaxQueue, held: netio.Budget{Most: cfg.MaxBuffered},
-			hangups: hangups, group: group, probe: probe, log: cfg.Logger,
+			hangups: hangups, group: group, probe: probe, wake: waker(cfg.Paths), log: cfg.Logger,
 		},
 		hostOf:    cfg.Host,
 		metrics:   metrics,
@@ -148,6 +148,15 @@ func (f *fleet) vanish(id platform.InstanceID) {
 	defer f.mu.Unlock()
 	if p := f.pools[id.Revision]; p != nil {
 		p.vanish(id.Index)
+	}
+}
+
+// mark notes whether an instance may be frozen.
+func (f *fleet) mark(id platform.InstanceID, marked bool) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if p := f.pools[id.Revision]; p != nil {
+		p.mark(id.Index, marked)
 	}
 }
 

@@ -19,6 +19,7 @@ type function struct {
 	// without observations is still a dozen lines of each scrape.
 	duration  func() prometheus.Observer
 	coldStart func() prometheus.Observer
+	wake      func() prometheus.Observer
 	firstByte func() prometheus.Observer
 	queueTime func() prometheus.Observer
 

@@ -2,6 +2,7 @@ package gateway
 
 import (
 	"maps"
+	"slices"
 
 	"github.com/fnctl/fnctl/platform"
 )
@@ -75,13 +76,17 @@ type load struct {
 	// Asks is how many of the queued requests need a slot each, and Granted how many slots it has got.
 	Asks    int    `json:"asks,omitempty"`
 	Granted uint64 `json:"granted,omitempty"`
+	// Resting are the instances that get no request without being woken, by index.
+	Resting []int `json:"resting,omitempty"`
 }
 
-func (l *load) isEmpty() bool { return l.InFlight == 0 && l.Queued == 0 && len(l.Instances) == 0 }
+func (l *load) isEmpty() bool {
+	return l.InFlight == 0 && l.Queued == 0 && len(l.Instances) == 0 && len(l.Resting) == 0
+}
 
 func (l *load) equals(other load) bool {
 	return l.InFlight == other.InFlight && l.Queued == other.Queued && l.Asks == other.Asks && l.Granted == other.Granted &&
-		maps.Equal(l.Instances, other.Instances) && maps.Equal(l.Unread, other.Unread)
+		slices.Equal(l.Resting, other.Resting) && maps.Equal(l.Instances, other.Instances) && maps.Equal(l.Unread, other.Unread)
 }
 
 // departure is an instance whose socket is gone. The departures of a handover are numbered.

@@ -30,11 +30,13 @@ const (
 	ready
 	// deaf: the instance had read, and has stopped to.
 	deaf
+	// resting: the instance was marked and may be frozen. It gets a request only after it was woken.
+	resting
 	// draining: the socket is gone; the instance finishes what it has.
 	draining
 )
 
-// label is the value in the metrics, which do not tell whether an unproven instance is being proved.
+// label is the value in the metrics, which do not tell whether an unproven instance is being proved, or rests.
 func (s state) label() string {
 	switch s {
 	case ready:
@@ -64,19 +66,20 @@ type instance struct {
 	inFlight          int
 	inFlightElsewhere int // for predecessors
 	deliveries        deliveries
-	streams           map[stream]struct{}
-	lastRead          time.Time // when it was last seen to read
-	asked             time.Time // since when it is asked with a probe whether it reads; zero: it is not
-	stopAsking        context.CancelFunc
-	unread            int       // requests that it has not read, at the last look, if it has stopped reading
-	unboundedEnded    time.Time // when an unbounded answer of it ended last
-	idleSince         time.Time
-	suspect           bool          // it closed a connection since it became ready
-	proofs            int           // how often it became ready: a strike counts only against the proof that it refutes
-	provingSince      time.Time     // when the prover began
-	backoff           time.Duration // between two attempts of the prover; 0 if none has failed
-	pausing           bool          // the prover is in such a pause
-	stopProver        context.CancelFunc
+	sleep
+	streams        map[stream]struct{}
+	lastRead       time.Time // when it was last seen to read
+	asked          time.Time // since when it is asked with a probe whether it reads; zero: it is not
+	stopAsking     context.CancelFunc
+	unread         int       // requests that it has not read, at the last look, if it has stopped reading
+	unboundedEnded time.Time // when an unbounded answer of it ended last
+	idleSince      time.Time
+	suspect        bool          // it closed a connection since it became ready
+	proofs         int           // how often it became ready: a strike counts only against the proof that it refutes
+	provingSince   time.Time     // when the prover began
+	backoff        time.Duration // between two attempts of the prover; 0 if none has failed
+	pausing        bool          // the prover is in such a pause
+	stopProver     context.CancelFunc
 }
 
 func newInstance(id platform.InstanceID) *instance {
@@ -202,11 +205,15 @@ type instanceKey struct {
 }
 
 // loads adds up what all gateways have in flight. An index can be there twice: as the instance that has it, and as an
-// earlier one that still drains.
-func (all instances) loads() instanceLoads {
+// earlier one that still drains. asleep are those that rest for all gateways.
+func (all instances) loads(asleep []int) instanceLoads {
 	sums := make(instanceLoads, len(all))
 	for _, inst := range all {
-		sums[instanceKey{index: inst.id.Index, state: inst.state.label()}] += inst.load()
+		label := inst.state.label()
+		if inst.state == resting && slices.Contains(asleep, inst.id.Index) {
+			label = string(platform.Standby)
+		}
+		sums[instanceKey{index: inst.id.Index, state: label}] += inst.load()
 	}
 	return sums
 }

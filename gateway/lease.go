@@ -29,7 +29,7 @@ type lease struct {
 	pool     *pool
 	instance *instance
 	proofs   int
-	cold     time.Duration // how long the request waited for an instance to start; 0: it did not
+	cold     time.Duration // how long the request waited for an instance to start; 0: it did not, or only for one to wake
 	waited   bool
 	last     bool // when it is released, its request is in flight no longer
 }
@@ -40,7 +40,7 @@ func newLease(p *pool, inst *instance, w *waiter, now time.Time) *lease {
 	l := &lease{pool: p, instance: inst, proofs: inst.proofs, waited: w != nil}
 	l.given = now
 	inst.deliveries[&l.delivery] = struct{}{}
-	if w != nil && w.cold && now.Sub(w.since) >= coldStartFloor {
+	if w != nil && w.cold && !inst.waking && now.Sub(w.since) >= coldStartFloor {
 		l.cold = now.Sub(w.since)
 	}
 	return l
@@ -68,6 +68,7 @@ func (l *lease) release() {
 	case inst.state == ready && inst.suspect && inst.inFlight == 0:
 		inst.state = unproven
 	}
+	p.settle(inst)
 	p.dispatch(now)
 }
 

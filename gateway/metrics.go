@@ -33,6 +33,8 @@ const (
 	MetricConnections = "fnctl_gateway_connections"
 	// MetricColdStart is a histogram of how long requests waited for an instance to start. Labels: function.
 	MetricColdStart = "fnctl_gateway_cold_start_seconds"
+	// MetricWake is a histogram of how long instances in standby took from when they were woken until they read. Labels: function.
+	MetricWake = "fnctl_gateway_wake_seconds"
 	// MetricUnrouted counts the requests that reached no function. Labels: code.
 	MetricUnrouted = "fnctl_gateway_unrouted_requests_total"
 	// MetricHostConflicts is the number of hosts that a function claims and another has.
@@ -44,6 +46,7 @@ const (
 type metrics struct {
 	duration  *prometheus.HistogramVec
 	coldStart *prometheus.HistogramVec
+	wake      *prometheus.HistogramVec
 	firstByte *prometheus.HistogramVec
 	queueTime *prometheus.HistogramVec
 	unrouted  *prometheus.CounterVec
@@ -60,6 +63,11 @@ func newMetrics() *metrics {
 			Name:    MetricColdStart,
 			Help:    "Time that requests waited for an instance to start.",
 			Buckets: []float64{.05, .1, .2, .4, .8, 2, 5, 20},
+		}, []string{"function"}),
+		wake: prometheus.NewHistogramVec(prometheus.HistogramOpts{
+			Name:    MetricWake,
+			Help:    "Time from when an instance in standby is woken until it has read the beginning of a request.",
+			Buckets: []float64{.001, .002, .004, .008, .016, .05, .2, 1},
 		}, []string{"function"}),
 		firstByte: prometheus.NewHistogramVec(prometheus.HistogramOpts{
 			Name:    MetricFirstByte,
@@ -80,7 +88,7 @@ func newMetrics() *metrics {
 
 // register registers the metrics, and a collector of others.
 func (m *metrics) register(r prometheus.Registerer, others prometheus.Collector) error {
-	for _, each := range []prometheus.Collector{m.duration, m.coldStart, m.firstByte, m.queueTime, m.unrouted, others} {
+	for _, each := range []prometheus.Collector{m.duration, m.coldStart, m.wake, m.firstByte, m.queueTime, m.unrouted, others} {
 		if err := r.Register(each); err != nil {
 			return err
 		}
@@ -93,6 +101,7 @@ func (m *metrics) function(name string) *function {
 		name:      name,
 		duration:  lazily(m.duration, name),
 		coldStart: lazily(m.coldStart, name),
+		wake:      lazily(m.wake, name),
 		firstByte: lazily(m.firstByte, name),
 		queueTime: lazily(m.queueTime, name),
 	}
@@ -103,7 +112,7 @@ func lazily(of *prometheus.HistogramVec, function string) func() prometheus.Obse
 }
 
 func (m *metrics) forget(function string) {
-	for _, each := range []*prometheus.HistogramVec{m.duration, m.coldStart, m.firstByte, m.queueTime} {
+	for _, each := range []*prometheus.HistogramVec{m.duration, m.coldStart, m.wake, m.firstByte, m.queueTime} {
 		each.DeleteLabelValues(function)
 	}
 }

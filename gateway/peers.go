@@ -121,6 +121,16 @@ func (p *peers) update(from predecessor, now load) (delta int) {
 	return delta
 }
 
+// rests reports whether an instance rests for all predecessors. What one has told may be about an earlier instance.
+func (p *peers) rests(index int) bool {
+	for _, from := range p.predecessors.list() {
+		if l := p.of(from); l.departed[index] > 0 || !slices.Contains(l.load.Resting, index) {
+			return false
+		}
+	}
+	return true
+}
+
 // ack notes that a predecessor has seen what departed, up to a number.
 func (p *peers) ack(from predecessor, number uint64) {
 	maps.DeleteFunc(p.of(from).departed, func(_ int, n uint64) bool { return n <= number })

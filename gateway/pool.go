@@ -21,6 +21,7 @@ type environment struct {
 	hangups      *netio.Hangups
 	group        *group
 	probe        probeFunc
+	wake         wakeFunc
 	log          *slog.Logger
 	recent       recent[*pool]
 	predecessors predecessors
@@ -102,14 +103,16 @@ func (p *pool) enter(first byte, size int64) (*waiter, *lease, error) {
 	p.instances.expireProofs(now)
 	if !p.hasDemand() {
 		if inst := p.pick(now, 1); inst != nil {
-			p.probeUnproven(now)
+			if !p.instances.wasWoken() { // beside one that was, another is armed, which would start for nothing
+				p.probeUnproven(now)
+			}
 			return nil, newLease(p, inst, nil, now), nil
 		}
 	}
 	if p.retired && p.instances.count(ready) == 0 {
 		return nil, nil, errRerouted
 	}
-	if p.failure != nil && p.instances.count(ready) == 0 {
+	if p.failure != nil && !p.instances.isAwaited() {
 		p.probeUnproven(now) // one may be able to start now
 		return nil, nil, p.failure
 	}
@@ -171,7 +174,7 @@ func (p *pool) dispatch(now time.Time) {
 		p.refuse(errRerouted)
 	}
 	if p.hasDemand() {
-		p.probeUnproven(now)
+		p.rouse(now)
 	}
 }
 
@@ -225,7 +228,7 @@ func (p *pool) appear(index int) {
 	p.instances = append(p.instances, inst)
 	p.markActive(time.Now())
 	if p.hasDemand() {
-		p.probeUnproven(time.Now())
+		p.rouse(time.Now())
 	}
 }
 
@@ -268,6 +271,7 @@ func (p *pool) drain(inst *instance) {
 		inst.stopProver()
 	}
 	inst.endAsking()
+	inst.letGo()
 	p.concludeStreamsOf(inst)
 	p.peers.departed(inst.id)
 	inst.inFlightElsewhere = 0 // it counts for the index
@@ -332,7 +336,7 @@ func (p *pool) fail(reason *refusal) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	p.failure = reason
-	if reason != nil && p.instances.count(ready) == 0 {
+	if reason != nil && !p.instances.isAwaited() {
 		p.refuse(reason)
 	}
 }
@@ -358,6 +362,7 @@ func (p *pool) checkReading(now time.Time) {
 		case inst.state == deaf && !isDeaf:
 			inst.state = unproven
 			p.log.Info("the instance reads again", "instance", inst.name)
+			p.settle(inst)
 			changed = true
 		}
 	}
@@ -500,7 +505,7 @@ func (p *pool) unread() map[int]int {
 
 // loads is what the instances have in flight from all gateways. The mutex is held.
 func (p *pool) loads() instanceLoads {
-	sums := p.instances.loads()
+	sums := p.instances.loads(p.resting())
 	p.peers.addTo(sums, p.instances)
 	return sums
 }

@@ -17,6 +17,7 @@ import (
 // rig is a pool whose instances become ready when the test says so. Time is the bubble's.
 type rig struct {
 	*pool
+	fleet  *fleet
 	starts sync.Map // socket → when the instance will have started (time.Time), or the error of its probe
 	asked  sync.Map // socket → *atomic.Int32, how often it was asked
 	leases chan *lease
@@ -26,8 +27,8 @@ type rig struct {
 func inBubble(t *testing.T, test func(t *testing.T, r *rig)) {
 	synctest.Test(t, func(t *testing.T) {
 		group := newGroup()
-		r := &rig{leases: make(chan *lease, 1000)}
 		f := newFleet(Config{Paths: platform.Paths{Root: "/"}, MaxQueue: 1000, MaxBuffered: 1 << 20, Logger: slog.New(slog.DiscardHandler)}, nil, group, newMetrics())
+		r := &rig{fleet: f, leases: make(chan *lease, 1000)}
 		f.env.probe = r.ask
 		r.pool = f.pool(platform.RevisionID{Function: "ping", Number: 1})
 		r.limit(0)

@@ -90,6 +90,7 @@ func (p *pool) load() load {
 	l := load{
 		Revision: p.name, InFlight: p.counts.inFlight.n, Queued: p.waiters.Len() + p.peers.queued(),
 		Instances: p.loads().byIndex(), Unread: p.unread(), Asks: p.peers.asks(), Granted: p.peers.slots,
+		Resting: p.resting(),
 	}
 	if p.lendsThroughSuccessor() {
 		l.Asks += p.waiters.Len()

@@ -24,13 +24,26 @@ func (s *socketFollower) Watch(w *fsnotify.Watcher) error { return w.Add(s.Dir()
 
 // Resync implements platform.Follower.
 func (s *socketFollower) Resync() {
-	ids, err := platform.Store{Paths: s.paths}.Instances()
+	store := platform.Store{Paths: s.paths}
+	ids, err := store.Instances()
 	if err != nil {
 		// What is known stays: an unreadable directory must not drain everything.
 		s.log.Error("list instances", "err", err)
 		return
 	}
 	s.fleet.reconcile(ids)
+	marks, err := store.Marks()
+	if err != nil {
+		s.log.Error("list the marks of instances in standby", "err", err)
+		return
+	}
+	marked := make(map[platform.InstanceID]bool, len(marks))
+	for _, id := range marks {
+		marked[id] = true
+	}
+	for _, id := range ids {
+		s.fleet.mark(id, marked[id])
+	}
 }
 
 // Changed implements platform.Follower.
@@ -38,6 +51,8 @@ func (s *socketFollower) Changed(_ *fsnotify.Watcher, events []fsnotify.Event) {
 	for _, event := range events {
 		if id, ok := platform.ParseInstanceSocket(filepath.Base(event.Name)); ok {
 			s.apply(id, event)
+		} else if id, ok := platform.ParseMark(filepath.Base(event.Name)); ok {
+			s.fleet.mark(id, !platform.Removes(event))
 		}
 	}
 }
@@ -51,5 +66,6 @@ func (s *socketFollower) apply(id platform.InstanceID, event fsnotify.Event) {
 	case event.Has(fsnotify.Create):
 		log.Debug("instance appears")
 		s.fleet.appear(id)
+		s.fleet.mark(id, platform.Exists(s.paths.Mark(id)))
 	}
 }

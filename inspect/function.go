@@ -55,6 +55,7 @@ type Instance struct {
 	Unit     string                 `json:"unit"`
 	State    platform.InstanceState `json:"state"`
 	PIDs     []int                  `json:"pids"`
+	Memory   int64                  `json:"memory"` // its working set in bytes; 0 if it has no process
 	InFlight int                    `json:"in_flight"`
 }
 

@@ -125,7 +125,11 @@ func (in *Inspector) stateOf(id platform.InstanceID) platform.InstanceState {
 	proved := id.Revision == in.Proved || known.Instances[id.Index] == platform.Ready || in.gatewayReady(id) ||
 		!met && in.desired != nil && in.Store.Served(id.Revision) // a moment ago, when a command had proved it
 	load := in.loads[id.Revision]
-	return platform.StateOf(both.socket, both.service, proved, load != nil && load.Instances[id.Index].Deaf)
+	return platform.StateOf(both.socket, both.service, platform.Seen{
+		Proved: proved,
+		Deaf:   load != nil && load.Instances[id.Index].Deaf,
+		Frozen: in.Store.Paths.InstanceCgroup(platform.SliceName(id.Revision.Function), id).Sleeper().IsFrozen(),
+	})
 }
 
 // gatewayReady reports whether the gateway has proved an instance, perhaps before the activator did.
@@ -141,12 +145,14 @@ func (in *Inspector) instancesOf(rev platform.RevisionID) []Instance {
 		if id.Revision != rev || state == "" {
 			continue
 		}
-		// A group that is gone has no processes.
-		pids, _ := in.Store.Paths.InstanceCgroup(platform.SliceName(rev.Function), id).PIDs()
+		// A group that is gone has no processes and no memory.
+		group := in.Store.Paths.InstanceCgroup(platform.SliceName(rev.Function), id)
+		pids, _ := group.PIDs()
+		memory, _ := group.Memory()
 		if pids == nil {
 			pids = []int{}
 		}
-		list = append(list, Instance{Name: id.String(), Unit: id.Service(), State: state, PIDs: pids, InFlight: in.inFlight(id)})
+		list = append(list, Instance{Name: id.String(), Unit: id.Service(), State: state, PIDs: pids, Memory: memory, InFlight: in.inFlight(id)})
 	}
 	slices.SortFunc(list, func(a, b Instance) int { return platform.CompareNatural(a.Name, b.Name) })
 	return list

@@ -3,6 +3,9 @@ package platform
 import (
 	"encoding/json"
 	"fmt"
+	"math"
+
+	"github.com/fnctl/fnctl/platform/keys"
 )
 
 // Metric names the measure that the number of instances follows.
@@ -40,6 +43,8 @@ type Autoscale struct {
 	// Single is true if there is never more than one instance of the function at a time, of whichever revision: Max is 1, and what
 	// takes the place of another starts when that has ended.
 	Single bool `json:"single,omitempty"`
+	// Standby is how many instances that have nothing to do are frozen at most, instead of stopped; 0: none.
+	Standby int `json:"standby,omitempty"`
 	// Metric and Target are those of the first of Metrics.
 	Metric Metric  `json:"metric"`
 	Target float64 `json:"target"`
@@ -72,3 +77,30 @@ func (a *Autoscale) UnmarshalJSON(data []byte) error {
 	}
 	return nil
 }
+
+// standbyCount is a number of instances in standby: true is as many as there is memory for, false none.
+type standbyCount struct{}
+
+// Decode implements keys.Kind.
+func (k standbyCount) Decode(n keys.Node) (int, bool) {
+	if all, ok := n.Bool(); ok {
+		if all {
+			return keys.Unbounded, true
+		}
+		return 0, true
+	}
+	count, ok := n.Number()
+	if !ok || count != math.Trunc(count) || count < 0 || count > keys.Unbounded {
+		n.MustBe(k.Describe())
+		return 0, false
+	}
+	return int(count), true
+}
+
+// Schema implements keys.Kind.
+func (standbyCount) Schema() keys.Schema {
+	return keys.Schema{"type": []string{"boolean", "integer"}, "minimum": 0}
+}
+
+// Describe implements keys.Kind.
+func (standbyCount) Describe() string { return "true, false or a number of instances" }

@@ -1,7 +1,6 @@
 package platform
 
 import (
-	"bufio"
 	"bytes"
 	"fmt"
 	"os"
@@ -17,6 +16,29 @@ type Cgroup struct{ dir string }
 // InstanceCgroup returns the control group of an instance whose function has the slice named slice.
 func (p Paths) InstanceCgroup(slice string, id InstanceID) Cgroup {
 	return Cgroup{dir: filepath.Join(p.Cgroup(), "fn.slice", slice, id.Service())}
+}
+
+// Dir is the directory of the group.
+func (c Cgroup) Dir() string { return c.dir }
+
+// sleeper is the name of the group below that of an instance which is frozen. The instance's own must never be: what systemd starts in
+// it, as it does when a unit ends, would freeze before its exec, and PID 1 with it (seen with systemd 257).
+const sleeper = "app"
+
+// Sleeper is the group of the instance's processes while they may be frozen. It need not be there.
+func (c Cgroup) Sleeper() Cgroup { return Cgroup{dir: filepath.Join(c.dir, sleeper)} }
+
+// FreezeFile is the file that freezes the group with 1 and thaws it with 0.
+func (c Cgroup) FreezeFile() string { return filepath.Join(c.dir, "cgroup.freeze") }
+
+// IsFrozen reports whether all processes of the group have stopped. It is false for a group that is not there.
+func (c Cgroup) IsFrozen() bool {
+	data, err := os.ReadFile(filepath.Join(c.dir, "cgroup.events"))
+	if err != nil {
+		return false
+	}
+	frozen, err := readStat(data, "frozen")
+	return err == nil && frozen == 1
 }
 
 // CPUTime returns the processor time that the group has used since it exists. It counts without the cpu controller, too.
@@ -55,21 +77,28 @@ func (c Cgroup) PIDs() ([]int, error) {
 		if err != nil || entry.Name() != "cgroup.procs" {
 			return err
 		}
-		data, err := os.ReadFile(path)
-		if err != nil {
-			return err
-		}
-		scanner := bufio.NewScanner(bytes.NewReader(data))
-		for scanner.Scan() {
-			pid, err := strconv.Atoi(scanner.Text())
-			if err != nil {
-				return fmt.Errorf("read %s: %w", path, err)
-			}
-			pids = append(pids, pid)
-		}
-		return nil
+		more, err := ReadPIDs(path)
+		pids = append(pids, more...)
+		return err
 	})
 	return pids, err
+}
+
+// ReadPIDs reads a file cgroup.procs.
+func ReadPIDs(file string) ([]int, error) {
+	data, err := os.ReadFile(file)
+	if err != nil {
+		return nil, err
+	}
+	var pids []int
+	for line := range strings.Lines(string(data)) {
+		pid, err := strconv.Atoi(strings.TrimSpace(line))
+		if err != nil {
+			return nil, fmt.Errorf("read %s: %w", file, err)
+		}
+		pids = append(pids, pid)
+	}
+	return pids, nil
 }
 
 // Memory returns the working set of the group in bytes: its memory.current less the file pages that nobody has used lately

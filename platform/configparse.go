@@ -127,6 +127,9 @@ func (r configRecord) checkSingle() {
 			r.Report(path, "must be 1 with overlap: false, got %d: two instances would hold what only one can", c.Autoscale.Max)
 		}
 	}
+	if r.Has("standby") && r.Valid("standby") && c.Autoscale.Standby > 0 {
+		r.Report("standby", "must be false with overlap: false: while one sleeps, nothing else may listen for requests")
+	}
 	c.Autoscale.Max = 1
 }
 

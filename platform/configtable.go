@@ -164,6 +164,12 @@ var configTable = &keys.Table[draft]{Keys: []keys.Key[draft]{
 		Bind: func(d *draft) keys.Value { return negated{variable: &d.Autoscale.Single} },
 	},
 	{
+		Path: "standby", Doc: "How many instances that have nothing to do any more are frozen instead of stopped, as far as there is memory: they wake within " +
+			"milliseconds ([standby.md](standby.md)). `true`: as many as there are. Not with `overlap: false`.",
+		Default: "false", Example: "true",
+		Bind: func(d *draft) keys.Value { return keys.Bind(&d.Autoscale.Standby, standbyCount{}) },
+	},
+	{
 		Path: "disk_size", Doc: "Size of the persistent directory `JCLOUD_WORKSPACE`, enforced where the file system has project quotas " +
 			"([isolation.md](isolation.md)). `0` or `null`: no directory.",
 		Default: "1G", Null: func(d *draft) { d.DiskSize = 0 }, Example: "512Mi",

@@ -144,6 +144,16 @@ func (p Paths) InstanceSocket(id InstanceID) string {
 	return filepath.Join(p.Instances(), id.String()+".sock")
 }
 
+const markSuffix = ".standby"
+
+// Mark is the file that says of an instance that it may be frozen.
+func (p Paths) Mark(id InstanceID) string {
+	return filepath.Join(p.Instances(), id.String()+markSuffix)
+}
+
+// StandbyUses is the file in which the activator keeps how often revisions with instances in standby are used.
+func (p Paths) StandbyUses() string { return p.join("run/fnctl/standby.json") }
+
 // Failures is the directory of failures.
 func (p Paths) Failures() string { return p.join("run/fnctl/failures") }
 

@@ -137,6 +137,8 @@ const (
 	// Deaf: the process runs and has stopped reading: requests lie in its socket for longer than liveness_timeout. It counts
 	// as no capacity, and another takes its place.
 	Deaf InstanceState = "deaf"
+	// Standby: the process was ready, has nothing to do, and is frozen. A request wakes it within milliseconds.
+	Standby InstanceState = "standby"
 	// Draining: the socket is gone; the process finishes what it has.
 	Draining InstanceState = "draining"
 	// Failed: the process ended by itself, or could not be started.

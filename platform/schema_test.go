@@ -24,6 +24,7 @@ var beyondSchema = map[string]bool{
 	"merge-key":                    true,
 	"metrics-twice":                true,
 	"overlap-with-several":         true,
+	"standby-without-overlap":      true,
 	"idle-above-timeout":           true,
 	"protocol-with-app":            true,
 	"response-start-above-timeout": true,

@@ -18,6 +18,14 @@ type Settings struct {
 	Metrics MetricsSettings
 	// Gateway are the limits of the gateway.
 	Gateway GatewaySettings
+	// Standby is about instances in standby.
+	Standby StandbySettings
+}
+
+// StandbySettings are about instances in standby.
+type StandbySettings struct {
+	// Memory is the part of the machine's memory that all of them together may have, from 0 to 1.
+	Memory float64
 }
 
 // MetricsSource is where the activator learns of load.

@@ -49,6 +49,9 @@ func TestLoadSettings(t *testing.T) {
 				netip.MustParsePrefix("10.0.0.0/8"), netip.MustParsePrefix("fd00::/8"), netip.MustParsePrefix("::1/128"),
 			}
 		},
+		"standby: {memory: 20%}":        func(s *platform.Settings) { s.Standby.Memory = 0.2 },
+		"standby: {memory: 0}":          func(s *platform.Settings) { s.Standby.Memory = 0 },
+		"standby: {memory: 12.5%}":      func(s *platform.Settings) { s.Standby.Memory = 0.125 },
 		"gateway: {access_log: on}":     nil,
 		"gateway: {access_log: 'on'}":   nil,
 		"gateway: {access_log: true}":   nil,
@@ -76,6 +79,7 @@ func TestDefaultSettings(t *testing.T) {
 			ReadHeaderTimeout: 10 * time.Second, MinRate: 500, IdleTimeout: 75 * time.Second, MaxHeader: 64 << 10, DrainTimeout: 90 * time.Second,
 			AccessLog: platform.AccessLogOn,
 		},
+		Standby: platform.StandbySettings{Memory: 0.5},
 	}
 	if got := platform.DefaultSettings(); !reflect.DeepEqual(got, want) {
 		t.Errorf("got %+v, want %+v", got, want)
@@ -89,6 +93,10 @@ func TestDefaultSettings(t *testing.T) {
 func TestLoadSettingsRefuses(t *testing.T) {
 	const size = "a size such as 1G, in K, KB, Ki, M, MB, Mi, G, GB or Gi"
 	for text, want := range map[string]string{
+		"standby: {memory: 101%}":                   `1:11: standby.memory: must be a part such as 50%, at most 100%, got "101%"`,
+		"standby: {memory: -1%}":                    `1:11: standby.memory: must be a part such as 50%, at most 100%, got "-1%"`,
+		"standby: {memory: 0.5}":                    `1:11: standby.memory: must be a part such as 50%, at most 100%, got 0.5`,
+		"standby: {memory: NaN%}":                   `1:11: standby.memory: must be a part such as 50%, at most 100%, got "NaN%"`,
 		"metrics: {source: Prometheus}":             `1:11: metrics.source: must be one of gateway, prometheus, got "Prometheus", did you mean prometheus?`,
 		"metrics: {source: ''}":                     `1:11: metrics.source: must be one of gateway, prometheus, got ""`,
 		"metrics: {url: ''}":                        "1:11: metrics.url: must be the address of a Prometheus server, such as http://127.0.0.1:9090",

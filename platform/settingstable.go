@@ -100,4 +100,11 @@ var settingsTable = &keys.Table[Settings]{Keys: []keys.Key[Settings]{
 		Default: string(AccessLogOn), Example: string(AccessLogErrors),
 		Bind: func(s *Settings) keys.Value { return keys.Bind(&s.Gateway.AccessLog, accessLogs) },
 	},
+	{Path: "standby", Doc: "Instances that are frozen instead of stopped ([standby.md](standby.md))."},
+	{
+		Path: "standby.memory", Doc: "The part of the machine's memory that all of them together may have. Those that are worth least for theirs are stopped " +
+			"beyond it, and before memory runs short. `0`: none is frozen.",
+		Default: "50%", Example: "20%",
+		Bind: func(s *Settings) keys.Value { return keys.Bind(&s.Standby.Memory, keys.Percent{}) },
+	},
 }}

@@ -31,15 +31,23 @@ type ServiceStatus struct {
 	ExitStatus int
 }
 
-// StateOf returns where an instance stands in its life, by the states of its two units. proved reports whether it has
-// accepted a connection since its service was started, deaf whether the gateway says that it has stopped reading. The empty
-// state means that nothing of the instance is left.
-func StateOf(socket, service UnitStatus, proved, deaf bool) InstanceState {
+// Seen is what others than systemd know of an instance.
+type Seen struct {
+	Proved bool // it has accepted a connection since its service was started
+	Deaf   bool // the gateway says that it has stopped reading
+	Frozen bool // its processes are frozen
+}
+
+// StateOf returns where an instance stands in its life, by the states of its two units and what was seen of it. The empty state means
+// that nothing of the instance is left.
+func StateOf(socket, service UnitStatus, seen Seen) InstanceState {
 	listening := socket.Active == "active"
 	switch {
-	case listening && service.Running() && deaf:
+	case listening && service.Running() && seen.Frozen:
+		return Standby
+	case listening && service.Running() && seen.Deaf:
 		return Deaf
-	case listening && service.Running() && proved:
+	case listening && service.Running() && seen.Proved:
 		return Ready
 	case listening && service.Running():
 		return Starting

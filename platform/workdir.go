@@ -31,8 +31,11 @@ func (s Store) Workdirs() ([]InstanceID, error) {
 	return ids, nil
 }
 
-// RemoveWorkdir removes the working directory of a stopped instance, with the link that systemd made to it.
+// RemoveWorkdir removes the working directory of a stopped instance, with the link that systemd made to it, and its mark.
 func (s Store) RemoveWorkdir(id InstanceID) error {
+	if err := s.Unmark(id); err != nil {
+		return fmt.Errorf("remove the mark of %s: %w", id, err)
+	}
 	if err := RemoveTree(s.Paths.Workdir(id)); err != nil {
 		return fmt.Errorf("remove the directory of %s: %w", id, err)
 	}

@@ -4,10 +4,12 @@ import (
 	"flag"
 	"os"
 	"path/filepath"
+	"strconv"
 	"strings"
 	"testing"
 
 	"github.com/fnctl/fnctl/platform"
+	"github.com/fnctl/fnctl/platform/keys"
 	"github.com/fnctl/fnctl/units"
 )
 
@@ -66,6 +68,16 @@ func golden(t *testing.T) map[string]platform.Revision {
 			r.App, r.Runtime = "./server", platform.RuntimeSocket
 			r.Command = []string{"server"}
 			r.Config.Network, r.Resolvers = platform.NetworkInternet, []string{"10.0.0.2", "fd00::53"}
+		}),
+		"standby": revision("my-app", 3, func(r *platform.Revision) {
+			r.App, r.Runtime = "./server", platform.RuntimeSocket
+			r.Command = []string{"server"}
+			r.Config.Autoscale.Standby = 1
+		}),
+		"standby-strict": revision("ping", 2, func(r *platform.Revision) {
+			r.App, r.Runtime = "main:app", platform.RuntimeUvicorn
+			r.Command = []string{"/usr/bin/python3", "-m", "uvicorn", "main:app", "--fd", "3"}
+			r.Config.Isolation, r.Config.Autoscale.Standby = platform.IsolationStrict, keys.Unbounded
 		}),
 		"gpu": revision("model", 1, func(r *platform.Revision) {
 			r.App, r.Runtime = "./server", platform.RuntimeSocket
@@ -164,6 +176,39 @@ func names(text string) []string {
 		}
 	}
 	return found
+}
+
+// Whoever stops an instance that may be frozen thaws it before, with the file by its name on disk; nobody else has such a line.
+func TestStandbyIsThawedBeforeStop(t *testing.T) {
+	some := platform.InstanceID{Revision: platform.RevisionID{Function: "my-app", Number: 3}, Index: 12}
+	frozen := platform.DefaultPaths().InstanceCgroup(platform.SliceName("my-app"), some).Sleeper().FreezeFile()
+	for name, rev := range golden(t) {
+		files, err := units.Files(platform.DefaultPaths(), rev)
+		if err != nil {
+			t.Fatal(err)
+		}
+		service := files[1].Text
+		if has, may := strings.Contains(service, "\nDelegate=\n"), rev.Config.Autoscale.Standby > 0; has != may {
+			t.Errorf("%s: delegated: %v", name, has)
+		}
+		if n := strings.Count(service, "\nProtectControlGroups=yes\n"); n > 1 || n == 0 && rev.Config.Autoscale.Standby > 0 {
+			t.Errorf("%s: the control groups are made read-only %d times", name, n)
+		}
+		_, stop, found := strings.Cut(service, "\nExecStop=")
+		if found != (rev.Config.Autoscale.Standby > 0) {
+			t.Errorf("%s: ExecStop=: %v", name, found)
+		}
+		if name != "standby" {
+			continue
+		}
+		stop, _, _ = strings.Cut(stop, "\n")
+		argument := stop[strings.LastIndex(stop, " ")+1:]
+		// As systemd reads it: specifiers, quotes, escapes, variables.
+		got, err := strconv.Unquote(strings.ReplaceAll(strings.ReplaceAll(argument, "%i", "12"), "%%", "%"))
+		if err != nil || strings.ReplaceAll(got, "$$", "$") != frozen {
+			t.Errorf("%s: systemd reads %s, %v; want %s", argument, got, err, frozen)
+		}
+	}
 }
 
 func TestSliceName(t *testing.T) {

@@ -80,10 +80,14 @@ func writeSandbox(w *writer, paths platform.Paths, rev platform.Revision) {
 	}
 	writeShared(w, rev.Config, strict)
 	w.set("ProtectClock", "yes")
-	if strict {
+	switch {
+	case strict:
 		w.comment("isolation: strict")
 		w.set("TemporaryFileSystem", "/srv:ro")
 		w.all(strictSandbox...)
+	case rev.Config.Autoscale.Standby > 0:
+		w.comment("It can neither leave the control group in which it is frozen, nor make others.")
+		w.set("ProtectControlGroups", "yes")
 	}
 	writeDevices(w, rev, strict)
 	writeNetwork(w, rev)

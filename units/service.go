@@ -39,6 +39,7 @@ func service(paths platform.Paths, rev platform.Revision) (string, error) {
 	w.set("ExecStart", withSecrets(rev, command))
 	writeEnvironment(&w, paths, rev)
 	writeStop(&w, rev.Config.StopTimeout)
+	writeStandby(&w, paths, rev)
 	writeLimits(&w, rev.Config.Instance)
 	writeSandbox(&w, paths, rev)
 	return w.String(), nil
@@ -132,6 +133,18 @@ func writeStop(w *writer, timeout platform.Duration) {
 	w.comment("An app that ends at once is started again for as long as a request waits. systemd doesn't look at the socket\n" +
 		"during this pause, so that happens once a second instead of hundreds of times.")
 	w.set("ExecStopPost", "+/bin/sleep 1")
+}
+
+// writeStandby makes an instance one that can be frozen. Whoever stops it thaws it before: otherwise it would not see SIGTERM.
+func writeStandby(w *writer, paths platform.Paths, rev platform.Revision) {
+	if rev.Config.Autoscale.Standby == 0 {
+		return
+	}
+	some := platform.InstanceID{Revision: rev.ID}
+	file := quoteArg(paths.InstanceCgroup(platform.SliceName(rev.ID.Function), some).Sleeper().FreezeFile())
+	w.comment("standby: its processes are frozen in a control group below its own.")
+	w.set("Delegate", "")
+	w.set("ExecStop", `-+/bin/sh -c '[ ! -e "$$0" ] || echo 0 >"$$0"' `+strings.Replace(file, some.Service(), "fn-"+rev.ID.String()+"@%i.service", 1))
 }
 
 func writeLimits(w *writer, tier platform.Tier) {

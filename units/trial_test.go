@@ -20,7 +20,7 @@ func TestTrial(t *testing.T) {
 		settings, _ := units.Trial(paths, rev, 7, []string{"true"})
 		service := files[slices.IndexFunc(files, func(f units.File) bool { return strings.HasSuffix(f.Name, ".service") })].Text
 		_, service, _ = strings.Cut(service, "[Service]\n")
-		own := []string{"Type", "TimeoutStartSec", "Slice", "ExecStart", "User", "StateDirectory", "StateDirectoryMode", "KillMode", "TimeoutStopSec", "ExecStopPost"}
+		own := []string{"Type", "TimeoutStartSec", "Slice", "ExecStart", "User", "StateDirectory", "StateDirectoryMode", "KillMode", "TimeoutStopSec", "ExecStop", "ExecStopPost", "Delegate"}
 		for line := range strings.Lines(service) {
 			line = strings.NewReplacer("%C", "/var/cache", "%i", "7", "%S/fnctl-data/"+rev.ID.Function, "/tmp/workspace").Replace(strings.TrimSpace(line))
 			key, _, _ := strings.Cut(line, "=")

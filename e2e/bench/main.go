@@ -50,6 +50,7 @@ var benchmarks = []struct {
 	run   func(context.Context, *lab) ([]result, error)
 }{
 	{[]string{"cold"}, benchCold},
+	{[]string{"standby"}, benchStandby},
 	{[]string{"proxy"}, benchProxy},
 	{[]string{"memory", "deploy"}, benchMany},
 	{[]string{"reaction"}, benchReaction},
@@ -91,9 +92,9 @@ func parseOptions() (options, error) {
 	var o options
 	flag.StringVar(&o.deb, "deb", os.Getenv("FNCTL_DEB"), "`PACKAGE` to install (default: the newest in dist)")
 	flag.StringVar(&o.suite, "suite", machine.Bookworm, "Debian `SUITE` of the machines")
-	flag.IntVar(&o.rounds, "rounds", 7, "`NUMBER` of rounds of cold, proxy and sandbox (at least 30)")
+	flag.IntVar(&o.rounds, "rounds", 7, "`NUMBER` of rounds of cold, proxy, standby (at least 100) and sandbox (at least 30)")
 	flag.IntVar(&o.functions, "functions", 1000, "`NUMBER` of functions of memory and deploy")
-	known := []string{"cold", "proxy", "memory", "deploy", "reaction", "sandbox", "tick", "traces", "keepalive"}
+	known := []string{"cold", "standby", "proxy", "memory", "deploy", "reaction", "sandbox", "tick", "traces", "keepalive"}
 	names := flag.String("run", strings.Join(known, ","), "`NAMES` of what to measure")
 	output := flag.String("o", "table", "`FORMAT` of the output: table or json")
 	flag.Parse()

@@ -5,6 +5,7 @@ import (
 	"math"
 	"regexp"
 	"strconv"
+	"strings"
 )
 
 // Integer is a whole number from Min to Max.
@@ -92,3 +93,30 @@ func (Boolean) Schema() Schema { return Schema{"type": []string{"boolean"}} }
 
 // Describe implements Kind.
 func (Boolean) Describe() string { return "true or false" }
+
+// Percent is a part of something, from 0% to 100%: 0.5 for 50%. 0 needs no sign.
+type Percent struct{}
+
+var percentPattern = regexp.MustCompile(`^[0-9]+(\.[0-9]+)?%$`)
+
+// Decode implements Kind.
+func (k Percent) Decode(n Node) (float64, bool) {
+	if f, ok := n.Number(); ok && f == 0 {
+		return 0, true
+	}
+	text, _ := n.Text()
+	f, err := strconv.ParseFloat(strings.TrimSuffix(text, "%"), 64)
+	if err != nil || !percentPattern.MatchString(text) || f > 100 {
+		n.MustBe(k.Describe())
+		return 0, false
+	}
+	return f / 100, true
+}
+
+// Schema implements Kind.
+func (Percent) Schema() Schema {
+	return Schema{"type": []string{"string", "integer"}, "pattern": percentPattern.String(), "minimum": 0, "maximum": 0}
+}
+
+// Describe implements Kind.
+func (Percent) Describe() string { return "a part such as 50%, at most 100%" }

@@ -14,7 +14,7 @@ import (
 
 func main() {
 	var (
-		rounds = flag.Int("rounds", 1, "cold, proxy, sandbox: `NUMBER` of rounds")
+		rounds = flag.Int("rounds", 1, "cold, proxy, sandbox, standby: `NUMBER` of rounds")
 		from   = flag.Int("from", 1, "deploy: first `NUMBER` of the functions to deploy")
 		to     = flag.Int("to", 1, "deploy: last `NUMBER`")
 	)
@@ -33,6 +33,8 @@ func main() {
 		err = proxyRounds(*rounds)
 	case "sandbox":
 		err = sandbox(*rounds, flag.Args()[1:])
+	case "standby":
+		err = standby(*rounds, function{flag.Arg(1), flag.Arg(2)})
 	default:
 		err = fmt.Errorf("there is no measurement %q", flag.Arg(0))
 	}
