@@ -34,6 +34,7 @@ func (n *failureNotices) diagnose(ctx context.Context, id platform.RevisionID) {
 	}
 	last := rev.instances.stuck()
 	switch {
+	case n.world.held(id.Function): // a command has stopped what ran, and starts what comes: requests wait for that
 	case last == nil || last.failedAt.Equal(rev.diagnosedAt):
 	case !last.listens() && (n.world.busy[last.id] || rev.arming.failures == 1): // the next attempt follows at once
 	default:
@@ -49,6 +50,9 @@ func (n *failureNotices) diagnosed(d diagnosis) {
 	rev := n.world.revisions[id]
 	switch {
 	case rev == nil || !n.world.routes.reach(id) || d.askedAt.Before(rev.soundAt):
+		return
+	case n.world.held(id.Function):
+		rev.diagnosedAt = time.Time{} // it is looked at again when the command is done
 		return
 	case d.damaged:
 		if i := rev.instances[d.id.Index]; i != nil && i.replaceReason == "" {

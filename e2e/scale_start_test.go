@@ -47,12 +47,12 @@ async def app(scope, receive, send):
 
 const slowURL = "http://slow.localhost:8080/"
 
-// slowFunctions are what each function with that app is scaled by. The rate of a burst is a mean over the time between two
-// readings, which a busy host makes longer than a second, and it is over after the stable window: one has room for both.
+// slowFunctions are what each function with that app is scaled by. The rate of a burst is a mean over the time since, and so smaller with
+// each reading: what it was first counts for longer than instances take to start on a busy host.
 var slowFunctions = map[string]string{
-	"slow": "concurrency, target: 6, stable_window: 6s",
-	"many": "concurrency, target: 20, stable_window: 6s",
-	"rate": "rps, target: 15, stable_window: 30s",
+	"slow": "concurrency, target: 6, stable_window: 6s, scale_down_delay: 0s",
+	"many": "concurrency, target: 20, stable_window: 6s, scale_down_delay: 0s",
+	"rate": "rps, target: 15, stable_window: 30s, scale_down_delay: 30s",
 }
 
 // What happens between a request and the instance that it needs.
@@ -62,11 +62,11 @@ func TestScaleStarts(t *testing.T) {
 	m.MustRun(t, "mkdir", "/srv/slow")
 	m.WriteFile(t, "/srv/slow/main.py", slowApp)
 	for name, metric := range slowFunctions {
-		m.WriteFile(t, "/srv/slow/jcloud.yml", "autoscale: {min: 0, max: 10, metric: "+metric+", scale_down_delay: 0s}\n")
+		m.WriteFile(t, "/srv/slow/jcloud.yml", "autoscale: {min: 0, max: 10, metric: "+metric+"}\n")
 		m.MustRunIn(t, "/srv/slow", "fnctl", "deploy", "main:app", "--name", name)
 	}
 	for name := range slowFunctions {
-		m.waitZero(t, name, 60*time.Second)
+		m.waitZero(t, name, 90*time.Second)
 	}
 	t.Run("hundred at zero, concurrency", func(t *testing.T) { testHundredAtZero(t, m, "many") })
 	t.Run("hundred at zero, rps", func(t *testing.T) { testHundredAtZero(t, m, "rate") })
