@@ -180,7 +180,8 @@ func (d *download) noticeStall() {
 		d.pace = x.proxy.newPace(d.taken, func() { x.interrupt(errSlowReader) })
 	}
 	if d.length < 0 || d.length-d.read <= maxAhead {
-		d.queue = netio.NewQueue(x.buffers, &x.pool.env.held, maxAhead)
+		const ofBoth = 2 * netio.BufferRoom // one that is being read into, and one that is being written
+		d.queue = netio.NewQueue(x.buffers, &x.pool.env.held, maxAhead+ofBoth)
 	}
 	if d.queue == nil {
 		d.pace.Wait()

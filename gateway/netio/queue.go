@@ -76,18 +76,23 @@ func (q *Queue) AwaitRoom() bool {
 func (q *Queue) Put(buf *Buffer, n int) {
 	q.mu.Lock()
 	defer q.mu.Unlock()
-	last := len(q.pieces) - 1
-	switch {
-	case n == 0:
+	content := buf[wire.ChunkRoom : wire.ChunkRoom+n]
+	if last := len(q.pieces) - 1; last >= 0 { // each buffer but the last is full
+		content = content[q.pieces[last].fill(content):]
+	}
+	if len(content) == 0 {
 		q.give(buf)
-	case last >= 0 && q.pieces[last].n+n <= BufferRoom: // small pieces share a buffer
-		end := wire.ChunkRoom + q.pieces[last].n
-		q.pieces[last].n += copy(q.pieces[last].buf[end:], buf[wire.ChunkRoom:wire.ChunkRoom+n])
-		q.give(buf)
-	default:
-		q.pieces = append(q.pieces, piece{buf, n})
+	} else {
+		q.pieces = append(q.pieces, piece{buf, copy(buf[wire.ChunkRoom:], content)})
 	}
 	q.changed.Broadcast()
+}
+
+// fill adds as much as there is room for.
+func (p *piece) fill(content []byte) (n int) {
+	n = copy(p.buf[wire.ChunkRoom+p.n:wire.ChunkRoom+BufferRoom], content)
+	p.n += n
+	return n
 }
 
 // End says that nothing more comes.

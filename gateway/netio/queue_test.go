@@ -145,3 +145,25 @@ func TestEndsOfQueue(t *testing.T) {
 		}
 	})
 }
+
+// A queue for so many bytes has room for them, however small the pieces are in which they come.
+func TestQueueIsFilled(t *testing.T) {
+	for _, size := range []int{1, 1000, netio.BufferRoom/2 + 1, netio.BufferRoom - 1, netio.BufferRoom} {
+		budget := &netio.Budget{Most: 1 << 30}
+		q := netio.NewQueue(netio.NewBuffers(), budget, 8*netio.BufferRoom+netio.BufferRoom)
+		piece := make([]byte, size)
+		total := 0
+		for total+size <= 8*netio.BufferRoom {
+			buf := q.Room()
+			if buf == nil {
+				break
+			}
+			put(q, buf, piece)
+			total += size
+		}
+		if q.Room() == nil { // which the end takes, too
+			t.Errorf("pieces of %d: it is full with %d bytes", size, total)
+		}
+		q.Close()
+	}
+}
