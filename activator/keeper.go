@@ -66,11 +66,15 @@ func (k *keeper) restore(file string, log *slog.Logger) {
 
 // save writes it down, now and then. The file is in memory.
 func (k *keeper) save(file string, now time.Time) error {
-	if now.Sub(k.savedAt) < saveInterval || len(k.cache.State().Entries) == 0 {
+	if now.Sub(k.savedAt) < saveInterval {
+		return nil
+	}
+	state := k.cache.State()
+	if len(state.Entries) == 0 {
 		return nil
 	}
 	k.savedAt = now
-	data, err := json.Marshal(k.cache.State())
+	data, err := json.Marshal(state)
 	if err != nil {
 		return err
 	}
@@ -139,8 +143,8 @@ func (r *reconciler) relieve(ctx context.Context, now time.Time) {
 	}
 }
 
-// evict drains the instances in standby that are worth least until they have had so many bytes, and returns how many they have.
-func (r *reconciler) evict(ctx context.Context, bytes int64, reason string, now time.Time) (freed int64) {
+// evict drains the instances in standby that are worth least until they have had so many bytes, which count as free from now on.
+func (r *reconciler) evict(ctx context.Context, bytes int64, reason string, now time.Time) {
 	for _, victim := range r.keeper.cache.Evict(bytes, now) {
 		id, err := platform.ParseRevisionID(victim.Key)
 		if err != nil {
@@ -155,10 +159,8 @@ func (r *reconciler) evict(ctx context.Context, bytes int64, reason string, now 
 			r.keeper.leaving[i.id] = i.rest.size
 			r.metrics.evictions.WithLabelValues(reason).Inc()
 			r.actor.drain(ctx, i.id)
-			freed += i.rest.size
+			r.host.free += i.rest.size
 		}
 		r.world.awake[id] = true
 	}
-	r.host.free += freed
-	return freed
 }
