@@ -335,12 +335,20 @@ func testRolloutGoesBack(t *testing.T, m *testMachine) {
 		}
 	}
 	m.mustFailed(t, "candidate-00007", "stopped at ")
-	eventually(t, 20*time.Second, "the one that failed has no instance", func() bool { return len(m.status(t, "candidate").Revisions) == 1 })
+	m.waitOneCandidate(t)
+}
+
+// waitOneCandidate waits until the revision that serves is the only one with instances: while a command changes the function, those of
+// another stay.
+func (m *testMachine) waitOneCandidate(t *testing.T) {
+	t.Helper()
+	eventually(t, 20*time.Second, "no other revision has an instance", func() bool { return len(m.status(t, "candidate").Revisions) == 1 })
 }
 
 // startRollout begins a rollout of a good revision, and waits until it has some of the traffic.
 func (m *testMachine) startRollout(t *testing.T, version int) (stop func(syscall.Signal) string) {
 	t.Helper()
+	m.waitOneCandidate(t)
 	m.writeCandidate(t, healthy(version))
 	stop = m.Start(t, "env", "--chdir=/srv/candidate", "fnctl", "deploy", "main:app", "--rollout", "60s")
 	eventually(t, 20*time.Second, "traffic is split", func() bool {
