@@ -34,6 +34,9 @@ $(ARCHES:%=dist/linux_%/fnctl): dist/linux_%/fnctl:
 	CGO_ENABLED=0 GOOS=linux GOARCH=$* go build -trimpath -buildvcs=false \
 		-ldflags '-s -w -X github.com/fnctl/fnctl/cli.version=$(VERSION)' -o $@ .
 
+$(ARCHES:%=dist/linux_%/poise): dist/linux_%/poise: packaging/poise/poise.c packaging/poise/build
+	packaging/poise/build $* $@
+
 .PHONY: completions
 completions: build
 	@mkdir -p dist/completions
@@ -66,7 +69,7 @@ define nfpm
 PKG_ARCH=$(2) VERSION='$(VERSION)' $(NFPM) package --config $(3) --packager $(1) --target $@.new
 @mv $@.new $@
 endef
-dist/fnctl_$(VERSION)_%.deb: dist/linux_%/fnctl completions doc
+dist/fnctl_$(VERSION)_%.deb: dist/linux_%/fnctl dist/linux_%/poise completions doc
 	$(call nfpm,deb,$*,nfpm.yaml)
 # What nfpm does for one of them only: it marks no pattern as documentation, which RPM wants, and would write this changelog
 # into the .deb, too, in a form that is not quite Debian's.
@@ -74,12 +77,12 @@ dist/nfpm-rpm.yaml: doc nfpm.yaml
 	for page in dist/doc/man*/*; do \
 		echo "  - {src: $$page, dst: /usr/share/man/$${page#dist/doc/}, type: doc, file_info: {mode: 0644}}"; \
 	done | sed -e '/dist.doc.man/d' -e '/^contents:/r /dev/stdin' -e '$$a changelog: dist/doc/changelog.yml' nfpm.yaml >$@
-dist/fnctl-$(VERSION)-1.x86_64.rpm: dist/linux_amd64/fnctl completions dist/nfpm-rpm.yaml
+dist/fnctl-$(VERSION)-1.x86_64.rpm: dist/linux_amd64/fnctl dist/linux_amd64/poise completions dist/nfpm-rpm.yaml
 	$(call nfpm,rpm,amd64,dist/nfpm-rpm.yaml)
-dist/fnctl-$(VERSION)-1.aarch64.rpm: dist/linux_arm64/fnctl completions dist/nfpm-rpm.yaml
+dist/fnctl-$(VERSION)-1.aarch64.rpm: dist/linux_arm64/fnctl dist/linux_arm64/poise completions dist/nfpm-rpm.yaml
 	$(call nfpm,rpm,arm64,dist/nfpm-rpm.yaml)
 dist/next.rpm: private VERSION := $(VERSION)+next
-dist/next.rpm: dist/linux_$(HOST_ARCH)/fnctl completions dist/nfpm-rpm.yaml
+dist/next.rpm: dist/linux_$(HOST_ARCH)/fnctl dist/linux_$(HOST_ARCH)/poise completions dist/nfpm-rpm.yaml
 	$(call nfpm,rpm,$(HOST_ARCH),dist/nfpm-rpm.yaml)
 
 .PHONY: lint-packages
@@ -89,7 +92,7 @@ lint-packages: deps package ## lintian and rpmlint, and whether the same comes o
 	packaging/reproduce
 
 .PHONY: deps
-deps: ## what tests and the demo need of Debian's packages, if it is missing
+deps: ## what tests, the demo and the packages need of Debian's packages, if it is missing
 	@testdata/machine/deps
 
 .PHONY: image image-bookworm image-trixie
@@ -98,8 +101,8 @@ image: ## the images of the test machines, in .cache
 image-bookworm image-trixie: image-%: deps
 	@testdata/machine/build $* >/dev/null
 
-SCRIPTS := .ci/run packaging/version packaging/reproduce testdata/machine/build testdata/machine/deps testdata/machine/emulate e2e/machine/guard.sh \
-	$(wildcard packaging/deb/*)
+SCRIPTS := .ci/run packaging/version packaging/reproduce packaging/poise/build testdata/machine/build testdata/machine/deps testdata/machine/emulate \
+	e2e/machine/guard.sh $(wildcard packaging/deb/*)
 
 .PHONY: check
 check: deps ## format, vet, lint
@@ -125,9 +128,10 @@ soak: deb rpm image ## what takes hours
 	go test $(E2E_FLAGS),soak -count=1 -timeout 24h -run Soak ./e2e/... ./gateway
 
 .PHONY: emulated
-emulated: deb image-bookworm ## what takes a kernel of its own, on an emulated machine: some minutes
+emulated: deb image-bookworm ## what takes a kernel of its own, or another processor, emulated: some minutes
 	@testdata/machine/deps emulated
 	go test -tags e2e,emulated -count=1 -timeout 45m -run TestLimits ./e2e
+	go test -count=1 ./packaging/poise
 
 .PHONY: demo
 demo: deb image-bookworm ## deploys the sample functions on a disposable machine and shows what happens
