@@ -22,7 +22,11 @@ type Config struct {
 	Querier Querier
 	// StandbyMemory is the part of the machine's memory that instances in standby may have together, from 0 to 1.
 	StandbyMemory float64
-	Log           *slog.Logger
+	// Poised is how many instances may wait in their sandbox at most, and PoisedMemory the part of the machine's memory that they may
+	// have together, from 0 to 1.
+	Poised       int
+	PoisedMemory float64
+	Log          *slog.Logger
 }
 
 // Activator is the control loop. Make one with New. The package comment says which goroutine owns which part.
@@ -68,7 +72,7 @@ func New(config Config) *Activator {
 		actor:   actor,
 		reconciler: &reconciler{
 			paths: config.Store.Paths, units: config.Units, world: world, actor: actor, host: host, keeper: newKeeper(config.StandbyMemory),
-			metrics: metrics, log: config.Log,
+			poiser: &poiser{most: config.Poised, share: config.PoisedMemory}, metrics: metrics, log: config.Log,
 		},
 		host:      host,
 		notices:   newFailureNotices(world, newDiagnoser(config.Units, config.Store, running, config.Log), config.Log),

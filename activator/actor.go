@@ -14,6 +14,8 @@ const actionTimeout = 60 * time.Second
 // The verbs of actions. The words are those of the log, the metrics and the events.
 const (
 	actionArm     = "arm"
+	actionPoise   = "poise"
+	actionDismiss = "dismiss"
 	actionStart   = "start"
 	actionProbe   = "ready"
 	actionMark    = "mark"
@@ -34,7 +36,7 @@ type action struct {
 
 // touchesSocket reports whether the action begins with making a socket listen.
 func (a action) touchesSocket() bool {
-	return a.verb == actionArm || a.verb == actionStart || a.verb == actionRepair
+	return a.verb == actionArm || a.verb == actionPoise || a.verb == actionStart || a.verb == actionRepair
 }
 
 // concernsRest reports whether the action is a step to standby or back.
@@ -89,6 +91,9 @@ func (a *actor) arm(ctx context.Context, id platform.InstanceID) {
 // start makes an instance run ahead of need.
 func (a *actor) start(ctx context.Context, id platform.InstanceID) {
 	a.changeWithin(ctx, actionStart, id, platform.CopyTimeout+actionTimeout, func(ctx context.Context) error {
+		if err := a.store.Unmark(id, platform.MarkPoised); err != nil {
+			return err
+		}
 		if err := a.units.Start(ctx, id.Socket()); err != nil {
 			return err
 		}

@@ -33,11 +33,14 @@ type instance struct {
 	probeHistory
 	background background
 	rest       rest
+	// poised is true while the instance waits in its sandbox, or is about to.
+	poised bool
 }
 
 // update takes over the state of one of the two units and reports whether it is another one.
 func (i *instance) update(kind string, unit platform.UnitStatus, now time.Time) (changed bool) {
 	before := i.stage()
+	wasThere := !i.service.Gone()
 	mine := &i.socket
 	if kind == "service" {
 		mine = &i.service
@@ -59,6 +62,9 @@ func (i *instance) update(kind string, unit platform.UnitStatus, now time.Time) 
 	if !i.service.Running() {
 		i.rest = rest{}
 	}
+	if i.service.Gone() && wasThere { // one that ends while it waits has not failed, unless systemd says so
+		i.poised = false
+	}
 	switch after := i.stage(); {
 	case after == before || old:
 	case after == platform.Failed && i.wasReady:
@@ -70,15 +76,21 @@ func (i *instance) update(kind string, unit platform.UnitStatus, now time.Time) 
 		i.drainingSince = now
 		i.background.watchAgain(now)
 	case after == platform.Starting:
-		i.startingSince, i.probeHistory, i.background, i.started = now, probeHistory{}, background{}, true
+		i.begin(now)
 	}
 	return true
+}
+
+// begin takes note that the app starts.
+func (i *instance) begin(now time.Time) {
+	i.poised = false
+	i.startingSince, i.probeHistory, i.background, i.started = now, probeHistory{}, background{}, true
 }
 
 // inherit takes over an instance that the activator has not started. If it runs, it may have been ready already; its earlier
 // failures are unknown.
 func (i *instance) inherit(now time.Time) {
-	i.wasReady = i.service.Running()
+	i.wasReady = i.service.Running() && !i.poised
 	i.startHistory, i.startingSince = startHistory{}, now
 }
 
@@ -113,12 +125,12 @@ func (i *instance) isDeaf() bool { return i.load != nil && i.load.Deaf }
 // stage is where the instance stands in its life, as far as systemd can know. The empty state means that nothing of it is
 // left.
 func (i *instance) stage() platform.InstanceState {
-	return platform.StateOf(i.socket, i.service, platform.Seen{Proved: i.proved})
+	return platform.StateOf(i.socket, i.service, platform.Seen{Proved: i.proved, Poised: i.poised})
 }
 
 // state is the stage, or what else was found: that the instance is deaf, or frozen.
 func (i *instance) state() platform.InstanceState {
-	return platform.StateOf(i.socket, i.service, platform.Seen{Proved: i.proved, Deaf: i.isDeaf(), Frozen: i.rest.frozen})
+	return platform.StateOf(i.socket, i.service, platform.Seen{Proved: i.proved, Deaf: i.isDeaf(), Frozen: i.rest.frozen, Poised: i.poised})
 }
 
 // forgettable reports whether nothing is left of the instance, and its history doesn't count any more.
@@ -248,6 +260,18 @@ func (s instances) isFree(index int, now time.Time) bool {
 // withoutReplaced leaves out the instances that are to be replaced. It overwrites the list.
 func withoutReplaced(list []*instance) []*instance {
 	return slices.DeleteFunc(list, func(i *instance) bool { return i.replaceReason != "" })
+}
+
+// splitPoised separates the instances that wait in their sandbox, or are about to, from the others.
+func splitPoised(list []*instance) (others, poised []*instance) {
+	for _, i := range list {
+		if i.poised {
+			poised = append(poised, i)
+		} else {
+			others = append(others, i)
+		}
+	}
+	return others, poised
 }
 
 // sortLeastBusyFirst sorts instances by the cost of stopping them: those with the fewest requests first, of these the ones

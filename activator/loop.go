@@ -108,7 +108,8 @@ func (a *Activator) tick(ctx context.Context, report report) {
 	a.noteMetrics(report.err)
 	a.world.setLoads(report.loads)
 	keeper := a.reconciler.keeper
-	if len(a.world.awake) > 0 || keeper.cache.Size() > 0 { // nothing is started or evicted otherwise
+	looks := len(a.world.awake) > 0 || keeper.cache.Size() > 0 || a.reconciler.poiser.unfinished // nothing is started or evicted otherwise
+	if looks {
 		if err := a.host.refresh(keeper.pending(a.world.isGone)); err != nil {
 			a.log.Warn("the host's memory bounds nothing", "err", err)
 		}
@@ -119,6 +120,9 @@ func (a *Activator) tick(ctx context.Context, report report) {
 		}
 	}
 	a.reconciler.relieve(ctx, report.at)
+	if looks {
+		a.reconciler.poise(ctx, report.at)
+	}
 	if err := keeper.save(a.store.Paths.StandbyUses(), report.at); err != nil {
 		a.log.Warn("write down how often revisions are used", "err", err)
 	}
@@ -144,6 +148,7 @@ func (a *Activator) noteMetrics(err error) {
 
 // update measures one revision, decides its number of instances, and acts.
 func (a *Activator) update(ctx context.Context, rev *revision, report report) {
+	a.reconciler.lookAtPoised(rev, report.at)
 	rev.routed = a.world.routes.reach(rev.id)
 	rev.measure(a.store.Paths, report)
 	a.reconciler.keeper.note(rev, report.at)

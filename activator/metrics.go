@@ -140,7 +140,7 @@ func (c statusCollector) Collect(ch chan<- prometheus.Metric) {
 		for _, state := range s.Instances {
 			count[state]++
 		}
-		for _, state := range []platform.InstanceState{platform.Armed, platform.Starting, platform.Ready, platform.Deaf, platform.Draining, platform.Failed} {
+		for _, state := range platform.InstanceStates {
 			gauge(instancesDesc, float64(count[state]), function, revision, string(state))
 		}
 	}

@@ -14,13 +14,15 @@ import (
 var undrained = append([]platform.InstanceState{platform.Standby}, reachable...)
 
 // reachable are those of an instance that takes a request without anybody's doing, or may again.
-var reachable = []platform.InstanceState{platform.Armed, platform.Starting, platform.Ready, platform.Deaf, platform.Failed}
+var reachable = []platform.InstanceState{platform.Armed, platform.Poised, platform.Starting, platform.Ready, platform.Deaf, platform.Failed}
 
 // changer carries out what the reconciler decides: it is the actor, or records in a test. Each method returns at once.
 type changer interface {
 	isBusy(id platform.InstanceID) bool
 	isProbing(id platform.InstanceID) bool
 	arm(ctx context.Context, id platform.InstanceID)
+	poise(ctx context.Context, id platform.InstanceID)
+	dismiss(ctx context.Context, id platform.InstanceID)
 	start(ctx context.Context, id platform.InstanceID)
 	probe(ctx context.Context, id platform.InstanceID)
 	drain(ctx context.Context, id platform.InstanceID)
@@ -40,6 +42,7 @@ type reconciler struct {
 	actor   changer
 	host    *host
 	keeper  *keeper
+	poiser  *poiser
 	metrics *metrics
 	log     *slog.Logger
 }
@@ -215,14 +218,14 @@ func (r *reconciler) probeStarted(ctx context.Context, i *instance, now time.Tim
 // scale starts the instances that are missing and drains those that are too many.
 func (r *reconciler) scale(ctx context.Context, rev *revision, now time.Time) {
 	running := withoutReplaced(rev.instances.in(platform.Starting, platform.Ready))
-	armed := withoutReplaced(rev.instances.in(platform.Armed, platform.Failed))
+	armed, poised := splitPoised(withoutReplaced(rev.instances.in(platform.Armed, platform.Failed, platform.Poised)))
 	defer r.evictSurplus(ctx, rev)
 	switch desired := rev.decision.Desired; {
 	case len(running) < desired:
 		r.unmark(ctx, running, nil)
 		missing := desired - len(running)
-		r.startMore(ctx, rev, armed, missing-r.wakeSome(ctx, rev, missing), now)
-	case len(running) > desired && desired == 0 && !rev.isSingle() && !slices.ContainsFunc(armed, (*instance).listens):
+		r.startMore(ctx, rev, slices.Concat(poised, armed), missing-r.wakeSome(ctx, rev, missing), now)
+	case len(running) > desired && desired == 0 && !rev.isSingle() && !slices.ContainsFunc(slices.Concat(armed, poised), (*instance).listens):
 		// The next request must have a socket to wait at before the last instance goes. Where there may be only one, it waits at the gateway.
 		r.armNext(ctx, rev, now)
 	case len(running) > desired:
@@ -233,19 +236,22 @@ func (r *reconciler) scale(ctx context.Context, rev *revision, now time.Time) {
 	case desired > 0:
 		// The next request would start an instance that is armed beside running ones, for nothing.
 		r.drainSome(ctx, armed)
+		if !rev.spare {
+			r.drainSome(ctx, poised)
+		}
 		r.unmark(ctx, running, armed)
-	case len(armed) > 1:
-		r.drainSome(ctx, armed[1:])
+	case len(armed)+len(poised) > 1:
+		r.drainSome(ctx, slices.Concat(poised, armed)[1:])
 	}
 }
 
-// startMore starts n instances: first those that are armed, then new ones, as far as the host has room. An action that is
+// startMore starts n instances: first those that wait in their sandbox or are armed, then new ones, as far as the host has room. An action that is
 // under way counts as one of them.
-func (r *reconciler) startMore(ctx context.Context, rev *revision, armed []*instance, n int, now time.Time) {
+func (r *reconciler) startMore(ctx context.Context, rev *revision, waiting []*instance, n int, now time.Time) {
 	expected := int64(-1)
-	for _, id := range candidates(rev, armed, n, now) {
+	for _, id := range candidates(rev, waiting, n, now) {
 		i := rev.instances[id.Index]
-		if r.actor.isBusy(id) || i != nil && (now.Before(i.notBefore) || !i.service.Gone()) || !rev.arming.allowed(now) {
+		if r.actor.isBusy(id) || i != nil && (now.Before(i.notBefore) || !i.service.Gone() && !i.poised) || !rev.arming.allowed(now) {
 			continue
 		}
 		if (i == nil || i.state() == "") && !r.hasRoom(rev) {
@@ -264,6 +270,10 @@ func (r *reconciler) startMore(ctx context.Context, rev *revision, armed []*inst
 			r.host.release(id) // it is started when others have started
 		default:
 			r.actor.start(ctx, id)
+			if i != nil && i.poised {
+				i.begin(now)
+				r.probeStarted(ctx, i, now) // which makes it the app
+			}
 		}
 	}
 	if rev.refused > 0 {
@@ -272,9 +282,9 @@ func (r *reconciler) startMore(ctx context.Context, rev *revision, armed []*inst
 }
 
 // candidates names the n instances that are next to run.
-func candidates(rev *revision, armed []*instance, n int, now time.Time) []platform.InstanceID {
+func candidates(rev *revision, waiting []*instance, n int, now time.Time) []platform.InstanceID {
 	ids := make([]platform.InstanceID, 0, n)
-	for _, i := range armed {
+	for _, i := range waiting {
 		if len(ids) < n {
 			ids = append(ids, i.id)
 		}

@@ -30,6 +30,10 @@ func (c *changes) isBusy(id platform.InstanceID) bool              { return c.bu
 func (c *changes) isProbing(platform.InstanceID) bool              { return false }
 func (c *changes) arm(_ context.Context, id platform.InstanceID)   { c.note("arm", id) }
 func (c *changes) start(_ context.Context, id platform.InstanceID) { c.note("start", id) }
+func (c *changes) poise(_ context.Context, id platform.InstanceID) { c.note("poise", id) }
+func (c *changes) dismiss(_ context.Context, id platform.InstanceID) {
+	c.note("dismiss", id)
+}
 func (c *changes) probe(_ context.Context, id platform.InstanceID) { c.note("probe", id) }
 func (c *changes) drain(_ context.Context, id platform.InstanceID) { c.note("drain", id) }
 func (c *changes) stop(_ context.Context, id platform.InstanceID, _ time.Duration) {

@@ -19,6 +19,9 @@ type revision struct {
 	usage     usage
 	// routed is true if a route can reach the revision.
 	routed bool
+	// poisable is true if its units can have instances wait in their sandbox; spare while one does beside those that serve.
+	poisable, spare bool
+	usedAt          time.Time // when it had a request last, zero if it had none
 
 	load         *Load     // the last that was reported
 	active       bool      // a request was in flight or has started since the last decision
@@ -52,6 +55,7 @@ func newRevision(described platform.Revision, existing instances, now time.Time)
 		id:            described.ID,
 		config:        described.Config,
 		slice:         platform.SliceName(described.ID.Function),
+		poisable:      described.Poised,
 		instances:     existing,
 		usage:         newUsage(described.Config.Instance),
 		loggedDesired: running,
@@ -157,6 +161,9 @@ func (r *revision) decide(now time.Time) {
 		Valid:  r.metricsKnown,
 		Active: r.active || r.works(now),
 	}
+	if r.active {
+		r.usedAt = now
+	}
 	r.active = false
 	decisions := make([]autoscaler.Decision, len(r.gauges))
 	for n, g := range r.gauges {
@@ -170,7 +177,7 @@ func (r *revision) settled() bool {
 	if !r.metricsKnown || r.active || r.reported && r.load.InFlight > 0 || r.refused > 0 {
 		return false
 	}
-	var ready, armed, other int
+	var ready, armed, poised, other int
 	for _, i := range r.instances {
 		switch i.state() {
 		case platform.Ready:
@@ -179,6 +186,8 @@ func (r *revision) settled() bool {
 				other++
 			}
 		case platform.Standby:
+		case platform.Poised:
+			poised++
 		case platform.Armed:
 			armed++
 		default:
@@ -194,9 +203,9 @@ func (r *revision) settled() bool {
 		return false
 	case ready > 0:
 		// The consumption of instances, and the answer to a query, may change without a request.
-		return armed == 0 && !slices.ContainsFunc(r.gauges, func(g *gauge) bool { return !g.isCounter() })
+		return armed+poised == 0 && !slices.ContainsFunc(r.gauges, func(g *gauge) bool { return !g.isCounter() })
 	}
-	return armed == 1
+	return armed+poised == 1
 }
 
 // startLimit is how long an instance may take to start.

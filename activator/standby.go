@@ -124,7 +124,7 @@ func (a *actor) mark(ctx context.Context, id platform.InstanceID) {
 		if err := standby.Settle(ctx, a.group(id), gid); err != nil {
 			return err
 		}
-		return a.store.Mark(id)
+		return a.store.Mark(id, platform.MarkStandby)
 	})
 }
 
@@ -143,7 +143,7 @@ func (a *actor) rouse(id platform.InstanceID) error {
 	if err := standby.Thaw(a.group(id)); err != nil {
 		return err
 	}
-	return a.store.Unmark(id)
+	return a.store.Unmark(id, platform.MarkStandby)
 }
 
 func (a *actor) group(id platform.InstanceID) platform.Cgroup {
@@ -168,7 +168,7 @@ func (i *instance) noteRest(done action, now time.Time) {
 
 // sweepMarks takes over the marks that there are, and removes those of instances that run no more.
 func (w *world) sweepMarks() {
-	marks, err := w.store.Marks()
+	marks, err := w.store.Marks(platform.MarkStandby)
 	if err != nil {
 		w.log.Warn("list the marks of instances in standby", "err", err)
 		return
@@ -182,7 +182,7 @@ func (w *world) sweepMarks() {
 			group := w.store.Paths.InstanceCgroup(platform.SliceName(id.Revision.Function), id)
 			i.rest.marked, i.rest.woken = true, !group.Sleeper().IsFrozen()
 		default:
-			if err := w.store.Unmark(id); err != nil {
+			if err := w.store.Unmark(id, platform.MarkStandby); err != nil {
 				w.log.Warn("remove the mark of an instance that is gone", "instance", id.String(), "err", err)
 			}
 		}

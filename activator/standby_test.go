@@ -171,7 +171,7 @@ func TestSweepMarks(t *testing.T) {
 		return platform.InstanceID{Revision: ping1.Revision, Index: index}
 	}
 	for index := 1; index <= 5; index++ {
-		if err := w.store.Mark(id(index)); err != nil {
+		if err := w.store.Mark(id(index), platform.MarkStandby); err != nil {
 			t.Fatal(err)
 		}
 	}
@@ -188,7 +188,7 @@ func TestSweepMarks(t *testing.T) {
 		if known := i != nil && i.rest.marked; known != want.known {
 			t.Errorf("instance %d: marked %v", index, known)
 		}
-		if file := platform.Exists(w.store.Paths.Mark(id(index))); file != want.file {
+		if file := platform.Exists(w.store.Paths.Mark(id(index), platform.MarkStandby)); file != want.file {
 			t.Errorf("instance %d: has a mark: %v", index, file)
 		}
 	}
@@ -199,7 +199,7 @@ func TestAdoptsWhatSleeps(t *testing.T) {
 	w := newTestWorld(t)
 	w.deploy(t, pingRevision())
 	w.functionsChanged(functionChange{names: []string{"ping"}})
-	if err := w.store.Mark(ping1); err != nil {
+	if err := w.store.Mark(ping1, platform.MarkStandby); err != nil {
 		t.Fatal(err)
 	}
 	if err := os.WriteFile(w.store.Paths.InstanceSocket(ping1), nil, 0o600); err != nil {

@@ -72,6 +72,7 @@ func (w *world) replaceUnits(list []platform.UnitStatus) (started bool) {
 		}
 	}
 	w.sweepMarks()
+	w.sweepPoised()
 	return started
 }
 
@@ -96,8 +97,12 @@ func (w *world) setUnit(unit platform.UnitStatus) (started bool) {
 		siblings[id.Index] = i
 	}
 	before, now := i.state(), time.Now()
+	wasPoised := i.poised
 	if i.update(kind, unit, now) {
 		w.awake[id.Revision] = true
+	}
+	if wasPoised && !i.poised {
+		w.unmarkPoised(id)
 	}
 	started = before == platform.Armed && i.state() == platform.Starting && !w.busy[id]
 	if i.forgettable(now) && !w.busy[id] {
@@ -334,10 +339,13 @@ func (w *world) noteFailure(done action, now time.Time) {
 	case done.verb == actionProbe:
 		i.refused(done.err, now)
 		return
+	case done.verb == actionDismiss:
+		return // it goes on waiting, and is asked again
 	case done.concernsRest():
 		i.noteRest(done, now)
 		return
 	default:
+		i.poised = false
 		i.failed(now)
 		i.problem = strings.TrimSuffix(done.err.Error(), ".")
 	}

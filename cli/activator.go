@@ -60,7 +60,8 @@ func runActivator(c *cli.Context) error {
 	manager := &systemd.Manager{}
 	defer manager.Close()
 	a := activator.New(activator.Config{
-		Store: store(), Units: manager, Source: source, Querier: prometheus, StandbyMemory: settings.Standby.Memory, Log: log,
+		Store: store(), Units: manager, Source: source, Querier: prometheus, StandbyMemory: settings.Standby.Memory,
+		Poised: settings.Poised.Count, PoisedMemory: settings.Poised.Memory, Log: log,
 	})
 	group, ctx := errgroup.WithContext(c.Context)
 	group.Go(func() error { return a.Run(ctx) })

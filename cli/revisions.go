@@ -58,9 +58,7 @@ func printRevisionTable(c *cli.Context, list []inspect.KeptRevision) {
 // instancesText counts the instances by their state.
 func instancesText(r inspect.KeptRevision) string {
 	var parts []string
-	for _, state := range []platform.InstanceState{
-		platform.Ready, platform.Starting, platform.Standby, platform.Armed, platform.Deaf, platform.Draining, platform.Failed,
-	} {
+	for _, state := range platform.InstanceStates {
 		if n := inspect.Count(r.Instances, state); n > 0 {
 			parts = append(parts, fmt.Sprintf("%d %s", n, state))
 		}

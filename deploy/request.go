@@ -205,6 +205,7 @@ func (r Request) revision(paths platform.Paths, id platform.RevisionID, secrets 
 		SourceDir: r.App.SourceDir,
 		Source:    r.source,
 		Secrets:   secrets,
+		Poised:    paths.HasPoise(),
 
 		TierDevices:  gpus,
 		DeviceGroups: platform.DeviceGroups(slices.Concat(config.Devices, gpus)),

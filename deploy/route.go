@@ -11,8 +11,12 @@ import (
 	"github.com/fnctl/fnctl/units"
 )
 
-// putUnits writes the units of a revision, and returns how many there are.
+// putUnits writes the units of a revision, with what they start, and returns how many there are.
 func putUnits(store platform.Store, rev platform.Revision) (int, error) {
+	var err error
+	if rev.Poised, err = store.Paths.InstallPoise(); err != nil {
+		return 0, err
+	}
 	files, err := units.Files(store.Paths, rev)
 	if err != nil {
 		return 0, err

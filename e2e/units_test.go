@@ -23,7 +23,7 @@ func TestUnits(t *testing.T) {
 			done`)
 			m.MustRun(t, "sh", "-c", `for name in camera-00001 vault-00007 fetch-00001; do for i in i test_instance; do
 				mkdir -p "/var/cache/fnctl/$name@$i" && cp /bin/true "/var/cache/fnctl/$name@$i/server"
-			done; done; groupadd --force video; cp /bin/true /usr/bin/fnctl`)
+			done; done; groupadd --force video; cp /bin/true /usr/bin/fnctl; mkdir -p /var/lib/fnctl; cp /bin/true /var/lib/fnctl/poise`)
 			m.CopyIn(t, filepath.Join(machine.Root(), "packaging/systemd", platform.InternetUnit), "/etc/systemd/system/"+platform.InternetUnit)
 			for _, name := range []string{"asgi", "executable", "secrets", "strict", "device", "internet"} {
 				out := m.MustRunIn(t, "/srv/units/"+name, "sh", "-c", "systemd-analyze verify ./*.socket ./*.service ./*.slice 2>&1")

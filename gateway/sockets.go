@@ -32,7 +32,7 @@ func (s *socketFollower) Resync() {
 		return
 	}
 	s.fleet.reconcile(ids)
-	marks, err := store.Marks()
+	marks, err := store.Marks(platform.MarkStandby)
 	if err != nil {
 		s.log.Error("list the marks of instances in standby", "err", err)
 		return
@@ -51,7 +51,7 @@ func (s *socketFollower) Changed(_ *fsnotify.Watcher, events []fsnotify.Event) {
 	for _, event := range events {
 		if id, ok := platform.ParseInstanceSocket(filepath.Base(event.Name)); ok {
 			s.apply(id, event)
-		} else if id, ok := platform.ParseMark(filepath.Base(event.Name)); ok {
+		} else if id, mark, ok := platform.ParseMark(filepath.Base(event.Name)); ok && mark == platform.MarkStandby {
 			s.fleet.mark(id, !platform.Removes(event))
 		}
 	}
@@ -66,6 +66,6 @@ func (s *socketFollower) apply(id platform.InstanceID, event fsnotify.Event) {
 	case event.Has(fsnotify.Create):
 		log.Debug("instance appears")
 		s.fleet.appear(id)
-		s.fleet.mark(id, platform.Exists(s.paths.Mark(id)))
+		s.fleet.mark(id, platform.Exists(s.paths.Mark(id, platform.MarkStandby)))
 	}
 }

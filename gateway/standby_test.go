@@ -735,7 +735,7 @@ func TestMarksAreFollowed(t *testing.T) {
 		}
 		changed := func(name string, op fsnotify.Op) { s.Changed(nil, []fsnotify.Event{{Name: name, Op: op}}) }
 		mark := func(index int) {
-			if err := store.Mark(id(index)); err != nil {
+			if err := store.Mark(id(index), platform.MarkStandby); err != nil {
 				t.Fatal(err)
 			}
 		}
@@ -747,18 +747,18 @@ func TestMarksAreFollowed(t *testing.T) {
 		b.check("marked before", 1, "standby")
 		b.check("not marked", 2, "unproven")
 		mark(2)
-		changed(b.paths.Mark(id(2)), fsnotify.Create)
+		changed(b.paths.Mark(id(2), platform.MarkStandby), fsnotify.Create)
 		b.check("marked", 2, "standby")
-		if err := store.Unmark(id(2)); err != nil {
+		if err := store.Unmark(id(2), platform.MarkStandby); err != nil {
 			t.Fatal(err)
 		}
-		changed(b.paths.Mark(id(2)), fsnotify.Remove)
+		changed(b.paths.Mark(id(2), platform.MarkStandby), fsnotify.Remove)
 		b.check("unmarked", 2, "unproven")
 		mark(3)
-		changed(b.paths.Mark(id(3)), fsnotify.Create)
+		changed(b.paths.Mark(id(3), platform.MarkStandby), fsnotify.Create)
 		changed(socket(3), fsnotify.Create)
 		b.check("marked when it appears", 3, "standby")
-		if err := os.Remove(b.paths.Mark(id(1))); err != nil {
+		if err := os.Remove(b.paths.Mark(id(1), platform.MarkStandby)); err != nil {
 			t.Fatal(err)
 		}
 		s.Resync()

@@ -107,7 +107,7 @@ func (in *Inspector) phaseOf(name string, status Function) Phase {
 	for _, r := range status.Revisions {
 		if r.Traffic > 0 && r.Failure == nil {
 			ready += Count(r.Instances, platform.Ready)
-			armed += Count(r.Instances, platform.Armed) + Count(r.Instances, platform.Standby)
+			armed += Count(r.Instances, platform.Armed) + Count(r.Instances, platform.Poised) + Count(r.Instances, platform.Standby)
 			starting += Count(r.Instances, platform.Starting)
 		}
 	}

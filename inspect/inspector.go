@@ -8,6 +8,7 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"os"
 	"slices"
 
 	"github.com/fnctl/fnctl/activator"
@@ -125,11 +126,24 @@ func (in *Inspector) stateOf(id platform.InstanceID) platform.InstanceState {
 	proved := id.Revision == in.Proved || known.Instances[id.Index] == platform.Ready || in.gatewayReady(id) ||
 		!met && in.desired != nil && in.Store.Served(id.Revision) // a moment ago, when a command had proved it
 	load := in.loads[id.Revision]
+	group := in.Store.Paths.InstanceCgroup(platform.SliceName(id.Revision.Function), id)
 	return platform.StateOf(both.socket, both.service, platform.Seen{
 		Proved: proved,
 		Deaf:   load != nil && load.Instances[id.Index].Deaf,
-		Frozen: in.Store.Paths.InstanceCgroup(platform.SliceName(id.Revision.Function), id).Sleeper().IsFrozen(),
+		Frozen: group.Sleeper().IsFrozen(),
+		Poised: in.isPoised(id, group),
 	})
+}
+
+// isPoised reports whether an instance waits in its sandbox. Who may not see what its process is, believes the activator.
+func (in *Inspector) isPoised(id platform.InstanceID, group platform.Cgroup) bool {
+	switch {
+	case !platform.Exists(in.Store.Paths.Mark(id, platform.MarkPoised)):
+		return false
+	case os.Geteuid() == 0:
+		return group.Waiting(in.Store.Paths) != 0
+	}
+	return in.desired[id.Revision].Instances[id.Index] == platform.Poised
 }
 
 // gatewayReady reports whether the gateway has proved an instance, perhaps before the activator did.

@@ -144,11 +144,9 @@ func (p Paths) InstanceSocket(id InstanceID) string {
 	return filepath.Join(p.Instances(), id.String()+".sock")
 }
 
-const markSuffix = ".standby"
-
-// Mark is the file that says of an instance that it may be frozen.
-func (p Paths) Mark(id InstanceID) string {
-	return filepath.Join(p.Instances(), id.String()+markSuffix)
+// Mark is the file that says something of an instance.
+func (p Paths) Mark(id InstanceID, mark Mark) string {
+	return filepath.Join(p.Instances(), id.String()+"."+string(mark))
 }
 
 // StandbyUses is the file in which the activator keeps how often revisions with instances in standby are used.

@@ -67,6 +67,8 @@ type Revision struct {
 	Source string `json:"source,omitempty"`
 	// Size is that of the app's files in bytes, 0 for revisions that were made before it was kept.
 	Size int64 `json:"size,omitempty"`
+	// Poised says that instances may wait in their sandbox: the program for that was there when their units were written.
+	Poised bool `json:"poised,omitempty"`
 	// Secrets is nil if there are none, and for revisions that have them in SecretsFile.
 	Secrets *Secrets `json:"secrets,omitempty"`
 }
@@ -130,6 +132,8 @@ type InstanceState string
 const (
 	// Armed: the socket listens and no process runs.
 	Armed InstanceState = "armed"
+	// Poised: the socket listens, and a process waits in the sandbox that the app will have: the first connection makes it the app.
+	Poised InstanceState = "poised"
 	// Starting: the process runs and has not yet accepted a connection.
 	Starting InstanceState = "starting"
 	// Ready: the process has accepted a connection.
@@ -144,6 +148,9 @@ const (
 	// Failed: the process ended by itself, or could not be started.
 	Failed InstanceState = "failed"
 )
+
+// InstanceStates are all of them, beginning with those that serve.
+var InstanceStates = []InstanceState{Ready, Starting, Standby, Poised, Armed, Deaf, Draining, Failed}
 
 // VenvDir is the virtual environment that the revision runs in, "" if it runs in none.
 func (r Revision) VenvDir(paths Paths) string {

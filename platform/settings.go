@@ -20,6 +20,16 @@ type Settings struct {
 	Gateway GatewaySettings
 	// Standby is about instances in standby.
 	Standby StandbySettings
+	// Poised is about instances that wait in their sandbox.
+	Poised PoisedSettings
+}
+
+// PoisedSettings are about instances that wait in their sandbox for a request.
+type PoisedSettings struct {
+	// Count is how many there may be at most.
+	Count int
+	// Memory is the part of the machine's memory that all of them together may have, from 0 to 1.
+	Memory float64
 }
 
 // StandbySettings are about instances in standby.

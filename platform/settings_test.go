@@ -49,15 +49,16 @@ func TestLoadSettings(t *testing.T) {
 				netip.MustParsePrefix("10.0.0.0/8"), netip.MustParsePrefix("fd00::/8"), netip.MustParsePrefix("::1/128"),
 			}
 		},
-		"standby: {memory: 20%}":        func(s *platform.Settings) { s.Standby.Memory = 0.2 },
-		"standby: {memory: 0}":          func(s *platform.Settings) { s.Standby.Memory = 0 },
-		"standby: {memory: 12.5%}":      func(s *platform.Settings) { s.Standby.Memory = 0.125 },
-		"gateway: {access_log: on}":     nil,
-		"gateway: {access_log: 'on'}":   nil,
-		"gateway: {access_log: true}":   nil,
-		"gateway: {access_log: off}":    func(s *platform.Settings) { s.Gateway.AccessLog = platform.AccessLogOff },
-		"gateway: {access_log: false}":  func(s *platform.Settings) { s.Gateway.AccessLog = platform.AccessLogOff },
-		"gateway: {access_log: errors}": func(s *platform.Settings) { s.Gateway.AccessLog = platform.AccessLogErrors },
+		"standby: {memory: 20%}":         func(s *platform.Settings) { s.Standby.Memory = 0.2 },
+		"standby: {memory: 0}":           func(s *platform.Settings) { s.Standby.Memory = 0 },
+		"standby: {memory: 12.5%}":       func(s *platform.Settings) { s.Standby.Memory = 0.125 },
+		"gateway: {access_log: on}":      nil,
+		"gateway: {access_log: 'on'}":    nil,
+		"gateway: {access_log: true}":    nil,
+		"gateway: {access_log: off}":     func(s *platform.Settings) { s.Gateway.AccessLog = platform.AccessLogOff },
+		"gateway: {access_log: false}":   func(s *platform.Settings) { s.Gateway.AccessLog = platform.AccessLogOff },
+		"poised: {count: 0, memory: 5%}": func(s *platform.Settings) { s.Poised = platform.PoisedSettings{Memory: 0.05} },
+		"gateway: {access_log: errors}":  func(s *platform.Settings) { s.Gateway.AccessLog = platform.AccessLogErrors },
 	} {
 		want := platform.DefaultSettings()
 		if change != nil {
@@ -80,6 +81,7 @@ func TestDefaultSettings(t *testing.T) {
 			AccessLog: platform.AccessLogOn,
 		},
 		Standby: platform.StandbySettings{Memory: 0.5},
+		Poised:  platform.PoisedSettings{Count: 64, Memory: 0.02},
 	}
 	if got := platform.DefaultSettings(); !reflect.DeepEqual(got, want) {
 		t.Errorf("got %+v, want %+v", got, want)

@@ -107,4 +107,15 @@ var settingsTable = &keys.Table[Settings]{Keys: []keys.Key[Settings]{
 		Default: "50%", Example: "20%",
 		Bind: func(s *Settings) keys.Value { return keys.Bind(&s.Standby.Memory, keys.Percent{}) },
 	},
+	{Path: "poised", Doc: "Instances whose sandbox is made ahead of the first request ([coldstarts.md](coldstarts.md))."},
+	{
+		Path: "poised.count", Doc: "How many there may be at most: those of the functions that were used last. `0`: none.",
+		Default: "64", Example: "200",
+		Bind: func(s *Settings) keys.Value { return keys.Bind(&s.Poised.Count, keys.Integer{Min: 0, Max: 10000}) },
+	},
+	{
+		Path: "poised.memory", Doc: "The part of the machine's memory that all of them together may have. Each takes about half a megabyte.",
+		Default: "2%", Example: "5%",
+		Bind: func(s *Settings) keys.Value { return keys.Bind(&s.Poised.Memory, keys.Percent{}) },
+	},
 }}

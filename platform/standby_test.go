@@ -60,38 +60,38 @@ func TestMarks(t *testing.T) {
 	one, two := platform.InstanceID{Revision: revision, Index: 1}, platform.InstanceID{Revision: revision, Index: 12}
 	check := func(what string, want ...platform.InstanceID) {
 		t.Helper()
-		if got, err := store.Marks(); err != nil || !slices.Equal(got, want) {
+		if got, err := store.Marks(platform.MarkStandby); err != nil || !slices.Equal(got, want) {
 			t.Errorf("%s: got %v, %v, want %v", what, got, err, want)
 		}
 	}
 	check("no directory")
-	if err := store.Mark(one); !errors.Is(err, fs.ErrNotExist) {
+	if err := store.Mark(one, platform.MarkStandby); !errors.Is(err, fs.ErrNotExist) {
 		t.Errorf("a mark without a directory: %v", err)
 	}
 	writeFixture(t, store.Paths.InstanceSocket(one), "")
 	writeFixture(t, filepath.Join(store.Paths.Instances(), "x.standby"), "")
 	check("none")
-	if err := errors.Join(store.Mark(one), store.Mark(two)); err != nil {
+	if err := errors.Join(store.Mark(one, platform.MarkStandby), store.Mark(two, platform.MarkStandby)); err != nil {
 		t.Fatal(err)
 	}
 	check("two", one, two)
-	before, err := os.Stat(store.Paths.Mark(one))
+	before, err := os.Stat(store.Paths.Mark(one, platform.MarkStandby))
 	if err != nil || before.Mode().Perm()&0o444 != 0o444 {
 		t.Fatalf("not for everybody to read: %v, %v", before, err)
 	}
-	hold, err := os.Open(store.Paths.Mark(one)) // its inode is not given to the next
+	hold, err := os.Open(store.Paths.Mark(one, platform.MarkStandby)) // its inode is not given to the next
 	if err != nil {
 		t.Fatal(err)
 	}
 	defer hold.Close()
-	if err := store.Mark(one); err != nil {
+	if err := store.Mark(one, platform.MarkStandby); err != nil {
 		t.Fatal(err)
 	}
-	after, err := os.Stat(store.Paths.Mark(one))
+	after, err := os.Stat(store.Paths.Mark(one, platform.MarkStandby))
 	if err != nil || os.SameFile(before, after) {
 		t.Errorf("it was not made anew: %v", err)
 	}
-	if err := errors.Join(store.Unmark(one), store.Unmark(one)); err != nil {
+	if err := errors.Join(store.Unmark(one, platform.MarkStandby), store.Unmark(one, platform.MarkStandby)); err != nil {
 		t.Error(err)
 	}
 	check("one is taken back", two)
@@ -106,11 +106,11 @@ func TestMarks(t *testing.T) {
 
 func TestParseMark(t *testing.T) {
 	id := platform.InstanceID{Revision: platform.RevisionID{Function: "my-app", Number: 42}, Index: 3}
-	if got, ok := platform.ParseMark(filepath.Base(platform.DefaultPaths().Mark(id))); !ok || got != id {
+	if got, _, ok := platform.ParseMark(filepath.Base(platform.DefaultPaths().Mark(id, platform.MarkStandby))); !ok || got != id {
 		t.Errorf("got %v, %v", got, ok)
 	}
 	for _, file := range []string{"", "my-app-00042@3", "my-app-00042@3.sock", "my-app-00042@3.standby.sock", "my-app@3.standby", "my-app-00042.standby", ".standby", "../my-app-00042@3.standby"} {
-		if got, ok := platform.ParseMark(file); ok {
+		if got, _, ok := platform.ParseMark(file); ok {
 			t.Errorf("%q is %v", file, got)
 		}
 	}

@@ -36,6 +36,7 @@ type Seen struct {
 	Proved bool // it has accepted a connection since its service was started
 	Deaf   bool // the gateway says that it has stopped reading
 	Frozen bool // its processes are frozen
+	Poised bool // its process waits in the sandbox, and is not the app yet
 }
 
 // StateOf returns where an instance stands in its life, by the states of its two units and what was seen of it. The empty state means
@@ -45,6 +46,8 @@ func StateOf(socket, service UnitStatus, seen Seen) InstanceState {
 	switch {
 	case listening && service.Running() && seen.Frozen:
 		return Standby
+	case listening && !service.Gone() && seen.Poised:
+		return Poised
 	case listening && service.Running() && seen.Deaf:
 		return Deaf
 	case listening && service.Running() && seen.Proved:

@@ -31,10 +31,10 @@ func (s Store) Workdirs() ([]InstanceID, error) {
 	return ids, nil
 }
 
-// RemoveWorkdir removes the working directory of a stopped instance, with the link that systemd made to it, and its mark.
+// RemoveWorkdir removes the working directory of a stopped instance, with the link that systemd made to it, and its marks.
 func (s Store) RemoveWorkdir(id InstanceID) error {
-	if err := s.Unmark(id); err != nil {
-		return fmt.Errorf("remove the mark of %s: %w", id, err)
+	if err := errors.Join(s.Unmark(id, MarkStandby), s.Unmark(id, MarkPoised)); err != nil {
+		return fmt.Errorf("remove the marks of %s: %w", id, err)
 	}
 	if err := RemoveTree(s.Paths.Workdir(id)); err != nil {
 		return fmt.Errorf("remove the directory of %s: %w", id, err)

@@ -27,6 +27,7 @@ func golden(t *testing.T) map[string]platform.Revision {
 		"asgi": revision("ping", 1, func(r *platform.Revision) {
 			r.App, r.Runtime = "main:app", platform.RuntimeUvicorn
 			r.Command = []string{"/usr/bin/python3", "-m", "uvicorn", "main:app", "--fd", "3", "--forwarded-allow-ips", "*"}
+			r.Poised = true
 		}),
 		"executable": revision("my-app", 42, func(r *platform.Revision) {
 			r.App, r.Runtime = "./server", platform.RuntimeSocket
@@ -36,12 +37,14 @@ func golden(t *testing.T) map[string]platform.Revision {
 		}),
 		"secrets": revision("vault", 1, func(r *platform.Revision) {
 			r.App, r.Runtime = "./server", platform.RuntimeSocket
-			r.Command = []string{"./server", "$HOME"}
+			r.Command = []string{"./server $1", "$HOME"}
+			r.Poised = true
 			r.Secrets = &platform.Secrets{Names: []string{"DB_PASSWORD", "KEY"}, Encrypted: true}
 		}),
 		"port": revision("web", 7, func(r *platform.Revision) {
 			r.App, r.Runtime = "./serve", platform.RuntimePort
 			r.Command = []string{"serve $100%", "--port", "$PORT", "--", "%n"}
+			r.Poised = true
 		}),
 		"venv": revision("data", 3, func(r *platform.Revision) {
 			r.App, r.Runtime = "main:app", platform.RuntimeGunicorn

@@ -18,6 +18,9 @@ func service(paths platform.Paths, rev platform.Revision) (string, error) {
 	if err != nil {
 		return "", err
 	}
+	if rev.Poised {
+		command = paths.Poise() + " -- " + command
+	}
 	var w writer
 	w.comment(fmt.Sprintf(header, rev.ID))
 	w.section("Unit")
@@ -59,7 +62,7 @@ func commandLine(rev platform.Revision) (string, error) {
 	}
 	if !filepath.IsAbs(rev.Command[0]) {
 		program := quote(filepath.Clean("/" + rev.Command[0]))
-		if rev.Runtime.TakesPort() {
+		if rev.Runtime.TakesPort() || rev.Poised || rev.Secrets != nil {
 			program = strings.ReplaceAll(program, "$", "$$") // it is an argument, where systemd expands variables
 		}
 		words[0] = `"` + workDirectory(rev.ID) + strings.TrimPrefix(program, `"`)
@@ -112,7 +115,18 @@ func writeEnvironment(w *writer, paths platform.Paths, rev platform.Revision) {
 	for _, file := range paths.EnvFiles(rev.ID) {
 		w.set("EnvironmentFile", file)
 	}
+	writePoise(w, paths, rev)
 	writeCredentials(w, paths, rev)
+}
+
+// writePoise has the program before the app wait for a connection if the instance is to be poised: its mark sets the variable.
+func writePoise(w *writer, paths platform.Paths, rev platform.Revision) {
+	if !rev.Poised {
+		return
+	}
+	some := platform.InstanceID{Revision: rev.ID}
+	w.comment("Poised: the sandbox is made ahead of the first request.")
+	w.set("EnvironmentFile", "-"+strings.Replace(paths.Mark(some, platform.MarkPoised), some.String(), rev.ID.String()+"@%i", 1))
 }
 
 // threadVariables are those by which libraries of numbers size their pools of threads. They would ask how many cores the machine has,

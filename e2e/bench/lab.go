@@ -58,6 +58,15 @@ func (l *lab) install(ctx context.Context) error {
 	return nil
 }
 
+// configure sets fnctl.yml.
+func (l *lab) configure(ctx context.Context, settings string) error {
+	if err := l.machine.WriteFile(ctx, "/etc/fnctl/fnctl.yml", []byte(settings), 0o644); err != nil {
+		return err
+	}
+	_, err := l.run(ctx, "systemctl", "restart", "fnctl-activator")
+	return err
+}
+
 // build compiles a program of the repository onto the machine.
 func (l *lab) build(ctx context.Context, source, to string) error {
 	dir, err := os.MkdirTemp("", "fnctl-bench-")

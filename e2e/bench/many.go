@@ -5,6 +5,7 @@ package main
 import (
 	"context"
 	"fmt"
+	"slices"
 	"strconv"
 	"strings"
 )
@@ -12,7 +13,8 @@ import (
 // Targets with many functions.
 const (
 	armedTarget  = 20  // KB of PID 1's memory per armed function
-	daemonTarget = 30  // MB of gateway and activator together
+	daemonTarget = 40  // MB of gateway and activator together
+	poisedMemory = 550 // KB of the machine's memory per instance that waits in its sandbox
 	deployTarget = 2.0 // the last deploy to the first
 )
 
@@ -22,6 +24,9 @@ const edge = 5
 // benchMany deploys many functions, and compares the last deploys with the first, and the memory that it takes to keep
 // them armed with that of bare systemd sockets and of nginx.
 func benchMany(ctx context.Context, l *lab) ([]result, error) {
+	if err := l.configure(ctx, coldOnly); err != nil {
+		return nil, err
+	}
 	first, err := l.deploy(ctx, 1, edge)
 	if err != nil {
 		return nil, err
@@ -46,7 +51,11 @@ func benchMany(ctx context.Context, l *lab) ([]result, error) {
 		return nil, err
 	}
 	daemons, err := l.daemons(ctx)
-	return append([]result{compareDeploys(l.functions, first, last), armed, idle}, daemons...), err
+	if err != nil {
+		return nil, err
+	}
+	poised, err := l.poised(ctx)
+	return slices.Concat([]result{compareDeploys(l.functions, first, last), armed, idle}, daemons, poised), err
 }
 
 func compareDeploys(n int, first, last []float64) result {
