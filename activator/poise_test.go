@@ -223,6 +223,8 @@ func TestPoisePlaces(t *testing.T) {
 			loaded(r)
 			r.decision.Stable, r.spare = 5, true
 		}, want: ""},
+		{name: "one is armed, and one waits", existing: instancesOf(armed(1), poised(2)), want: ""},
+		{name: "it starts too late", existing: instancesOf(armed(1)), change: func(r *revision) { r.late = 1 }, want: ""},
 		{name: "failing", existing: instancesOf(armed(1)), change: func(r *revision) { r.failure = &platform.Failure{} }, want: ""},
 		{name: "it has failed", existing: instancesOf(func() *instance { i := armed(1); i.failed(epoch); return i }()), want: ""},
 		{name: "no route", existing: instancesOf(armed(1)), change: func(r *revision) { r.routed = false }, want: ""},
@@ -252,6 +254,89 @@ func TestPoisePlaces(t *testing.T) {
 				t.Errorf("got %q, want %q", got, c.want)
 			}
 		})
+	}
+}
+
+// A revision keeps its spare one for longer than it takes to get one.
+func TestIsLoaded(t *testing.T) {
+	p := newPoisers(t, 9, 1)
+	rev := p.add(1, epoch)
+	for _, c := range []struct {
+		load float64
+		want bool
+	}{{5.9, false}, {6.1, true}, {5.9, true}, {4.1, true}, {3.9, false}, {4.1, false}} {
+		rev.decision = autoscaler.Decision{Desired: 1, Target: 10, Stable: c.load}
+		p.poise(t.Context(), epoch)
+		if rev.spare != c.want {
+			t.Errorf("with %v of 10: got %v", c.load, rev.spare)
+		}
+	}
+}
+
+// Who has an instance in standby loses its place to who has none.
+func TestPoiseBeforeStandby(t *testing.T) {
+	p := newPoisers(t, 1, 1)
+	p.add(1, epoch.Add(time.Minute), asleep(1), poised(7))
+	p.add(2, epoch, armed(2))
+	p.poise(t.Context(), epoch)
+	if got := p.done.list(); got != "dismiss 7, poise 2" {
+		t.Errorf("got %q", got)
+	}
+}
+
+// A revision with an instance that waits needs no look, and one with a spare one does: it may have to go.
+func TestSettledWithPoised(t *testing.T) {
+	for _, c := range []struct {
+		name     string
+		existing instances
+		desired  int
+		want     bool
+	}{
+		{"at zero", instancesOf(poised(1)), 0, true},
+		{"at zero, and another", instancesOf(poised(1), armed(2)), 0, false},
+		{"a ready one", instancesOf(atRest(1, "ready")), 1, true},
+		{"beside a ready one", instancesOf(atRest(1, "ready"), poised(2)), 1, false},
+	} {
+		rev := newRevision(pingRevision(), c.existing, epoch)
+		rev.gauges[0].target.Metric = platform.MetricRPS
+		rev.routed, rev.metricsKnown = true, true
+		rev.decision = autoscaler.Decision{Desired: c.desired, Settled: true}
+		if got := rev.settled(); got != c.want {
+			t.Errorf("%s: got %v", c.name, got)
+		}
+	}
+}
+
+// Another activator takes over what waits as that, not as something that was ready.
+func TestInheritPoised(t *testing.T) {
+	i := poised(1)
+	i.inherit(epoch)
+	if i.wasReady || i.state() != platform.Poised {
+		t.Errorf("it is %s, was ready: %v", i.state(), i.wasReady)
+	}
+}
+
+// An instance whose process is another one has become the app: it starts from now on, and its mark goes.
+func TestLookAtPoised(t *testing.T) {
+	now := epoch.Add(time.Hour)
+	p := newPoisers(t, 9, 1)
+	rev := p.add(1, epoch, poised(1), poised(2), aboutTo(3))
+	for index := range 3 {
+		if err := p.world.store.Mark(platform.InstanceID{Revision: rev.id, Index: index + 1}, platform.MarkPoised); err != nil {
+			t.Fatal(err)
+		}
+	}
+	busy := rev.instances[2]
+	p.world.busy[busy.id] = true // it is not there yet
+	p.lookAtPoised(rev, now)
+	if i := rev.instances[1]; i.state() != platform.Starting || !i.startingSince.Equal(now) {
+		t.Errorf("it is %s since %v", i.state(), i.startingSince)
+	}
+	if busy.state() != platform.Poised || !rev.instances[3].poised {
+		t.Error("what is about to wait does not")
+	}
+	if left, err := p.world.store.Marks(platform.MarkPoised); err != nil || len(left) != 2 {
+		t.Errorf("left: %v, %v", left, err)
 	}
 }
 
