@@ -18,20 +18,39 @@ type Simulation struct {
 	Slots int
 	// Ready is the number of ready instances at the beginning; Config.Min is the usual choice.
 	Ready int
+	// Standby is how many instances that are too many are frozen at most, once they are idle, instead of stopped. A request that
+	// finds no room wakes one, without a decision.
+	Standby  int
+	WakeTime time.Duration
+	// Budget is how many instances, in whatever state, may be in memory before those in standby are evicted; 0: no limit.
+	Budget int
+	// Poised keeps one instance beyond those that run within its finished sandbox: a start from it takes SandboxTime less, and
+	// the next one is poised as much later.
+	Poised      bool
+	SandboxTime time.Duration
 }
 
 // Point is what happened within one second of a simulation. The instance counts and Queued are as
-// of its end.
+// of its end, but for Resident.
 type Point struct {
 	Second          int
 	Arrivals        int
 	Desired         int
 	Ready           int
-	Starting        int
+	Starting        int     // those that are being woken, too
 	Queued          int     // requests that wait for an instance
-	ColdStarts      int     // requests that found no ready instance
+	ColdStarts      int     // requests that found no ready instance, and none in standby
 	QueueSeconds    float64 // time requests spent waiting
 	InstanceSeconds float64 // time instances spent ready, starting or draining
+	Standby         int
+	StandbySeconds  float64 // time instances spent in standby
+	Resident        int     // the most instances at once that were in memory, those in standby too
+	Evictions       int     // instances in standby that were stopped for the budget
+	// How instances came to be ready: from standby, from poised, from armed.
+	Wakes, PoisedStarts, ArmedStarts int
+	// The part of QueueSeconds in which the first instance to be ready was a woken, a poised, an armed one. The rest was spent
+	// waiting for one that was ready.
+	WakeQueueSeconds, PoisedQueueSeconds, ArmedQueueSeconds float64
 }
 
 // Simulate replays a trace, which has the number of arrivals in each second, evenly spread. It runs
@@ -48,6 +67,7 @@ func Simulate(trace []int, p Simulation) []Point {
 		s.advance(s.next())
 		s.finish()
 		s.arrive()
+		s.rouse()
 		s.tick()
 	}
 	return s.points
@@ -62,15 +82,25 @@ func Total(points []Point) Point {
 		t.ColdStarts += p.ColdStarts
 		t.QueueSeconds += p.QueueSeconds
 		t.InstanceSeconds += p.InstanceSeconds
+		t.StandbySeconds += p.StandbySeconds
+		t.Evictions += p.Evictions
+		t.Wakes += p.Wakes
+		t.PoisedStarts += p.PoisedStarts
+		t.ArmedStarts += p.ArmedStarts
+		t.WakeQueueSeconds += p.WakeQueueSeconds
+		t.PoisedQueueSeconds += p.PoisedQueueSeconds
+		t.ArmedQueueSeconds += p.ArmedQueueSeconds
 		t.Desired = max(t.Desired, p.Desired)
 		t.Ready = max(t.Ready, p.Ready)
 		t.Starting = max(t.Starting, p.Starting)
 		t.Queued = max(t.Queued, p.Queued)
+		t.Standby = max(t.Standby, p.Standby)
+		t.Resident = max(t.Resident, p.Resident)
 	}
 	return t
 }
 
-// simulator is event-driven. Service time and cold start are constant, so each kind of event
+// simulator is event-driven. Service time and the time of each kind of start are constant, so each kind of event
 // happens in the order it was caused, and a few queues do instead of a heap.
 type simulator struct {
 	Simulation
@@ -86,8 +116,11 @@ type simulator struct {
 	seen    int // of those, before the last decision
 
 	ready    int
-	starting []time.Duration // when each will be ready
-	serving  []time.Duration // when each will be done
+	standby  int
+	coming   [origins][]time.Duration // when each that starts or is woken will be ready
+	poisedAt time.Duration            // when the next one is poised
+	limited  bool                     // Slots is a limit that the gateway keeps, and no guess
+	serving  []time.Duration          // when each will be done
 	queued   int
 	current  Point
 
@@ -100,7 +133,10 @@ var simEpoch = time.Unix(0, 0).UTC()
 func newSimulator(trace []int, p Simulation) *simulator {
 	p.Config = p.Config.sane()
 	p.Ready, p.ColdStart, p.ServiceTime = count(p.Ready), max(0, p.ColdStart), max(0, p.ServiceTime)
-	if p.Slots <= 0 {
+	p.Standby, p.Budget, p.WakeTime = count(p.Standby), count(p.Budget), max(0, p.WakeTime)
+	p.SandboxTime = min(max(0, p.SandboxTime), p.ColdStart)
+	limited := p.Slots > 0
+	if !limited {
 		p.Slots = slots(&p)
 	}
 	s := &simulator{
@@ -108,7 +144,9 @@ func newSimulator(trace []int, p Simulation) *simulator {
 		trace:      trace,
 		points:     make([]Point, 0, len(trace)),
 		ready:      p.Ready,
+		limited:    limited,
 	}
+	s.current.Resident = p.Ready
 	for _, c := range p.configs() {
 		s.gauges = append(s.gauges, newSimGauge(c.sane(), p.Ready))
 	}
@@ -139,8 +177,8 @@ func (s *simulator) next() time.Duration {
 	if at, ok := s.nextArrival(); ok {
 		t = min(t, at)
 	}
-	if len(s.starting) > 0 {
-		t = min(t, s.starting[0])
+	if at, _, ok := s.nextReady(); ok {
+		t = min(t, at)
 	}
 	if len(s.serving) > 0 {
 		t = min(t, s.serving[0])
@@ -162,11 +200,15 @@ func (s *simulator) nextArrival() (time.Duration, bool) {
 // advance lets time pass, in which nothing happens.
 func (s *simulator) advance(to time.Duration) {
 	dt := (to - s.now).Seconds()
-	running := max(s.ready, (len(s.serving)+s.Slots-1)/s.Slots) + len(s.starting)
 	s.flightSeconds += dt * float64(s.inFlight())
 	s.busySeconds += dt * float64(len(s.serving)) / float64(s.Slots)
 	s.current.QueueSeconds += dt * float64(s.queued)
-	s.current.InstanceSeconds += dt * float64(running)
+	if _, from, ok := s.nextReady(); ok {
+		_, queueSeconds := s.current.of(from)
+		*queueSeconds += dt * float64(s.queued)
+	}
+	s.current.InstanceSeconds += dt * float64(s.running())
+	s.current.StandbySeconds += dt * float64(s.standby)
 	s.now = to
 }
 
@@ -174,8 +216,8 @@ func (s *simulator) inFlight() int { return s.queued + len(s.serving) }
 
 // finish ends starts, requests and seconds that are due.
 func (s *simulator) finish() {
-	for len(s.starting) > 0 && s.starting[0] <= s.now {
-		s.starting = s.starting[1:]
+	for at, from, ok := s.nextReady(); ok && at <= s.now; at, from, ok = s.nextReady() {
+		s.coming[from] = s.coming[from][1:]
 		s.ready++
 	}
 	for len(s.serving) > 0 && s.serving[0] <= s.now {
@@ -190,9 +232,10 @@ func (s *simulator) finish() {
 	}
 	if second := int(s.now/time.Second) - 1; second == len(s.points) {
 		s.current.Second, s.current.Arrivals = second, max(0, s.trace[second])
-		s.current.Ready, s.current.Starting, s.current.Queued = s.ready, len(s.starting), s.queued
+		s.current.Ready, s.current.Starting, s.current.Queued = s.ready, s.onTheWay(), s.queued
+		s.current.Standby = s.standby
 		s.points = append(s.points, s.current)
-		s.current = Point{Desired: s.current.Desired}
+		s.current = Point{Desired: s.current.Desired, Resident: s.running() + s.standby}
 	}
 }
 
@@ -209,7 +252,7 @@ func (s *simulator) arrive() {
 		s.arrived++
 		s.started++
 		s.queued++
-		if s.ready == 0 {
+		if s.ready+s.standby+len(s.coming[fromStandby]) == 0 {
 			s.current.ColdStarts++
 		}
 		s.serve()
@@ -222,12 +265,12 @@ func (s *simulator) tick() {
 	if due {
 		s.ticks++
 	}
-	stranded := s.queued > 0 && s.ready+len(s.starting) == 0
+	stranded := s.queued > 0 && s.ready+s.onTheWay() == 0
 	if stranded {
 		for _, g := range s.gauges {
 			g.meter.firstRequest(simEpoch.Add(s.now))
 		}
-		s.starting = append(s.starting, s.now+s.ColdStart) // the connection itself starts one
+		s.start() // the connection itself does
 	}
 	if due || stranded {
 		s.decide()
@@ -236,7 +279,7 @@ func (s *simulator) tick() {
 
 func (s *simulator) decide() {
 	now := simEpoch.Add(s.now)
-	sample := Sample{Ready: s.ready, Starting: len(s.starting), Active: s.inFlight() > 0 || s.started > s.seen}
+	sample := Sample{Ready: s.ready, Starting: s.onTheWay(), Active: s.inFlight() > 0 || s.started > s.seen}
 	s.seen = s.started
 	decisions := make([]Decision, len(s.gauges))
 	for i, g := range s.gauges {
@@ -244,20 +287,6 @@ func (s *simulator) decide() {
 	}
 	s.current.Desired = Combine(decisions...).Desired
 	s.resize(s.current.Desired)
-}
-
-// resize starts missing instances, and drops those that are too many: first the ones that aren't ready yet.
-func (s *simulator) resize(desired int) {
-	if s.queued > 0 {
-		desired = max(1, desired)
-	}
-	for s.ready+len(s.starting) < desired {
-		s.starting = append(s.starting, s.now+s.ColdStart)
-	}
-	surplus := max(0, s.ready+len(s.starting)-desired)
-	cancelled := min(surplus, len(s.starting))
-	s.starting = s.starting[:len(s.starting)-cancelled]
-	s.ready -= surplus - cancelled
 }
 
 // total is the counter behind a metric.

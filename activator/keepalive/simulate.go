@@ -12,6 +12,8 @@ type Policy struct {
 	// ByValue picks victims by their value in a Cache of this half-life. Without, the victim is what was used longest ago.
 	ByValue  bool
 	HalfLife time.Duration
+	// StandbyAfter is how long after its last call an instance is frozen, and a call wakes it; with 0 it never is.
+	StandbyAfter time.Duration
 }
 
 // Knative is what Knative Serving does by default with an instance without requests: it decides against it after the stable window of
@@ -29,11 +31,23 @@ func LeastRecentlyUsed() Policy { return Policy{} }
 // GreedyDual keeps every instance until its memory is needed, and evicts by a Cache.
 func GreedyDual(halfLife time.Duration) Policy { return Policy{ByValue: true, HalfLife: halfLife} }
 
+// Peer is a policy of others, to compare with.
+type Peer struct {
+	Name string
+	Policy
+}
+
+// Peers are the policies of others, Knative's defaults first. Ten minutes are what platforms of functions had for long.
+func Peers() []Peer {
+	return []Peer{{"Knative", Knative()}, {"fixed ten minutes", Fixed(10 * time.Minute)}, {"least recently used", LeastRecentlyUsed()}}
+}
+
 // Result is what a trace costs under a policy.
 type Result struct {
 	Calls       int
 	ColdStarts  int // calls that started an instance
-	WarmStarts  int // calls that found one ready
+	WarmStarts  int // calls that found one ready, or in standby
+	Wakes       int // the warm starts that found one in standby
 	Waited      int // calls that found one on its way
 	PeakMemory  int64
 	MeanMemory  int64 // over the whole time of the trace
@@ -104,6 +118,8 @@ func (s *simulator) call(at time.Duration, function, calls int) {
 		s.result.ColdStarts++
 		s.start(function)
 		others--
+	} else if after := s.policy.StandbyAfter; after > 0 && at-in.busyUntil >= after {
+		s.result.Wakes++
 	}
 	if in.readyAt > at {
 		s.result.Waited += others

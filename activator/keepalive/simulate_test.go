@@ -64,6 +64,10 @@ func TestSimulate(t *testing.T) {
 			"a cold start takes two minutes, in which others wait", slow, keepalive.Fixed(time.Minute), 0,
 			keepalive.Result{Calls: 8, ColdStarts: 1, Waited: 6, WarmStarts: 1, PeakMemory: gb, MeanMemory: gb},
 		},
+		{
+			"for ever, in standby after three minutes: a is woken in minutes 5 and 9, b in 6", two, keepalive.Policy{StandbyAfter: 3 * time.Minute}, 0,
+			keepalive.Result{Calls: 7, ColdStarts: 2, WarmStarts: 5, Wakes: 3, PeakMemory: 3 * gb, MeanMemory: (10*2 + 9) * gb / 10},
+		},
 		{"nothing", keepalive.Trace{}, keepalive.Knative(), 0, keepalive.Result{}},
 	} {
 		t.Run(test.name, func(t *testing.T) {

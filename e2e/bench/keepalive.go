@@ -32,25 +32,21 @@ func benchKeepalive(_ context.Context, _ *lab) ([]result, error) {
 
 // keptAsKnative compares within the peak memory that Knative's defaults need.
 func keptAsKnative(trace keepalive.Trace, what string) []result {
-	theirs := keepalive.Simulate(trace, keepalive.Knative(), 0)
-	limit := theirs.PeakMemory
+	limit := keepalive.Simulate(trace, keepalive.Knative(), 0).PeakMemory
 	ours := keepalive.Simulate(trace, keepalive.GreedyDual(keepalive.DefaultHalfLife), limit)
-	tenMinutes := keepalive.Simulate(trace, keepalive.Fixed(10*time.Minute), limit)
-	recent := keepalive.Simulate(trace, keepalive.LeastRecentlyUsed(), limit)
 	starts := result{
 		Benchmark: "keepalive", Ours: single(float64(ours.ColdStarts)),
 		Measure: fmt.Sprintf("%s: cold starts within %.1f GB, Knative's peak", what, gigabytes(limit)),
 	}
-	starts = starts.against("Knative", single(float64(theirs.ColdStarts))).
-		besides("fixed ten minutes", single(float64(tenMinutes.ColdStarts))).
-		besides("least recently used", single(float64(recent.ColdStarts)))
 	mean := result{
 		Benchmark: "keepalive", Unit: "GB", Measure: what + ": … mean memory",
 		Ours: single(gigabytes(ours.MeanMemory)),
 	}
-	mean = mean.against("Knative", single(gigabytes(theirs.MeanMemory))).
-		besides("fixed ten minutes", single(gigabytes(tenMinutes.MeanMemory))).
-		besides("least recently used", single(gigabytes(recent.MeanMemory)))
+	for _, peer := range keepalive.Peers() {
+		theirs := keepalive.Simulate(trace, peer.Policy, limit)
+		starts = starts.besides(peer.Name, single(float64(theirs.ColdStarts)))
+		mean = mean.besides(peer.Name, single(gigabytes(theirs.MeanMemory)))
+	}
 	equal := ours.PeakMemory <= limit
 	return []result{starts.aiming(equal && starts.Ratio <= 0.1, "≤ 0.1× Knative's"), mean}
 }

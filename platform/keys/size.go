@@ -30,22 +30,41 @@ func (k Size) Decode(n Node) (int64, bool) {
 		return 0, true
 	}
 	text, _ := n.Text()
+	bytes, mustBe := k.parse(text)
+	if mustBe != "" {
+		n.MustBe(mustBe)
+		return 0, false
+	}
+	return bytes, true
+}
+
+// Parse reads a size that stands elsewhere than in a file.
+func (k Size) Parse(text string) (int64, error) {
+	if text == "0" && k.Zero != "" {
+		return 0, nil
+	}
+	bytes, mustBe := k.parse(text)
+	if mustBe != "" {
+		return 0, fmt.Errorf("must be %s, got %.40q", mustBe, text)
+	}
+	return bytes, nil
+}
+
+// parse returns the number of bytes, or what the text must be.
+func (k Size) parse(text string) (bytes int64, mustBe string) {
 	m := sizePattern.FindStringSubmatch(text)
 	if m == nil {
-		n.MustBe(k.Describe())
-		return 0, false
+		return 0, k.Describe()
 	}
 	f, err := strconv.ParseFloat(m[1], 64)
-	bytes := math.Round(f * sizeUnits[m[2]])
+	f = math.Round(f * sizeUnits[m[2]])
 	switch {
-	case err != nil || bytes > float64(k.Max):
-		n.MustBe("at most " + formatSize(k.Max))
-		return 0, false
-	case bytes < float64(k.Min):
-		n.MustBe("at least " + formatSize(k.Min))
-		return 0, false
+	case err != nil || f > float64(k.Max):
+		return 0, "at most " + formatSize(k.Max)
+	case f < float64(k.Min):
+		return 0, "at least " + formatSize(k.Min)
 	}
-	return int64(bytes), true
+	return int64(f), ""
 }
 
 // formatSize writes a limit in the largest unit that leaves a whole number.
