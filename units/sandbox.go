@@ -39,7 +39,7 @@ var filterSandbox = []string{
 }
 
 // defaultFilter names what is forbidden, which is compiled in a fraction of the time of a list of what is allowed.
-const defaultFilter = "~@clock @cpu-emulation @debug @keyring @module @mount @obsolete @raw-io @reboot @swap bpf io_uring_setup"
+const defaultFilter = "~@clock @cpu-emulation @debug @keyring @module @mount @obsolete @raw-io @reboot @swap bpf io_uring_setup syslog"
 
 // strictSandbox takes away what a user without capabilities can do little with, and costs more.
 var strictSandbox = []string{
