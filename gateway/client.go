@@ -2,7 +2,6 @@ package gateway
 
 import (
 	"net"
-	"strconv"
 	"syscall"
 	"time"
 
@@ -77,12 +76,9 @@ type answer struct {
 	framing wire.Framing
 	length  int64 // what the head says of the length of the content, which the response may not have; -1: nothing
 	id      string
-	cold    time.Duration
+	wake    wake
 	cookie  string // that the gateway sets
 }
 
 // eachPassed calls each with the fields of the response that go through.
 func (a *answer) eachPassed(each func(wire.Field)) { endToEnd(a.fields, isOurResponseField, each) }
-
-// coldText is how long the client has waited for an instance to start.
-func (a *answer) coldText() string { return strconv.FormatInt(a.cold.Milliseconds(), 10) + "ms" }

@@ -35,8 +35,8 @@ func (s *clientRequest) respond(a *answer) {
 	dst := wire.AppendStatusLine(s.out, a.status, a.reason)
 	a.eachPassed(func(f wire.Field) { dst = wire.AppendField(dst, f.Name, f.Value) })
 	dst = wire.AppendField(dst, headerRequestID, a.id)
-	if a.cold > 0 {
-		dst = wire.AppendField(dst, headerColdStart, a.coldText())
+	if a.wake.from != "" {
+		dst = wire.AppendField(dst, headerColdStart, a.wake.String())
 	}
 	if a.cookie != "" {
 		dst = wire.AppendField(dst, "Set-Cookie", a.cookie)

@@ -136,8 +136,8 @@ func (s *clientStream) respond(a *answer) {
 	h := s.writer.Header()
 	a.eachPassed(func(f wire.Field) { h.Add(string(f.Name), string(f.Value)) })
 	h.Set(headerRequestID, a.id)
-	if a.cold > 0 {
-		h.Set(headerColdStart, a.coldText())
+	if a.wake.from != "" {
+		h.Set(headerColdStart, a.wake.String())
 	}
 	if a.cookie != "" {
 		h.Add("Set-Cookie", a.cookie)

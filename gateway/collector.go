@@ -105,7 +105,7 @@ func collectActive(p *pool, since time.Time) []prometheus.Metric {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	now := time.Now()
-	if !p.isActive(now, since) {
+	if !p.counts.isActive(now, since) {
 		return nil
 	}
 	s := newSeries(p)

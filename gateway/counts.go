@@ -37,8 +37,13 @@ type outcome struct {
 	received, sent int64    // bytes of content
 }
 
-// counts are what is counted of a revision. The pool's mutex guards them: a request takes that anyway, and looks up no label.
+// counts are what is counted of a revision, and when something happened last there. The pool's mutex guards them: a request takes that
+// anyway, and looks up no label.
 type counts struct {
+	pool   *pool
+	active time.Time // when a request came or ended, or the instances became other ones
+	listed bool      // the pool is among the recent ones
+
 	started  uint64
 	retries  uint64
 	inFlight meter // held and running
@@ -49,19 +54,48 @@ type counts struct {
 	sent     uint64
 }
 
-func newCounts() counts {
-	return counts{codes: make(map[int]uint64), aborted: make(map[abortion]uint64)}
+func newCounts(p *pool) counts {
+	return counts{pool: p, codes: make(map[int]uint64), aborted: make(map[abortion]uint64)}
 }
 
 // begin counts a request that came, whether it is held or not.
 func (c *counts) begin(now time.Time) {
+	c.pool.mu.Lock()
+	defer c.pool.mu.Unlock()
+	c.markActive(now)
 	c.started++
 	c.open++
 	c.inFlight.add(now, 1)
 }
 
+// pin keeps the pool, with 1, for a request that is not counted yet, and with -1 no longer.
+func (c *counts) pin(delta int) {
+	c.pool.mu.Lock()
+	defer c.pool.mu.Unlock()
+	c.open += delta
+}
+
+// reroute counts a request that went to another revision.
+func (c *counts) reroute(now time.Time) {
+	c.pool.mu.Lock()
+	defer c.pool.mu.Unlock()
+	c.markActive(now)
+	c.inFlight.add(now, -1)
+	c.open--
+}
+
+// retry counts a request that is sent again.
+func (c *counts) retry() {
+	c.pool.mu.Lock()
+	defer c.pool.mu.Unlock()
+	c.retries++
+}
+
 // end counts a request that ended.
 func (c *counts) end(now time.Time, o outcome) {
+	c.pool.mu.Lock()
+	defer c.pool.mu.Unlock()
+	c.markActive(now)
 	c.open--
 	if !o.left {
 		c.inFlight.add(now, -1)
@@ -74,14 +108,38 @@ func (c *counts) end(now time.Time, o outcome) {
 	}
 }
 
-// adopt counts a request that came to another gateway.
+// adopt counts a request that came to another gateway. The mutex is held.
 func (c *counts) adopt(now time.Time) {
+	c.markActive(now)
 	c.open++
 	c.inFlight.add(now, 1)
 }
 
-// leave counts a request that is in flight no longer and goes on in another gateway.
-func (c *counts) leave() { c.open-- }
+// leave counts a request that is in flight no longer and goes on in another gateway. The mutex is held.
+func (c *counts) leave(now time.Time) {
+	c.markActive(now)
+	c.open--
+}
+
+// markActive notes that something happened to the pool. The mutex is held.
+func (c *counts) markActive(now time.Time) {
+	c.active = now
+	if !c.listed {
+		c.listed = true
+		c.pool.env.recent.add(c.pool)
+	}
+}
+
+// isActive reports whether the pool has requests in flight or was active since a time. A pool that was not for long is no
+// longer among the recent ones. The mutex is held.
+func (c *counts) isActive(now, since time.Time) bool {
+	idle := c.inFlight.n == 0
+	if idle && now.Sub(c.active) > maxRecent {
+		c.listed = false
+		c.pool.env.recent.remove(c.pool)
+	}
+	return !idle || !c.active.Before(since)
+}
 
 // meter is a number that changes over time, and its integral. Its owner locks it.
 type meter struct {

@@ -17,22 +17,24 @@
 //	relay.go              sends the answer to the client as it comes; tunnel.go if it is a WebSocket, and tunnellink.go moves that
 //	download.go           its content, and reads that ahead of a slow client
 //	clientresponse.go     writes it (clientrequest.go is the client's end of the exchange)
-//	outcome.go          answers, if no instance did
-//	exchange.go         counts, and writes to the access log
+//	exchange.go         answers, if no instance did; counts, and writes to the access log
 //
 // The files stand on one another in this order: gateway.go, which starts and stops everything; status.go, collector.go and
 // succession.go, for those that look from outside; the path of a request; fleet.go, which routes.go, sockets.go and failures.go
-// keep up to date; pool.go, with what it is made of (lease.go, prover.go, peers.go, standby.go, instance.go, counts.go); the
-// connections to instances; and at the bottom what knows nothing of the rest, with the packages wire (messages) and netio (bytes).
+// keep up to date; pool.go, with what it is made of (lease.go, prover.go, wake.go, standby.go, and roster.go with liveness.go, peers.go,
+// instance.go and counts.go); the connections to instances; and at the bottom what knows nothing of the rest, with the packages wire (messages) and netio (bytes).
 //
 // # Words
 //
 //	exchange       one request and its response
 //	attempt        one try to get the response from an instance; a request that was provably not read gets another one
 //	target, share  the function to which a host leads; the part of its requests that a revision gets
-//	pool           the instances of one revision, and the requests that wait for them
+//	pool           the requests that wait for instances of one revision, and who gets which
+//	roster         these instances, and what all gateways have in flight on them
 //	lease          the right to send one request to an instance
 //	probe, prove   a connection and the first byte of a request, which the instance must read; the loop that probes until it has
+//	wake           that a request has an instance made ready: from armed, from poised, or from standby, where it only slept
+//	held back      of an instance that is poised: nothing is sent to it for as long as another one is ready, or on its way
 //	strike         takes the proof back from an instance that broke off a request
 //	deaf           of an instance: it had read, and has stopped to
 //	unread         what a deaf instance, or one that drains and would be, has not read: nothing is lost of it with the instance
@@ -43,6 +45,7 @@
 //
 // # Locks
 //
+// A pool, its roster, its peers, its counts and its instances have one mutex. Of their methods, those take it that others than these call.
 // A mutex is taken before those to the right of it:
 //
 //	fleet → pool → recent, predecessors, predecessorLink, upstream

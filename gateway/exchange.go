@@ -1,6 +1,8 @@
 package gateway
 
 import (
+	"context"
+	"errors"
 	"log/slog"
 	"net/http"
 	"time"
@@ -47,7 +49,7 @@ type routing struct {
 	share    share
 	pool     *pool
 	lease    *lease // nil: no instance was lent yet
-	cold     time.Duration
+	wake     wake   // the longest for which it has waited
 	queued   time.Duration
 	resends  int
 	serving  bool // it counts as serving
@@ -99,7 +101,7 @@ func (x *exchange) aim(to destination) {
 // respond begins the response.
 func (x *exchange) respond(head answer) {
 	x.head = head
-	x.head.id, x.head.cold, x.head.cookie = x.id, x.cold, x.cookie
+	x.head.id, x.head.wake, x.head.cookie = x.id, x.wake, x.cookie
 	x.lifetime.respond()
 	x.client.respond(&x.head)
 }
@@ -132,14 +134,54 @@ func (x *exchange) refuse(r *refusal) {
 	_ = x.client.finish(nil) // a client that does not read it has gone
 }
 
+// answerError answers a request that ended with an error, or breaks its response off, and returns why it did.
+func (x *exchange) answerError(err error) abortion {
+	if err == nil {
+		return ""
+	}
+	if errors.Is(err, errClientGone) {
+		x.code = statusClientGone
+		x.client.abort()
+		return abortedByClient
+	}
+	if x.hasResponded() {
+		if x.sent > 0 || !x.client.retract() {
+			if errors.Is(err, errSlowReader) {
+				x.tell("response cut", x.code, err)
+			}
+			x.client.abort()
+			return abortionOf(err)
+		}
+		if abortionOf(err) == abortedByUpstream {
+			x.lease.strike()
+		}
+	}
+	r := refusalOf(err, x.function.name)
+	x.tell("request refused", r.code, err)
+	x.refuse(r)
+	return ""
+}
+
+// tell tells the operator why a request was not answered as the app would, within bounds. For them it is news if the app breaks off or
+// answers badly, or if the gateway has cut a client that may have been of use.
+func (x *exchange) tell(what string, code int, err error) {
+	level := slog.LevelDebug
+	isNews := code == http.StatusBadGateway || errors.Is(err, errSlowContent) || errors.Is(err, errSlowReader)
+	if isNews && x.function.warn(time.Now()) {
+		level = slog.LevelWarn
+	}
+	x.proxy.log.Log(context.Background(), level, what, "function", x.function.name, "revision", x.pool.revision.String(),
+		"request_id", x.id, "code", code, "err", err)
+}
+
 // finish counts the request, which has ended, and why it broke off if it did.
 func (x *exchange) finish(aborted abortion) {
 	now := time.Now()
 	if aborted == abortedByUpstream {
 		x.lease.strike()
 	}
-	if x.cold > 0 {
-		x.function.coldStart().Observe(x.cold.Seconds())
+	if cold := x.wake.coldStart(); cold > 0 {
+		x.function.coldStart().Observe(cold.Seconds())
 	}
 	if x.queued > 0 {
 		x.function.queueTime().Observe(x.queued.Seconds())
@@ -150,7 +192,7 @@ func (x *exchange) finish(aborted abortion) {
 	if x.code != http.StatusSwitchingProtocols {
 		x.function.duration().Observe(now.Sub(x.began).Seconds())
 	}
-	x.pool.end(now, outcome{code: x.code, aborted: aborted, left: x.left, received: x.received.Load(), sent: x.sent})
+	x.pool.counts.end(now, outcome{code: x.code, aborted: aborted, left: x.left, received: x.received.Load(), sent: x.sent})
 	x.record(now, aborted)
 	x.pace.Stop()
 	x.lifetime.close()
@@ -164,7 +206,7 @@ func (x *exchange) record(now time.Time, aborted abortion) {
 	}
 	x.access = Access{
 		At: x.began, Method: x.method, Host: x.host, Path: x.path, Protocol: x.origin.protocol, Status: x.code,
-		Duration: now.Sub(x.began), Queued: x.queued, FirstByte: x.firstByte, Cold: x.cold,
+		Duration: now.Sub(x.began), Queued: x.queued, FirstByte: x.firstByte, Cold: x.wake.coldStart(),
 		RequestID: x.id, Peer: x.sender.client, Received: x.received.Load(), Sent: x.sent, Aborted: string(aborted), Retries: x.resends,
 	}
 	if x.function != nil {

@@ -135,11 +135,11 @@ func (f *fleet) pool(id platform.RevisionID) *pool {
 	return p
 }
 
-// appear adds an instance whose socket came to be.
-func (f *fleet) appear(id platform.InstanceID) {
+// appear adds an instance whose socket came to be, with the marks that it has.
+func (f *fleet) appear(id platform.InstanceID, marks ...platform.Mark) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	f.pool(id.Revision).appear(id.Index)
+	f.pool(id.Revision).appear(id.Index, marks...)
 }
 
 // vanish drains an instance whose socket is gone.
@@ -151,29 +151,33 @@ func (f *fleet) vanish(id platform.InstanceID) {
 	}
 }
 
-// mark notes whether an instance may be frozen.
-func (f *fleet) mark(id platform.InstanceID, marked bool) {
+// mark notes that a mark of an instance is there, or not any more.
+func (f *fleet) mark(id platform.InstanceID, m platform.Mark, there bool) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	if p := f.pools[id.Revision]; p != nil {
-		p.mark(id.Index, marked)
+		p.mark(id.Index, m, there)
 	}
 }
 
-// reconcile makes the instances those that are listed.
-func (f *fleet) reconcile(ids []platform.InstanceID) {
-	listed := make(map[platform.InstanceID]bool, len(ids))
-	for _, id := range ids {
-		listed[id] = true
-	}
+// reconcile makes the instances those that are listed, with their marks.
+func (f *fleet) reconcile(listed map[platform.InstanceID][]platform.Mark) {
+	known := make(map[platform.InstanceID]bool)
 	for _, id := range f.instances() {
-		if !listed[id] {
+		known[id] = true
+		marks, there := listed[id]
+		if !there {
 			f.vanish(id)
+			continue
 		}
-		delete(listed, id)
+		for _, m := range platform.Marks {
+			f.mark(id, m, slices.Contains(marks, m))
+		}
 	}
-	for id := range listed {
-		f.appear(id)
+	for id, marks := range listed {
+		if !known[id] {
+			f.appear(id, marks...)
+		}
 	}
 	f.survey() // now and then, even if all metrics are never asked for
 }
@@ -225,13 +229,13 @@ func (f *fleet) updatePredecessor(from predecessor, id platform.RevisionID, l lo
 	if f.pools[id] == nil && l.isEmpty() {
 		return
 	}
-	f.pool(id).updatePredecessor(from, l)
+	f.pool(id).changePeers(func(p *peers) int { return p.update(from, l) })
 }
 
 // ackDepartures notes that a predecessor has seen what departed, up to a number.
 func (f *fleet) ackDepartures(from predecessor, number uint64) {
 	for _, p := range f.env.recent.list() {
-		p.ackDepartures(from, number)
+		p.changePeers(func(p *peers) int { p.ack(from, number); return 0 })
 	}
 }
 
@@ -239,7 +243,7 @@ func (f *fleet) ackDepartures(from predecessor, number uint64) {
 func (f *fleet) dropPredecessor(from predecessor) {
 	f.env.predecessors.remove(from)
 	for _, p := range f.allPools() {
-		p.dropPredecessor(from)
+		p.changePeers(func(p *peers) int { return p.drop(from) })
 	}
 }
 

@@ -19,9 +19,9 @@ type function struct {
 	// without observations is still a dozen lines of each scrape.
 	duration  func() prometheus.Observer
 	coldStart func() prometheus.Observer
-	wake      func() prometheus.Observer
 	firstByte func() prometheus.Observer
 	queueTime func() prometheus.Observer
+	woke      func(wake)
 
 	mu      sync.Mutex
 	warned  int       // warnings since

@@ -61,8 +61,8 @@ func (x *exchange) hold() (time.Time, error) {
 	}
 	x.req.Detach() // its head is where the connection reads
 	chosen := x.pool
-	chosen.pin(1)
-	defer chosen.pin(-1)
+	chosen.counts.pin(1)
+	defer chosen.counts.pin(-1)
 	err := x.readHeld()
 	to, refused := x.proxy.fleet.find(x.host, x.path) // it may lead elsewhere by now
 	switch {

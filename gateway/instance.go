@@ -76,7 +76,9 @@ type instance struct {
 	idleSince      time.Time
 	suspect        bool          // it closed a connection since it became ready
 	proofs         int           // how often it became ready: a strike counts only against the proof that it refutes
-	provingSince   time.Time     // when the prover began
+	proof          proof         // the last of these, or the one that is under way
+	poisedMarked   bool          // the file platform.MarkPoised is there
+	poised         bool          // it was not proved since that was made
 	backoff        time.Duration // between two attempts of the prover; 0 if none has failed
 	pausing        bool          // the prover is in such a pause
 	stopProver     context.CancelFunc
@@ -95,40 +97,36 @@ func (i *instance) stale(now time.Time) bool {
 	return i.state == ready && i.inFlight == 0 && now.Sub(i.idleSince) > upstreamIdleTimeout
 }
 
+// doubt takes the proof back as soon as nothing is in flight, which proves or refutes it by itself.
+func (i *instance) doubt() {
+	i.suspect = true
+	if i.state == ready && i.inFlight == 0 {
+		i.state = unproven
+	}
+}
+
+// mark notes that a mark is there, or not any more. One that is poised has no process any more of those that were proved; with the next
+// proof it is as any other, even if its mark is still there.
+func (i *instance) mark(m platform.Mark, there bool) {
+	switch {
+	case m == platform.MarkPoised && i.poisedMarked != there:
+		i.poisedMarked, i.poised = there, there
+		if there {
+			i.doubt()
+		}
+	case m == platform.MarkStandby && i.marked != there:
+		i.marked, i.tired = there, there
+	}
+}
+
+// isComing reports whether the instance is on its way to be ready, as far as one can see. One that is still being proved after it was
+// woken is late.
+func (i *instance) isComing() bool {
+	return i.state == proving && i.proof.from != platform.Standby && !i.failing()
+}
+
 // failing reports whether the instance takes no connection, for longer than a new socket that has not its final mode yet.
 func (i *instance) failing() bool { return i.pausing && i.backoff > loudBackoff/2 }
-
-// endAsking takes a probe back that is not read yet, if there is one.
-func (i *instance) endAsking() {
-	i.asked = time.Time{}
-	if i.stopAsking != nil {
-		i.stopAsking()
-		i.stopAsking = nil
-	}
-}
-
-// checkReading reports whether the instance is deaf: it has requests that it has not read, and has read nothing for as long as the
-// timeout, not even a probe that had half of that. An instance that works on a request may read no other for a good reason, so it has
-// until the end of that one's time. An unbounded answer is no such reason for longer than it goes on. But its end may free a worker,
-// and that has as long to read what is left before it counts as unread. doubtful is whether it is to be asked with a probe: an app
-// may leave content of a request unread, and read everything else.
-func (i *instance) checkReading(now time.Time, timeout time.Duration) (isDeaf, doubtful bool) {
-	r := i.deliveries.look()
-	if r.reads {
-		i.lastRead = now
-	}
-	i.unread = 0
-	if r.unreadSince.IsZero() {
-		return false, false
-	}
-	silent := min(now.Sub(r.unreadSince), now.Sub(i.lastRead))
-	isUnread := i.state == draining || !i.asked.IsZero() && now.Sub(i.asked) >= timeout/2 // what drains cannot be asked
-	isDeaf = silent >= timeout && isUnread
-	if isDeaf && now.Sub(i.unboundedEnded) >= timeout {
-		i.unread = r.unread
-	}
-	return isDeaf, silent >= timeout/2
-}
 
 // instances are those of one revision.
 type instances []*instance

@@ -5,9 +5,6 @@ import (
 	"time"
 )
 
-// coldStartFloor tells a cold start from a proof: nothing starts a process in less, and a running one answers sooner.
-const coldStartFloor = 5 * time.Millisecond
-
 // waiter is a held request. granted has room for one answer, so that an answer never waits.
 type waiter struct {
 	first   byte // of the request, for the prover
@@ -29,7 +26,7 @@ type lease struct {
 	pool     *pool
 	instance *instance
 	proofs   int
-	cold     time.Duration // how long the request waited for an instance to start; 0: it did not, or only for one to wake
+	wake     wake // for which the request has waited
 	waited   bool
 	last     bool // when it is released, its request is in flight no longer
 }
@@ -40,8 +37,8 @@ func newLease(p *pool, inst *instance, w *waiter, now time.Time) *lease {
 	l := &lease{pool: p, instance: inst, proofs: inst.proofs, waited: w != nil}
 	l.given = now
 	inst.deliveries[&l.delivery] = struct{}{}
-	if w != nil && w.cold && !inst.waking && now.Sub(w.since) >= coldStartFloor {
-		l.cold = now.Sub(w.since)
+	if w != nil && w.cold {
+		l.wake = inst.proof.wake(now.Sub(w.since))
 	}
 	return l
 }

@@ -33,8 +33,10 @@ const (
 	MetricConnections = "fnctl_gateway_connections"
 	// MetricColdStart is a histogram of how long requests waited for an instance to start. Labels: function.
 	MetricColdStart = "fnctl_gateway_cold_start_seconds"
-	// MetricWake is a histogram of how long instances in standby took from when they were woken until they read. Labels: function.
-	MetricWake = "fnctl_gateway_wake_seconds"
+	// MetricWakes counts how often a request had an instance made ready, and MetricWake is a histogram of how long instances took from then
+	// until they read. Labels: function, from (armed, poised, standby).
+	MetricWakes = "fnctl_gateway_wakes_total"
+	MetricWake  = "fnctl_gateway_wake_seconds"
 	// MetricUnrouted counts the requests that reached no function. Labels: code.
 	MetricUnrouted = "fnctl_gateway_unrouted_requests_total"
 	// MetricHostConflicts is the number of hosts that a function claims and another has.
@@ -46,6 +48,7 @@ const (
 type metrics struct {
 	duration  *prometheus.HistogramVec
 	coldStart *prometheus.HistogramVec
+	wakes     *prometheus.CounterVec
 	wake      *prometheus.HistogramVec
 	firstByte *prometheus.HistogramVec
 	queueTime *prometheus.HistogramVec
@@ -64,11 +67,15 @@ func newMetrics() *metrics {
 			Help:    "Time that requests waited for an instance to start.",
 			Buckets: []float64{.05, .1, .2, .4, .8, 2, 5, 20},
 		}, []string{"function"}),
+		wakes: prometheus.NewCounterVec(prometheus.CounterOpts{
+			Name: MetricWakes,
+			Help: "Instances that a request had made ready, by the state that they were in.",
+		}, []string{"function", "from"}),
 		wake: prometheus.NewHistogramVec(prometheus.HistogramOpts{
 			Name:    MetricWake,
-			Help:    "Time from when an instance in standby is woken until it has read the beginning of a request.",
-			Buckets: []float64{.001, .002, .004, .008, .016, .05, .2, 1},
-		}, []string{"function"}),
+			Help:    "Time from when a request has an instance made ready until that has read the beginning of one, by the state that it was in.",
+			Buckets: []float64{.001, .002, .004, .008, .016, .05, .1, .2, .4, .8, 2, 5},
+		}, []string{"function", "from"}),
 		firstByte: prometheus.NewHistogramVec(prometheus.HistogramOpts{
 			Name:    MetricFirstByte,
 			Help:    "Time from the arrival of a request to the head of its response.",
@@ -88,7 +95,7 @@ func newMetrics() *metrics {
 
 // register registers the metrics, and a collector of others.
 func (m *metrics) register(r prometheus.Registerer, others prometheus.Collector) error {
-	for _, each := range []prometheus.Collector{m.duration, m.coldStart, m.wake, m.firstByte, m.queueTime, m.unrouted, others} {
+	for _, each := range []prometheus.Collector{m.duration, m.coldStart, m.wakes, m.wake, m.firstByte, m.queueTime, m.unrouted, others} {
 		if err := r.Register(each); err != nil {
 			return err
 		}
@@ -101,9 +108,12 @@ func (m *metrics) function(name string) *function {
 		name:      name,
 		duration:  lazily(m.duration, name),
 		coldStart: lazily(m.coldStart, name),
-		wake:      lazily(m.wake, name),
 		firstByte: lazily(m.firstByte, name),
 		queueTime: lazily(m.queueTime, name),
+		woke: func(w wake) {
+			m.wakes.WithLabelValues(name, string(w.from)).Inc()
+			m.wake.WithLabelValues(name, string(w.from)).Observe(w.took.Seconds())
+		},
 	}
 }
 
@@ -112,8 +122,12 @@ func lazily(of *prometheus.HistogramVec, function string) func() prometheus.Obse
 }
 
 func (m *metrics) forget(function string) {
-	for _, each := range []*prometheus.HistogramVec{m.duration, m.coldStart, m.wake, m.firstByte, m.queueTime} {
+	for _, each := range []*prometheus.HistogramVec{m.duration, m.coldStart, m.firstByte, m.queueTime} {
 		each.DeleteLabelValues(function)
+	}
+	for _, from := range wakeStates {
+		m.wakes.DeleteLabelValues(function, string(from))
+		m.wake.DeleteLabelValues(function, string(from))
 	}
 }
 

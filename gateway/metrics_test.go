@@ -22,7 +22,7 @@ import (
 
 var update = flag.Bool("update", false, "write golden files")
 
-// page is what is exposed, with all times set to 1, and the cold starts too: under load a proof can last as long as one.
+// page is what is exposed, with all times set to 1, and the cold starts and wakes too: under load a proof can last as long as one.
 func (w *world) page() []byte {
 	w.t.Helper()
 	families, err := w.registry.Gather()
@@ -36,7 +36,7 @@ func (w *world) page() []byte {
 		}
 	}
 	times := regexp.MustCompile(`(?m)^(\S*_seconds(_total|_sum)?(\{[^}]*\})? )[0-9.e-]+$`)
-	buckets := regexp.MustCompile(`(?m)^(\S*(?:_bucket|cold_start_seconds_count)\{.* )[0-9]+$`)
+	buckets := regexp.MustCompile(`(?m)^(\S*(?:_bucket|(?:cold_start|wake)_seconds_count|wakes_total)\{.* )[0-9]+$`)
 	return buckets.ReplaceAll(times.ReplaceAll(page.Bytes(), []byte("${1}1")), []byte("${1}1"))
 }
 

@@ -231,5 +231,12 @@ func (p *peers) addTo(sums instanceLoads, all instances) {
 	}
 }
 
+// notify has the successor, if there is one, sent soon what has changed.
+func (p *peers) notify() {
+	if p.lender != nil {
+		p.lender.notify()
+	}
+}
+
 // isEmpty reports whether no other gateway has to do with the revision.
 func (p *peers) isEmpty() bool { return len(p.loads) == 0 && p.lender == nil }

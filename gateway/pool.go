@@ -3,77 +3,38 @@ package gateway
 import (
 	"container/list"
 	"context"
-	"log/slog"
 	"math"
-	"sync"
-	"sync/atomic"
+	"slices"
 	"time"
 
-	"github.com/fnctl/fnctl/gateway/netio"
 	"github.com/fnctl/fnctl/platform"
 )
-
-// environment is what all pools share.
-type environment struct {
-	paths        platform.Paths
-	maxQueue     int          // of a revision whose route says nothing else
-	held         netio.Budget // the memory of the requests that wait, in all pools
-	hangups      *netio.Hangups
-	group        *group
-	probe        probeFunc
-	wake         wakeFunc
-	log          *slog.Logger
-	recent       recent[*pool]
-	predecessors predecessors
-}
-
-// limits are what a route says of a revision, as far as it concerns the pool.
-type limits struct {
-	concurrency int // most in flight per instance; 0: no limit
-	queue       int // most that wait
-	liveness    time.Duration
-	grace       time.Duration // of streams when their instance drains
-	http2       bool
-	workers     int // processes of each instance that take connections, if it is known that there are several
-}
 
 // pool holds the requests of one revision and lends them its instances: the one with the least in flight, never more than the
 // revision's limit, first come first served.
 type pool struct {
-	revision platform.RevisionID
-	name     string // of the revision
 	function *function
-	env      *environment
-	log      *slog.Logger
+	roster
 
-	hasWorkers atomic.Bool // limits.workers is more than one: it is asked of every request
-
-	mu          sync.Mutex
-	instances   instances
+	// The mutex of the roster guards these, too.
 	waiters     list.List // of *waiter
-	limits      limits
-	retired     bool     // no route reaches it
-	failure     *refusal // why no instance can start
+	retired     bool      // no route reaches it
+	failure     *refusal  // why no instance can start
 	spreadUntil time.Time
-	active      time.Time // when something happened last
-	listed      bool      // among the recent ones
-	peers       peers
-	counts      counts
 }
 
 // newPool makes a pool that no route reaches yet.
 func newPool(id platform.RevisionID, fn *function, env *environment, lender lender) *pool {
-	return &pool{
+	p := &pool{function: fn, retired: true, roster: roster{
 		revision: id,
 		name:     id.String(),
-		function: fn,
 		env:      env,
 		log:      env.log.With("function", id.Function, "revision", id.String()),
 		limits:   limits{queue: env.maxQueue},
-		retired:  true,
 		peers:    peers{revision: id, predecessors: &env.predecessors, lender: lender},
-		counts:   newCounts(),
-	}
+	}}
+	p.counts = newCounts(p)
+	return p
 }
 
 // acquire waits for an instance that may take a request whose first byte is given, and which needs so many bytes of memory
@@ -194,16 +155,29 @@ func (p *pool) refuse(err error) {
 	}
 }
 
-// probeUnproven has each unproven instance proved. The probe of an armed instance starts it.
+// probeUnproven has each unproven instance proved. The probe of an armed instance starts it. That of one that is poised does so for good:
+// it is held back for as long as another one is ready, or on its way.
 func (p *pool) probeUnproven(now time.Time) {
+	var heldBack *instance
 	for _, inst := range p.instances {
-		if inst.state != unproven {
-			continue
+		switch {
+		case inst.state != unproven:
+		case !inst.poised:
+			p.env.group.Go(p.begin(inst, platform.Armed, now).prove)
+		case heldBack == nil:
+			heldBack = inst
 		}
-		inst.state = proving
-		inst.provingSince = now
-		p.env.group.Go(prover{pool: p, instance: inst}.prove)
 	}
+	if heldBack != nil && p.instances.count(ready) == 0 && !slices.ContainsFunc(p.instances, (*instance).isComing) {
+		p.env.group.Go(p.begin(heldBack, platform.Poised, now).prove)
+	}
+}
+
+// begin has an instance be proved, by the prover that it returns.
+func (p *pool) begin(inst *instance, from platform.InstanceState, now time.Time) prover {
+	inst.state = proving
+	inst.proof = proof{from: from, since: now, needed: p.hasDemand()}
+	return prover{pool: p, instance: inst}
 }
 
 // spread keeps each instance to its fair share for a while.
@@ -217,40 +191,14 @@ func (p *pool) spread(now time.Time, d time.Duration) {
 	})
 }
 
-// appear adds an instance whose socket file came to be.
-func (p *pool) appear(index int) {
+// appear adds an instance whose socket file came to be, with the marks that it has.
+func (p *pool) appear(index int, marks ...platform.Mark) {
 	p.vanish(index)
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	inst := newInstance(platform.InstanceID{Revision: p.revision, Index: index})
-	inst.upstream = newUpstream(p.env.paths.InstanceSocket(inst.id), p.env.hangups, func() { p.connectionLost(inst) })
-	inst.upstream.shared = func() bool { return p.isShared(inst) }
-	p.instances = append(p.instances, inst)
-	p.markActive(time.Now())
+	p.add(index, marks)
 	if p.hasDemand() {
 		p.rouse(time.Now())
-	}
-}
-
-// isShared reports whether the workers of an instance, to which a request was lent, have others in flight.
-func (p *pool) isShared(inst *instance) bool {
-	if !p.hasWorkers.Load() {
-		return false
-	}
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	return inst.load() > 1
-}
-
-// connectionLost notes that an instance closed a connection by itself. Its process may be gone: it is proved again as soon as
-// nothing is in flight, which costs little. What is in flight fails by itself if it is.
-func (p *pool) connectionLost(inst *instance) {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	inst.suspect = true
-	p.markActive(time.Now())
-	if inst.state == ready && inst.inFlight == 0 {
-		inst.state = unproven
 	}
 }
 
@@ -262,55 +210,6 @@ func (p *pool) vanish(index int) {
 		p.drain(inst)
 	}
 	p.dispatch(time.Now())
-}
-
-func (p *pool) drain(inst *instance) {
-	p.markActive(time.Now())
-	inst.state = draining
-	if inst.stopProver != nil {
-		inst.stopProver()
-	}
-	inst.endAsking()
-	inst.letGo()
-	p.concludeStreamsOf(inst)
-	p.peers.departed(inst.id)
-	inst.inFlightElsewhere = 0 // it counts for the index
-	p.forget(inst)
-}
-
-// forget drops a draining instance that has nothing left in flight. Its connections are closed only then.
-func (p *pool) forget(inst *instance) {
-	if inst.inFlight > 0 {
-		return
-	}
-	inst.upstream.closeIdle()
-	p.instances = p.instances.without(inst)
-}
-
-// concludeStreamsOf ends the WebSockets and event streams of an instance when their time of grace is over. They would last
-// for as long as their clients like, and those know how to come again.
-func (p *pool) concludeStreamsOf(inst *instance) {
-	if len(inst.streams) == 0 {
-		return
-	}
-	grace := p.limits.grace
-	p.env.group.Go(func(ctx context.Context) {
-		platform.Sleep(ctx, grace)
-		p.mu.Lock()
-		defer p.mu.Unlock()
-		for s := range inst.streams {
-			s.conclude()
-		}
-	})
-}
-
-// concludeStreams ends the streams of all instances, after their time of grace.
-func (p *pool) concludeStreams() {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	for _, inst := range p.instances {
-		p.concludeStreamsOf(inst)
-	}
 }
 
 // configure takes over what a route says of the revision.
@@ -345,65 +244,10 @@ func (p *pool) fail(reason *refusal) {
 func (p *pool) checkReading(now time.Time) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	changed := false
-	for _, inst := range p.instances {
-		isDeaf, doubtful := inst.checkReading(now, p.limits.liveness)
-		switch {
-		case !doubtful:
-			inst.endAsking()
-		case inst.asked.IsZero() && inst.state == ready:
-			p.askReading(inst, now)
-		}
-		switch {
-		case inst.state == ready && isDeaf:
-			inst.state = deaf
-			p.log.Warn("the instance has stopped reading: it gets no more requests", "instance", inst.name, "unread_for", p.limits.liveness)
-			changed = true
-		case inst.state == deaf && !isDeaf:
-			inst.state = unproven
-			p.log.Info("the instance reads again", "instance", inst.name)
-			p.settle(inst)
-			changed = true
-		}
-	}
-	if changed {
-		p.markActive(now)
+	if p.findDeaf(now) {
+		p.counts.markActive(now)
 		p.dispatch(now)
 	}
-}
-
-// askReading probes an instance beside its requests: one that reads the probe is not deaf, whatever it leaves unread.
-func (p *pool) askReading(inst *instance, now time.Time) {
-	inst.asked = now
-	first := byte('G')
-	if p.limits.http2 {
-		first = http2Preface[0]
-	}
-	p.env.group.Go(func(ctx context.Context) {
-		ctx, stop := context.WithCancel(ctx)
-		defer stop()
-		p.mu.Lock()
-		isAsked := inst.asked.Equal(now)
-		if isAsked {
-			inst.stopAsking = stop
-		}
-		p.mu.Unlock()
-		if !isAsked {
-			return
-		}
-		conn, err := p.env.probe(ctx, inst.upstream.socket, first)
-		if err != nil {
-			return
-		}
-		p.mu.Lock()
-		defer p.mu.Unlock()
-		if !inst.asked.Equal(now) {
-			conn.Close()
-			return
-		}
-		inst.lastRead, inst.asked = time.Now(), time.Time{}
-		inst.upstream.keep(conn, first)
-	})
 }
 
 // isEmpty reports whether the pool can be forgotten.
@@ -413,99 +257,65 @@ func (p *pool) isEmpty() bool {
 	return p.retired && len(p.instances) == 0 && p.peers.isEmpty() && p.counts.inFlight.n == 0 && p.counts.open == 0
 }
 
-// indexes lists the instances that are not draining.
-func (p *pool) indexes() []int {
+// changePeers has something change at the gateways before this one, whose numbers count here. change returns by how much their requests
+// in flight have changed.
+func (p *pool) changePeers(change func(*peers) (delta int)) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	return p.instances.indexes()
+	now := time.Now()
+	p.counts.inFlight.add(now, change(&p.peers))
+	p.counts.markActive(now)
+	p.peers.recount(p.instances)
+	p.dispatch(now)
 }
 
-// begin counts a request that came, whether it is held or not.
-func (p *pool) begin(now time.Time) {
+// setLender makes a successor the one that lends the instances, or this gateway again, with nil.
+func (p *pool) setLender(by lender) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	p.markActive(now)
-	p.counts.begin(now)
+	p.peers.lender, p.peers.slots = by, 0
+	p.dispatch(time.Now())
 }
 
-// reroute counts a request that went to another revision.
-func (p *pool) reroute(now time.Time) {
+// useSlot uses what the lender allows: the oldest request goes first.
+func (p *pool) useSlot(index int) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	p.markActive(now)
-	p.counts.inFlight.add(now, -1)
-	p.counts.open--
-}
-
-// pin keeps the pool, with 1, for a request that is not counted yet, and with -1 no longer.
-func (p *pool) pin(delta int) {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	p.counts.open += delta
-}
-
-// end counts a request that ended.
-func (p *pool) end(now time.Time, o outcome) {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	p.markActive(now)
-	p.counts.end(now, o)
-}
-
-// retry counts a request that is sent again.
-func (p *pool) retry() {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	p.counts.retries++
-}
-
-// markActive notes that something happened to the pool: a request came or ended, or its instances are other ones.
-func (p *pool) markActive(now time.Time) {
-	p.active = now
-	if !p.listed {
-		p.listed = true
-		p.env.recent.add(p)
+	p.peers.slots++
+	if l := p.peers.asking(); l != nil {
+		p.peers.lend(l, index, p.instances)
+		return
+	}
+	if inst := p.instances.current(index); inst != nil && p.waiters.Len() > 0 {
+		p.serve(inst, time.Now())
 	}
 }
 
-// isActive reports whether the pool has requests in flight or was active since a time. A pool that was not for long is no
-// longer among the recent ones. The mutex is held.
-func (p *pool) isActive(now, since time.Time) bool {
-	idle := p.counts.inFlight.n == 0
-	if idle && now.Sub(p.active) > maxRecent {
-		p.listed = false
-		p.env.recent.remove(p)
+// adopt lends an instance to a tunnel that a predecessor has handed over, and counts that; nil: there is no such instance. It runs
+// there already, whatever the limit is.
+func (p *pool) adopt(index int) *lease {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	inst := p.instances.current(index)
+	if inst == nil || p.peers.missDeparture(index) {
+		return nil
 	}
-	return !idle || !p.active.Before(since)
+	now := time.Now()
+	p.counts.adopt(now)
+	return newLease(p, inst, nil, now)
 }
 
-// lendsThroughSuccessor reports whether it is the successor that lends the instances: only one gateway can keep to a limit.
-func (p *pool) lendsThroughSuccessor() bool { return p.peers.lender != nil && p.limits.concurrency > 0 }
-
-// notifyLender has the successor sent soon what has changed.
-func (p *pool) notifyLender() {
+// load is what a successor has to know.
+func (p *pool) load() load {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	l := load{
+		Revision: p.name, InFlight: p.counts.inFlight.n, Queued: p.waiters.Len() + p.peers.queued(),
+		Instances: p.loads().byIndex(), Unread: p.unread(), Asks: p.peers.asks(), Granted: p.peers.slots,
+		Resting: p.resting(),
+	}
 	if p.lendsThroughSuccessor() {
-		p.peers.lender.notify()
+		l.Asks += p.waiters.Len()
 	}
-}
-
-// unread is what lies unread at instances that have stopped reading, from all gateways, by index. The mutex is held.
-func (p *pool) unread() map[int]int {
-	sums := p.instances.unread()
-	for _, l := range p.peers.loads {
-		for index, n := range l.load.Unread {
-			if sums == nil {
-				sums = make(map[int]int)
-			}
-			sums[index] += n
-		}
-	}
-	return sums
-}
-
-// loads is what the instances have in flight from all gateways. The mutex is held.
-func (p *pool) loads() instanceLoads {
-	sums := p.instances.loads(p.resting())
-	p.peers.addTo(sums, p.instances)
-	return sums
+	return l
 }

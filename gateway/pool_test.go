@@ -504,7 +504,7 @@ func TestMeterIntegral(t *testing.T) {
 func TestPoolOfRequestsHandedOver(t *testing.T) {
 	inBubble(t, func(t *testing.T, r *rig) {
 		r.arm(1, 0)
-		r.begin(time.Now())
+		r.counts.begin(time.Now())
 		l, err := r.want(t.Context())
 		if err != nil {
 			t.Fatal(err)
@@ -529,7 +529,7 @@ func TestPoolOfRequestsHandedOver(t *testing.T) {
 		check(to.pool, 1, 1)
 		adopted.last = true
 		adopted.release()
-		to.end(time.Now(), outcome{code: 101, left: true})
+		to.counts.end(time.Now(), outcome{code: 101, left: true})
 		check(to.pool, 0, 0)
 	})
 }

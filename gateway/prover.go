@@ -71,10 +71,7 @@ func (v prover) firstByte() byte {
 	if front := v.pool.waiters.Front(); front != nil {
 		return front.Value.(*waiter).first
 	}
-	if v.pool.limits.http2 {
-		return http2Preface[0]
-	}
-	return 'G'
+	return v.pool.limits.firstByte()
 }
 
 // backOff waits a little longer after each failure, so that an instance which refuses is not probed in a loop.
@@ -105,13 +102,13 @@ func (v prover) proved(conn net.Conn, first byte) {
 	}
 	now := time.Now()
 	firstOfAll := p.instances.count(ready) == 0
-	if !inst.wokenAt.IsZero() {
-		p.function.wake().Observe(now.Sub(inst.wokenAt).Seconds())
-		inst.wokenAt = time.Time{}
+	took := now.Sub(inst.proof.since)
+	if w := inst.proof.wake(took); inst.proof.needed && w != (wake{}) {
+		p.function.woke(w)
 	}
 	inst.state = ready
 	p.failure = nil
-	inst.suspect = false
+	inst.suspect, inst.poised = false, false
 	inst.proofs++
 	inst.backoff = 0
 	inst.idleSince = now
@@ -120,7 +117,7 @@ func (v prover) proved(conn net.Conn, first byte) {
 	case p.instances.count(proving) == 0:
 		p.spreadUntil = time.Time{}
 	case firstOfAll:
-		p.spread(now, spreadFor(now.Sub(inst.provingSince)))
+		p.spread(now, spreadFor(took))
 	}
 	p.dispatch(now)
 	p.settle(inst)

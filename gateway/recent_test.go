@@ -32,10 +32,10 @@ func BenchmarkActiveScrape(b *testing.B) {
 	for i := range 10_000 {
 		id := platform.RevisionID{Function: fmt.Sprintf("f%d", i), Number: 1}
 		g.fleet.appear(platform.InstanceID{Revision: id, Index: 1})
-		g.fleet.pools[id].active = long
+		g.fleet.pools[id].counts.active = long
 	}
 	for i := range 10 {
-		g.fleet.pools[platform.RevisionID{Function: fmt.Sprintf("f%d", i), Number: 1}].begin(time.Now())
+		g.fleet.pools[platform.RevisionID{Function: fmt.Sprintf("f%d", i), Number: 1}].counts.begin(time.Now())
 	}
 	handler := metricsHandler(g.cfg.Registry, g.fleet, nil)
 	request := httptest.NewRequest("GET", "/metrics?active=10s", nil)

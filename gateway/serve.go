@@ -21,7 +21,7 @@ func (x *exchange) serve() {
 	x.aim(to)
 	began, err := x.hold()
 	defer x.dropHeld()
-	x.pool.begin(began)
+	x.pool.counts.begin(began)
 	x.startServing(began)
 	if err == nil {
 		err = x.forward()
@@ -96,7 +96,7 @@ func (x *exchange) forward() error {
 		}
 		a.finish(false)
 		x.lease.release()
-		x.pool.retry()
+		x.pool.counts.retry()
 	}
 }
 
@@ -128,7 +128,9 @@ func (x *exchange) acquire() error {
 		l, err := x.pool.acquire(x.context, x.firstByteToSend(), x.size())
 		if err == nil {
 			x.lease = l
-			x.cold = max(x.cold, l.cold)
+			if l.wake.took >= x.wake.took {
+				x.wake = l.wake
+			}
 			if l.waited {
 				x.queued += time.Since(asked)
 			}
@@ -142,9 +144,9 @@ func (x *exchange) acquire() error {
 			return refused
 		}
 		now := time.Now()
-		x.pool.reroute(now)
+		x.pool.counts.reroute(now)
 		x.choose(to)
-		x.pool.begin(now)
+		x.pool.counts.begin(now)
 	}
 }
 

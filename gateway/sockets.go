@@ -31,19 +31,23 @@ func (s *socketFollower) Resync() {
 		s.log.Error("list instances", "err", err)
 		return
 	}
-	s.fleet.reconcile(ids)
-	marks, err := store.Marks(platform.MarkStandby)
-	if err != nil {
-		s.log.Error("list the marks of instances in standby", "err", err)
-		return
-	}
-	marked := make(map[platform.InstanceID]bool, len(marks))
-	for _, id := range marks {
-		marked[id] = true
-	}
+	listed := make(map[platform.InstanceID][]platform.Mark, len(ids))
 	for _, id := range ids {
-		s.fleet.mark(id, marked[id])
+		listed[id] = nil
 	}
+	for _, m := range platform.Marks {
+		marked, err := store.Marks(m)
+		if err != nil {
+			s.log.Error("list the marks of instances", "mark", m, "err", err)
+			return
+		}
+		for _, id := range marked {
+			if marks, there := listed[id]; there {
+				listed[id] = append(marks, m)
+			}
+		}
+	}
+	s.fleet.reconcile(listed)
 }
 
 // Changed implements platform.Follower.
@@ -51,8 +55,8 @@ func (s *socketFollower) Changed(_ *fsnotify.Watcher, events []fsnotify.Event) {
 	for _, event := range events {
 		if id, ok := platform.ParseInstanceSocket(filepath.Base(event.Name)); ok {
 			s.apply(id, event)
-		} else if id, mark, ok := platform.ParseMark(filepath.Base(event.Name)); ok && mark == platform.MarkStandby {
-			s.fleet.mark(id, !platform.Removes(event))
+		} else if id, m, ok := platform.ParseMark(filepath.Base(event.Name)); ok {
+			s.fleet.mark(id, m, !platform.Removes(event))
 		}
 	}
 }
@@ -65,7 +69,15 @@ func (s *socketFollower) apply(id platform.InstanceID, event fsnotify.Event) {
 		s.fleet.vanish(id)
 	case event.Has(fsnotify.Create):
 		log.Debug("instance appears")
-		s.fleet.appear(id)
-		s.fleet.mark(id, platform.Exists(s.paths.Mark(id, platform.MarkStandby)))
+		s.fleet.appear(id, s.marksOf(id)...)
 	}
+}
+
+func (s *socketFollower) marksOf(id platform.InstanceID) (marks []platform.Mark) {
+	for _, m := range platform.Marks {
+		if platform.Exists(s.paths.Mark(id, m)) {
+			marks = append(marks, m)
+		}
+	}
+	return marks
 }

@@ -28,8 +28,6 @@ type sleep struct {
 	tired  bool           // it is to rest as soon as it has nothing
 	claim  *standby.Claim // nil: it rests, or was never marked
 	waking bool           // it is woken, and has not used up the patience for that
-	// wokenAt is when it began to be woken, until it has read something.
-	wokenAt time.Time
 }
 
 // settle has an instance rest that is to, and has nothing. It reports whether it does.
@@ -50,37 +48,16 @@ func (i *instance) letGo() {
 	i.claim = nil
 }
 
-// mark notes that an instance may be frozen from now on, or not again before it is marked anew.
-func (p *pool) mark(index int, marked bool) {
+// mark notes that a mark of an instance is there, or not any more: that it may be frozen from now on, or not again before it is marked
+// anew; that it is poised, or as any other.
+func (p *pool) mark(index int, m platform.Mark, there bool) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	inst := p.instances.current(index)
-	if inst == nil || inst.marked == marked {
-		return
+	if inst := p.instances.current(index); inst != nil {
+		inst.mark(m, there)
+		p.settle(inst)
+		p.dispatch(time.Now())
 	}
-	inst.marked, inst.tired = marked, marked
-	p.settle(inst)
-}
-
-// settle tells those who wait for an instance to rest whether it does. The mutex is held.
-func (p *pool) settle(inst *instance) {
-	if inst.settle() {
-		p.markActive(time.Now())
-		if by := p.peers.lender; by != nil {
-			by.notify()
-		}
-	}
-}
-
-// resting lists the instances that rest for this gateway and all before it. The mutex is held.
-func (p *pool) resting() []int {
-	var indexes []int
-	for _, inst := range p.instances {
-		if inst.state == resting && inst.marked && inst.load() == 0 && p.peers.rests(inst.id.Index) {
-			indexes = append(indexes, inst.id.Index)
-		}
-	}
-	return indexes
 }
 
 // rouse has an instance take what waits: one that rests, since nothing is sooner there, or else those that are unproven, one of which
@@ -91,8 +68,8 @@ func (p *pool) rouse(now time.Time) {
 	switch {
 	case waking:
 	case resting != nil:
-		resting.state, resting.waking, resting.provingSince, resting.wokenAt = proving, true, now, now
-		p.env.group.Go(prover{pool: p, instance: resting}.wake)
+		resting.waking = true
+		p.env.group.Go(p.begin(resting, platform.Standby, now).wake)
 	default:
 		p.probeUnproven(now)
 	}

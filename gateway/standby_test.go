@@ -73,7 +73,7 @@ func (b *bed) bear(index int) {
 func (b *bed) lay(index int) {
 	b.t.Helper()
 	b.bear(index)
-	b.mark(index, true)
+	b.mark(index, platform.MarkStandby, true)
 }
 
 // bury makes an instance one that cannot be woken.
@@ -101,12 +101,6 @@ func (b *bed) request() *lease {
 		b.t.Fatal(err)
 	}
 	return l
-}
-
-func (b *bed) stateOf(index int) state {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	return b.instances.current(index).state
 }
 
 // check compares the state that the metrics have of an instance, and not of an earlier one.
@@ -145,18 +139,18 @@ func TestMarkedInstanceRests(t *testing.T) {
 			t.Fatal("no connection is kept")
 		}
 		b.check("in use", 1, "ready")
-		b.mark(1, true)
+		b.mark(1, platform.MarkStandby, true)
 		b.check("marked", 1, "standby")
 		if upstream.spare != nil {
 			t.Error("it rests, and has a connection")
 		}
 		b.bear(2)
-		b.mark(2, true)
+		b.mark(2, platform.MarkStandby, true)
 		b.check("marked before it was proved", 2, "standby")
-		b.mark(2, false)
+		b.mark(2, platform.MarkStandby, false)
 		b.check("unmarked", 2, "unproven")
 		b.checkAsked("unmarked", 2, 0, 0)
-		b.mark(3, true) // it is not there
+		b.mark(3, platform.MarkStandby, true) // it is not there
 	})
 }
 
@@ -165,7 +159,7 @@ func TestMarkedInstanceFinishesBefore(t *testing.T) {
 	inBed(t, func(t *testing.T, b *bed) {
 		b.bear(1)
 		first := b.request()
-		b.mark(1, true)
+		b.mark(1, platform.MarkStandby, true)
 		b.check("in flight", 1, "ready")
 		second := b.request()
 		first.release()
@@ -184,8 +178,8 @@ func TestRequestWakesOne(t *testing.T) {
 		b.lay(2)
 		b.late[1] = 2 * coldStartFloor
 		first := b.request()
-		if first.instance.id.Index != 1 || first.cold != 0 || !first.waited {
-			t.Errorf("got instance %d, cold start %v", first.instance.id.Index, first.cold)
+		if want := (wake{platform.Standby, 2 * coldStartFloor}); first.instance.id.Index != 1 || first.wake != want || first.wake.coldStart() != 0 || !first.waited {
+			t.Errorf("got instance %d, %v", first.instance.id.Index, first.wake)
 		}
 		if !b.claimed(1) || b.claimed(2) {
 			t.Errorf("claimed: %v and %v, want the one that was woken", b.claimed(1), b.claimed(2))
@@ -199,7 +193,7 @@ func TestRequestWakesOne(t *testing.T) {
 		b.checkAsked("woken", 1, 1, 1)
 		b.checkAsked("the other", 2, 0, 0)
 		b.checkAsked("armed", 3, 0, 0)
-		b.mark(1, false)
+		b.mark(1, platform.MarkStandby, false)
 		b.request().release()
 		b.checkAsked("armed, and none is marked that was woken", 3, 1, 0)
 		first.release()
@@ -236,8 +230,8 @@ func TestWakeFails(t *testing.T) {
 		b.hold(t.Context(), 1)
 		b.checkAsked("that cannot be woken", 1, 1, 1)
 		b.checkAsked("armed", 2, 1, 0)
-		if l := <-b.leases; l.instance.id.Index != 2 || l.cold != time.Second || time.Since(began) != time.Second {
-			t.Errorf("instance %d, cold start %v, after %v", l.instance.id.Index, l.cold, time.Since(began))
+		if l := <-b.leases; l.instance.id.Index != 2 || l.wake != (wake{platform.Armed, time.Second}) || time.Since(began) != time.Second {
+			t.Errorf("instance %d, %v, after %v", l.instance.id.Index, l.wake, time.Since(began))
 		} else {
 			l.release()
 		}
@@ -260,8 +254,8 @@ func TestWakeIsLate(t *testing.T) {
 		b.checkAsked("late", 2, 1, 0)
 		b.checkAsked("late", 1, 0, 1)
 		l := <-b.leases
-		if l.instance.id.Index != 1 || time.Since(began) != 4*wakePatience || !b.claimed(1) {
-			t.Errorf("got instance %d after %v", l.instance.id.Index, time.Since(began))
+		if l.instance.id.Index != 1 || l.wake != (wake{platform.Standby, 4 * wakePatience}) || time.Since(began) != 4*wakePatience || !b.claimed(1) {
+			t.Errorf("got instance %d, %v, after %v", l.instance.id.Index, l.wake, time.Since(began))
 		}
 		l.release()
 	})
@@ -277,8 +271,8 @@ func TestWokenIsLate(t *testing.T) {
 		time.Sleep(wakePatience)
 		b.checkAsked("late", 2, 1, 0)
 		l := <-b.leases
-		if l.instance.id.Index != 2 {
-			t.Errorf("got instance %d", l.instance.id.Index)
+		if l.instance.id.Index != 2 || l.wake != (wake{platform.Armed, 3 * wakePatience}) {
+			t.Errorf("got instance %d, %v", l.instance.id.Index, l.wake)
 		}
 		l.release()
 	})
@@ -308,7 +302,7 @@ func TestWakeComesToNothing(t *testing.T) {
 func TestMarkComesAndGoes(t *testing.T) {
 	inBed(t, func(t *testing.T, b *bed) {
 		b.lay(1)
-		b.mark(1, false)
+		b.mark(1, platform.MarkStandby, false)
 		l := b.request()
 		if !b.claimed(1) {
 			t.Error("the mark has gone, and it is lent without a claim")
@@ -317,7 +311,7 @@ func TestMarkComesAndGoes(t *testing.T) {
 		if !b.claimed(1) {
 			t.Error("the claim ends with the first request")
 		}
-		b.mark(1, true)
+		b.mark(1, platform.MarkStandby, true)
 		if b.claimed(1) {
 			t.Error("marked anew, it is still claimed")
 		}
@@ -326,9 +320,9 @@ func TestMarkComesAndGoes(t *testing.T) {
 		if !b.claimed(1) {
 			t.Error("marked anew, and lent without a claim")
 		}
-		b.mark(1, false)
-		b.mark(1, true)
-		b.mark(1, false)
+		b.mark(1, platform.MarkStandby, false)
+		b.mark(1, platform.MarkStandby, true)
+		b.mark(1, platform.MarkStandby, false)
 		l.release()
 		if !b.claimed(1) {
 			t.Error("the claim is gone though the mark is, too")
@@ -360,9 +354,9 @@ func TestNothingIsLentWithoutClaim(t *testing.T) {
 				index := 1 + random.IntN(last)
 				switch random.IntN(9) {
 				case 0, 1:
-					b.mark(index, true)
+					b.mark(index, platform.MarkStandby, true)
 				case 2:
-					b.mark(index, false)
+					b.mark(index, platform.MarkStandby, false)
 				case 3, 4:
 					leases = append(leases, b.request())
 				case 5, 6:
@@ -422,7 +416,7 @@ func TestMarkedWhileProved(t *testing.T) {
 		b.starts.Store(b.socket(1), time.Now().Add(time.Hour))
 		ctx, cancel := context.WithCancel(t.Context())
 		b.hold(ctx, 1)
-		b.mark(1, true)
+		b.mark(1, platform.MarkStandby, true)
 		b.check("being proved", 1, "unproven")
 		cancel()
 		time.Sleep(proveTimeout + time.Second)
@@ -432,7 +426,7 @@ func TestMarkedWhileProved(t *testing.T) {
 		b.vanish(1)
 		ctx, cancel = context.WithCancel(t.Context())
 		b.hold(ctx, 1)
-		b.mark(2, true)
+		b.mark(2, platform.MarkStandby, true)
 		cancel()
 		time.Sleep(proveTimeout / 2)
 		synctest.Wait()
@@ -446,7 +440,7 @@ func TestMarkedWhileDeaf(t *testing.T) {
 		b.bear(1)
 		l := b.request()
 		b.instances.current(1).state = deaf
-		b.mark(1, true)
+		b.mark(1, platform.MarkStandby, true)
 		l.release()
 		b.checkReading(time.Now())
 		b.check("it reads again", 1, "standby")
@@ -512,8 +506,8 @@ func TestFailureBesideSleeper(t *testing.T) {
 			t.Errorf("got %v and %d waiting", loads, waiting)
 		}
 		b.finishAll()
-		b.mark(1, false)
-		b.mark(1, true)
+		b.mark(1, platform.MarkStandby, false)
+		b.mark(1, platform.MarkStandby, true)
 		b.bury(1)
 		b.starts.Store(b.socket(1), errors.New("connection refused"))
 		b.late[1] = 0
@@ -540,8 +534,8 @@ func TestRetiredSleeper(t *testing.T) {
 			t.Errorf("it waits: %v", err)
 		}
 		time.Sleep(time.Second)
-		b.mark(1, false)
-		b.mark(1, true)
+		b.mark(1, platform.MarkStandby, false)
+		b.mark(1, platform.MarkStandby, true)
 		time.Sleep(2 * upstreamIdleTimeout)
 		if _, err := b.want(t.Context()); !errors.Is(err, errRerouted) {
 			t.Errorf("it comes: %v", err)
@@ -567,6 +561,11 @@ func (e *elder) lend(id platform.InstanceID) { e.lent = append(e.lent, id) }
 func (e *elder) closeIdle()                  {}
 func (e *elder) done() <-chan struct{}       { return nil }
 
+// tell has a predecessor say what it has left.
+func (b *bed) tell(from predecessor, l load) {
+	b.changePeers(func(p *peers) int { return p.update(from, l) })
+}
+
 // An instance is in standby when it rests for all gateways.
 func TestStandbyWithPredecessors(t *testing.T) {
 	inBed(t, func(t *testing.T, b *bed) {
@@ -577,34 +576,34 @@ func TestStandbyWithPredecessors(t *testing.T) {
 		b.env.predecessors.add(a)
 		b.env.predecessors.add(c)
 		b.check("they have said nothing", 1, "unproven")
-		b.updatePredecessor(a, load{Resting: []int{1, 2}})
+		b.tell(a, load{Resting: []int{1, 2}})
 		b.check("one has said so", 1, "unproven")
-		b.updatePredecessor(c, load{Resting: []int{1}})
+		b.tell(c, load{Resting: []int{1}})
 		b.check("both have", 1, "standby")
 		b.check("one has", 2, "unproven")
 		if got := b.pool.load().Resting; !slices.Equal(got, []int{1}) {
 			t.Errorf("a successor is told that %v rest", got)
 		}
-		b.updatePredecessor(c, load{InFlight: 1, Instances: map[int]int{1: 1}})
+		b.tell(c, load{InFlight: 1, Instances: map[int]int{1: 1}})
 		b.check("one has a request", 1, "unproven")
-		b.updatePredecessor(c, load{Resting: []int{1}, InFlight: 1, Instances: map[int]int{1: 1}})
+		b.tell(c, load{Resting: []int{1}, InFlight: 1, Instances: map[int]int{1: 1}})
 		b.check("one has a request that another has taken over", 1, "unproven")
-		b.updatePredecessor(c, load{Resting: []int{1}})
+		b.tell(c, load{Resting: []int{1}})
 		b.check("over", 1, "standby")
 		b.vanish(1)
 		b.lay(1)
 		b.check("what they have said is about an earlier one", 1, "unproven")
-		b.updatePredecessor(a, load{Resting: []int{1}})
-		b.ackDepartures(a, a.gone)
+		b.tell(a, load{Resting: []int{1}})
+		b.changePeers(func(p *peers) int { p.ack(a, a.gone); return 0 })
 		b.check("one knows", 1, "unproven")
-		b.ackDepartures(c, c.gone)
+		b.changePeers(func(p *peers) int { p.ack(c, c.gone); return 0 })
 		b.check("both know", 1, "standby")
 		b.env.predecessors.remove(c)
-		b.updatePredecessor(a, load{})
+		b.tell(a, load{})
 		b.check("it rests no more for one", 1, "unproven")
 		b.env.predecessors.remove(a)
-		b.dropPredecessor(a)
-		b.dropPredecessor(c)
+		b.changePeers(func(p *peers) int { return p.drop(a) })
+		b.changePeers(func(p *peers) int { return p.drop(c) })
 		b.check("they have ended", 1, "standby")
 		if len(b.peers.loads) > 0 {
 			t.Errorf("left of them: %+v", *b.peers.loads[0])
@@ -620,7 +619,7 @@ func TestRestingIsToldBeforeThePoolIsThere(t *testing.T) {
 		other := platform.RevisionID{Function: "ping", Number: 2}
 		b.fleet.updatePredecessor(from, other, load{Resting: []int{1}})
 		b.fleet.appear(platform.InstanceID{Revision: other, Index: 1})
-		b.fleet.mark(platform.InstanceID{Revision: other, Index: 1}, true)
+		b.fleet.mark(platform.InstanceID{Revision: other, Index: 1}, platform.MarkStandby, true)
 		p := b.fleet.pool(other)
 		if got := p.load().Resting; !slices.Equal(got, []int{1}) {
 			t.Errorf("got %v", got)
@@ -652,23 +651,23 @@ func TestRestingIsSent(t *testing.T) {
 			time.Sleep(2 * maxRecent)
 			b.mu.Lock()
 			defer b.mu.Unlock()
-			b.isActive(time.Now(), time.Now())
+			b.counts.isActive(time.Now(), time.Now())
 		}
 		b.bear(1)
 		b.bear(2)
 		check("awake")
-		b.mark(1, true)
+		b.mark(1, platform.MarkStandby, true)
 		check("marked", "[1]")
 		check("the same")
-		b.mark(2, true)
+		b.mark(2, platform.MarkStandby, true)
 		check("two", "[1 2]")
 		l := b.request()
 		check("woken", "[2]")
 		l.release()
 		expire()
 		check("nothing for long", "[]")
-		b.mark(2, false)
-		b.mark(2, true)
+		b.mark(2, platform.MarkStandby, false)
+		b.mark(2, platform.MarkStandby, true)
 		check("marked anew", "[2]")
 		b.vanish(2)
 		check("gone", "[]")
@@ -686,8 +685,8 @@ func TestLentWhileItRests(t *testing.T) {
 		b.check("a tunnel goes on there", 1, "unproven")
 		b.request().release()
 		b.checkAsked("a request beside the tunnel", 1, 1, 1)
-		b.mark(1, false)
-		b.mark(1, true)
+		b.mark(1, platform.MarkStandby, false)
+		b.mark(1, platform.MarkStandby, true)
 		if !b.claimed(1) {
 			t.Error("marked, with a tunnel, and not claimed")
 		}
@@ -704,16 +703,16 @@ func TestPredecessorWakes(t *testing.T) {
 		b.lay(1)
 		from := &elder{}
 		b.env.predecessors.add(from)
-		b.updatePredecessor(from, load{Queued: 1, Asks: 1, Resting: []int{1}})
+		b.tell(from, load{Queued: 1, Asks: 1, Resting: []int{1}})
 		b.checkAsked("asked for", 1, 1, 1)
 		b.checkAsked("armed", 2, 0, 0)
 		if len(from.lent) != 1 || from.lent[0].Index != 1 || !b.claimed(1) {
 			t.Errorf("lent: %v", from.lent)
 		}
-		b.mark(1, false)
-		b.mark(1, true)
+		b.mark(1, platform.MarkStandby, false)
+		b.mark(1, platform.MarkStandby, true)
 		b.check("lent and marked", 1, "unproven")
-		b.updatePredecessor(from, load{Granted: 1, Resting: []int{1}})
+		b.tell(from, load{Granted: 1, Resting: []int{1}})
 		b.check("over", 1, "standby")
 	})
 }

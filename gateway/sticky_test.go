@@ -15,7 +15,7 @@ func targetOf(percents ...int) *target {
 	t := &target{function: &function{name: "ping"}, route: platform.Route{Function: "ping"}}
 	for i, percent := range percents {
 		id := platform.RevisionID{Function: "ping", Number: i + 1}
-		t.shares = append(t.shares, share{pool: &pool{revision: id}, percent: percent})
+		t.shares = append(t.shares, share{pool: &pool{roster: roster{revision: id}}, percent: percent})
 		t.route.Traffic = append(t.route.Traffic, platform.TrafficShare{Revision: id, Percent: percent})
 	}
 	return t

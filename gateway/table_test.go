@@ -14,7 +14,7 @@ func localhost(function string) string { return function + ".localhost" }
 func taggedTable() *table {
 	ping, pong := targetOf(100), targetOf(100)
 	ping.route = ping.route.WithTag("canary", platform.Revision{ID: platform.RevisionID{Function: "ping", Number: 2}})
-	ping.aside = []share{{pool: &pool{revision: platform.RevisionID{Function: "ping", Number: 2}}}}
+	ping.aside = []share{{pool: &pool{roster: roster{revision: platform.RevisionID{Function: "ping", Number: 2}}}}}
 	pong.function = &function{name: "pong"}
 	targets := map[string]*target{"ping": ping, "pong": pong}
 	return newTable(targets, nil, map[string]string{

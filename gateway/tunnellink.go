@@ -76,7 +76,7 @@ func newMovedTunnel(t *tunnel) *movedTunnel {
 		slot: newSlot(x.lease.instance.id), Frames: t.frames, ToClient: t.unsentDown, ToInstance: t.unsentUp,
 		Began: x.began, Left: time.Until(x.end), Active: t.active.Load(), Idle: t.idleTimeout,
 		Protocol: x.origin.protocol, Method: x.method, Host: x.host, Path: []byte(x.path), Client: x.sender.client, ID: x.id, Code: x.code,
-		FirstByte: x.firstByte, Queued: x.queued, Cold: x.cold, Resends: x.resends, Received: x.received.Load(), Sent: x.sent + t.sent,
+		FirstByte: x.firstByte, Queued: x.queued, Cold: x.wake.coldStart(), Resends: x.resends, Received: x.received.Load(), Sent: x.sent + t.sent,
 	}
 }
 
@@ -87,7 +87,7 @@ func (m *movedTunnel) restore(x *exchange, p *pool, l *lease) {
 	x.received.Store(m.Received)
 	x.routing = routing{
 		function: p.function, share: share{pool: p, idle: m.Idle}, pool: p, lease: l,
-		cold: m.Cold, queued: m.Queued, resends: m.Resends,
+		wake: wake{took: m.Cold}, queued: m.Queued, resends: m.Resends,
 	}
 	x.responseSent = responseSent{code: m.Code, firstByte: m.FirstByte, sent: m.Sent}
 }

@@ -17,49 +17,51 @@ func ParseInstanceSocket(file string) (InstanceID, bool) {
 	return id, err == nil
 }
 
-// Mark is what is said of an instance by a file beside its socket.
+// Mark is the name of a file beside the socket of an instance, which says something about the instance for as long as it is there.
 type Mark string
 
 const (
-	// MarkStandby says that the instance may be frozen from now on, as soon as the gateway has taken note of it: whoever sends it a
-	// request wakes it before.
+	// MarkStandby: the instance may be frozen, as soon as the gateway has taken note of the mark: whoever sends it a request wakes it before.
 	MarkStandby Mark = "standby"
-	// MarkPoised says that the instance is started up to its sandbox alone, where it waits for a connection. Its service reads the file
-	// as variables.
+	// MarkPoised: the service of the instance waits, or is about to, before it becomes the app, which the first connection has it do. Nothing
+	// but a need for that is to connect. The service reads the file as one of variables.
 	MarkPoised Mark = "poised"
 )
 
-// marks are all of them, with the content of their files.
-var marks = map[Mark]string{MarkStandby: "", MarkPoised: PoiseVariable + "=1\n"}
+// Marks are all marks that there are.
+var Marks = []Mark{MarkStandby, MarkPoised}
+
+// suffix is how the name of its file ends.
+func (m Mark) suffix() string { return "." + string(m) }
+
+// content is what the file of a mark has in it.
+func (m Mark) content() string {
+	if m == MarkPoised {
+		return PoiseVariable + "=1\n"
+	}
+	return ""
+}
 
 // ParseMark reads the name of an instance's mark, such as ping-00001@3.standby.
 func ParseMark(file string) (InstanceID, Mark, bool) {
-	dot := strings.LastIndexByte(file, '.')
-	if dot < 0 {
-		return InstanceID{}, "", false
+	for _, mark := range Marks {
+		if name, found := strings.CutSuffix(file, mark.suffix()); found {
+			id, err := ParseInstanceID(name)
+			return id, mark, err == nil
+		}
 	}
-	mark := Mark(file[dot+1:])
-	if _, is := marks[mark]; !is {
-		return InstanceID{}, "", false
-	}
-	id, err := ParseInstanceID(file[:dot])
-	return id, mark, err == nil
+	return InstanceID{}, "", false
 }
 
-// Mark makes the mark of an instance. One that is there is made anew, so that those who follow the directory are told.
+// Mark gives an instance a mark. One that is there is made anew, so that those who follow the directory are told.
 func (s Store) Mark(id InstanceID, mark Mark) error {
 	if err := s.Unmark(id, mark); err != nil {
 		return err
 	}
-	f, err := os.OpenFile(s.Paths.Mark(id, mark), os.O_CREATE|os.O_EXCL|os.O_WRONLY, 0o644)
-	if err != nil {
-		return err
-	}
-	_, err = f.WriteString(marks[mark])
-	return errors.Join(err, f.Close())
+	return WriteFile(s.Paths.Mark(id, mark), []byte(mark.content()), 0o644)
 }
 
-// Unmark takes a mark back, if there is one.
+// Unmark takes a mark back, if it is there. An instance must not be frozen any more without MarkStandby.
 func (s Store) Unmark(id InstanceID, mark Mark) error {
 	if err := os.Remove(s.Paths.Mark(id, mark)); err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return err
@@ -70,8 +72,8 @@ func (s Store) Unmark(id InstanceID, mark Mark) error {
 // Marks lists the instances that have a mark.
 func (s Store) Marks(mark Mark) ([]InstanceID, error) {
 	return s.listInstances(func(file string) (InstanceID, bool) {
-		id, is, ok := ParseMark(file)
-		return id, ok && is == mark
+		id, found, ok := ParseMark(file)
+		return id, ok && found == mark
 	})
 }
 

@@ -144,9 +144,9 @@ func (p Paths) InstanceSocket(id InstanceID) string {
 	return filepath.Join(p.Instances(), id.String()+".sock")
 }
 
-// Mark is the file that says something of an instance.
+// Mark is the file of a mark of one instance.
 func (p Paths) Mark(id InstanceID, mark Mark) string {
-	return filepath.Join(p.Instances(), id.String()+"."+string(mark))
+	return filepath.Join(p.Instances(), id.String()+mark.suffix())
 }
 
 // StandbyUses is the file in which the activator keeps how often revisions with instances in standby are used.

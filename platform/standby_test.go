@@ -8,6 +8,9 @@ import (
 	"path/filepath"
 	"slices"
 	"testing"
+	"time"
+
+	"github.com/fsnotify/fsnotify"
 
 	"github.com/fnctl/fnctl/platform"
 	"github.com/fnctl/fnctl/platform/keys"
@@ -55,43 +58,57 @@ func TestStandbyOfOldRevision(t *testing.T) {
 }
 
 func TestMarks(t *testing.T) {
+	for mark, content := range map[platform.Mark]string{platform.MarkStandby: "", platform.MarkPoised: "FNCTL_POISE=1\n"} {
+		t.Run(string(mark), func(t *testing.T) { testMark(t, mark, content) })
+	}
+}
+
+func testMark(t *testing.T, mark platform.Mark, content string) {
 	store := newStore(t)
 	revision := platform.RevisionID{Function: "my-app", Number: 42}
 	one, two := platform.InstanceID{Revision: revision, Index: 1}, platform.InstanceID{Revision: revision, Index: 12}
 	check := func(what string, want ...platform.InstanceID) {
 		t.Helper()
-		if got, err := store.Marks(platform.MarkStandby); err != nil || !slices.Equal(got, want) {
+		if got, err := store.Marks(mark); err != nil || !slices.Equal(got, want) {
 			t.Errorf("%s: got %v, %v, want %v", what, got, err, want)
+		}
+		for _, other := range platform.Marks {
+			if got, err := store.Marks(other); other != mark && (err != nil || len(got) > 0) {
+				t.Errorf("%s: marked %s: %v, %v", what, other, got, err)
+			}
 		}
 	}
 	check("no directory")
-	if err := store.Mark(one, platform.MarkStandby); !errors.Is(err, fs.ErrNotExist) {
+	if err := store.Mark(one, mark); !errors.Is(err, fs.ErrNotExist) {
 		t.Errorf("a mark without a directory: %v", err)
 	}
 	writeFixture(t, store.Paths.InstanceSocket(one), "")
-	writeFixture(t, filepath.Join(store.Paths.Instances(), "x.standby"), "")
+	writeFixture(t, filepath.Join(store.Paths.Instances(), "x."+string(mark)), "")
 	check("none")
-	if err := errors.Join(store.Mark(one, platform.MarkStandby), store.Mark(two, platform.MarkStandby)); err != nil {
+	if err := errors.Join(store.Mark(one, mark), store.Mark(two, mark)); err != nil {
 		t.Fatal(err)
 	}
 	check("two", one, two)
-	before, err := os.Stat(store.Paths.Mark(one, platform.MarkStandby))
-	if err != nil || before.Mode().Perm()&0o444 != 0o444 {
-		t.Fatalf("not for everybody to read: %v, %v", before, err)
+	if got, err := os.ReadFile(store.Paths.Mark(one, mark)); err != nil || string(got) != content {
+		t.Errorf("it says %q, %v", got, err)
 	}
-	hold, err := os.Open(store.Paths.Mark(one, platform.MarkStandby)) // its inode is not given to the next
+	before, err := os.Stat(store.Paths.Mark(one, mark))
+	if err != nil || before.Mode().Perm() != 0o644 {
+		t.Fatalf("its mode: %v, %v", before, err)
+	}
+	hold, err := os.Open(store.Paths.Mark(one, mark)) // its inode is not given to the next
 	if err != nil {
 		t.Fatal(err)
 	}
 	defer hold.Close()
-	if err := store.Mark(one, platform.MarkStandby); err != nil {
+	if err := store.Mark(one, mark); err != nil {
 		t.Fatal(err)
 	}
-	after, err := os.Stat(store.Paths.Mark(one, platform.MarkStandby))
+	after, err := os.Stat(store.Paths.Mark(one, mark))
 	if err != nil || os.SameFile(before, after) {
 		t.Errorf("it was not made anew: %v", err)
 	}
-	if err := errors.Join(store.Unmark(one, platform.MarkStandby), store.Unmark(one, platform.MarkStandby)); err != nil {
+	if err := errors.Join(store.Unmark(one, mark), store.Unmark(one, mark)); err != nil {
 		t.Error(err)
 	}
 	check("one is taken back", two)
@@ -104,18 +121,69 @@ func TestMarks(t *testing.T) {
 	}
 }
 
-func TestParseMark(t *testing.T) {
+// A mark is there as a whole or not at all, and nothing takes what comes before it for a mark or a socket. One that is made anew goes
+// before it comes: those who follow the directory see both.
+func TestMarkIsWrittenAside(t *testing.T) {
+	store := newStore(t)
 	id := platform.InstanceID{Revision: platform.RevisionID{Function: "my-app", Number: 42}, Index: 3}
-	if got, _, ok := platform.ParseMark(filepath.Base(platform.DefaultPaths().Mark(id, platform.MarkStandby))); !ok || got != id {
-		t.Errorf("got %v, %v", got, ok)
+	if err := os.MkdirAll(store.Paths.Instances(), 0o755); err != nil {
+		t.Fatal(err)
 	}
-	for _, file := range []string{"", "my-app-00042@3", "my-app-00042@3.sock", "my-app-00042@3.standby.sock", "my-app@3.standby", "my-app-00042.standby", ".standby", "../my-app-00042@3.standby"} {
-		if got, _, ok := platform.ParseMark(file); ok {
-			t.Errorf("%q is %v", file, got)
+	w, err := fsnotify.NewBufferedWatcher(100)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer w.Close()
+	if err := w.Add(store.Paths.Instances()); err != nil {
+		t.Fatal(err)
+	}
+	if err := errors.Join(store.Mark(id, platform.MarkPoised), store.Mark(id, platform.MarkPoised), store.Unmark(id, platform.MarkPoised)); err != nil {
+		t.Fatal(err)
+	}
+	var got []fsnotify.Op
+	for timeout := time.After(time.Minute); len(got) < 4; { // it comes, goes, comes, goes
+		var event fsnotify.Event
+		select {
+		case event = <-w.Events:
+		case <-timeout:
+			t.Fatalf("no more comes than %v", got)
+		}
+		name := filepath.Base(event.Name)
+		if _, isSocket := platform.ParseInstanceSocket(name); isSocket {
+			t.Errorf("%s is a socket", name)
+		}
+		if found, mark, ok := platform.ParseMark(name); ok {
+			got = append(got, event.Op)
+			if found != id || mark != platform.MarkPoised {
+				t.Errorf("%s is %s of %s", name, mark, found)
+			}
 		}
 	}
-	if got, ok := platform.ParseInstanceSocket("my-app-00042@3.standby"); ok {
-		t.Errorf("a mark is the socket of %v", got)
+	if want := []fsnotify.Op{fsnotify.Create, fsnotify.Remove, fsnotify.Create, fsnotify.Remove}; !slices.Equal(got, want) {
+		t.Errorf("got %v", got)
+	}
+}
+
+func TestParseMark(t *testing.T) {
+	id := platform.InstanceID{Revision: platform.RevisionID{Function: "my-app", Number: 42}, Index: 3}
+	for mark, file := range map[platform.Mark]string{platform.MarkStandby: "my-app-00042@3.standby", platform.MarkPoised: "my-app-00042@3.poised"} {
+		if name := filepath.Base(platform.DefaultPaths().Mark(id, mark)); name != file {
+			t.Errorf("the file of %s is %s", mark, name)
+		}
+		if got, found, ok := platform.ParseMark(file); !ok || got != id || found != mark {
+			t.Errorf("%s: got %v, %v, %v", file, got, found, ok)
+		}
+	}
+	for _, file := range []string{"", "my-app-00042@3", "my-app-00042@3.sock", "my-app-00042@3.standby.sock", "my-app@3.standby", "my-app-00042.standby", ".standby",
+		"../my-app-00042@3.standby", "my-app-00042@3.poised.12", ".my-app-00042@3.poised", "my-app-00042@3.standby.poised", "my-app-00042@3poised"} {
+		if got, mark, ok := platform.ParseMark(file); ok {
+			t.Errorf("%q is %s of %v", file, mark, got)
+		}
+	}
+	for _, mark := range platform.Marks {
+		if got, ok := platform.ParseInstanceSocket("my-app-00042@3." + string(mark)); ok {
+			t.Errorf("a mark is the socket of %v", got)
+		}
 	}
 }
 

@@ -33,8 +33,10 @@ func (s Store) Workdirs() ([]InstanceID, error) {
 
 // RemoveWorkdir removes the working directory of a stopped instance, with the link that systemd made to it, and its marks.
 func (s Store) RemoveWorkdir(id InstanceID) error {
-	if err := errors.Join(s.Unmark(id, MarkStandby), s.Unmark(id, MarkPoised)); err != nil {
-		return fmt.Errorf("remove the marks of %s: %w", id, err)
+	for _, mark := range Marks {
+		if err := s.Unmark(id, mark); err != nil {
+			return fmt.Errorf("remove a mark of %s: %w", id, err)
+		}
 	}
 	if err := RemoveTree(s.Paths.Workdir(id)); err != nil {
 		return fmt.Errorf("remove the directory of %s: %w", id, err)
