@@ -29,6 +29,7 @@ func statusCommand() *cli.Command {
 			if err == nil {
 				status.Disk = in.DiskOf(ctx, name)
 				status.RecentFailures = in.FailuresOf(ctx, status)
+				status.Wakes = in.WakesOf(ctx, name)
 			}
 			return status, err
 		}, func(c *cli.Context, status inspect.Function) { printStatus(c.App.Writer, status) }),
@@ -81,6 +82,9 @@ func printStatus(w io.Writer, s inspect.Function) {
 		fmt.Fprintf(w, "failures: %s\n", s.RecentFailures)
 	}
 	printScale(w, s)
+	if s.Wakes != nil {
+		fmt.Fprintf(w, "wakes: %s\n", s.Wakes)
+	}
 	fmt.Fprintf(w, "disk: %s\n", s.Disk)
 }
 

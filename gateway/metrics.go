@@ -5,6 +5,8 @@ import (
 	"sync"
 
 	"github.com/prometheus/client_golang/prometheus"
+
+	"github.com/fnctl/fnctl/platform"
 )
 
 // The metrics that the gateway exposes besides those of package platform, which the activator reads.
@@ -33,10 +35,8 @@ const (
 	MetricConnections = "fnctl_gateway_connections"
 	// MetricColdStart is a histogram of how long requests waited for an instance to start. Labels: function.
 	MetricColdStart = "fnctl_gateway_cold_start_seconds"
-	// MetricWakes counts how often a request had an instance made ready, and MetricWake is a histogram of how long instances took from then
-	// until they read. Labels: function, from (armed, poised, standby).
+	// MetricWakes counts what [platform.MetricWake] observes. Labels: function, from.
 	MetricWakes = "fnctl_gateway_wakes_total"
-	MetricWake  = "fnctl_gateway_wake_seconds"
 	// MetricUnrouted counts the requests that reached no function. Labels: code.
 	MetricUnrouted = "fnctl_gateway_unrouted_requests_total"
 	// MetricHostConflicts is the number of hosts that a function claims and another has.
@@ -72,7 +72,7 @@ func newMetrics() *metrics {
 			Help: "Instances that a request had made ready, by the state that they were in.",
 		}, []string{"function", "from"}),
 		wake: prometheus.NewHistogramVec(prometheus.HistogramOpts{
-			Name:    MetricWake,
+			Name:    platform.MetricWake,
 			Help:    "Time from when a request has an instance made ready until that has read the beginning of one, by the state that it was in.",
 			Buckets: []float64{.001, .002, .004, .008, .016, .05, .1, .2, .4, .8, 2, 5},
 		}, []string{"function", "from"}),

@@ -26,6 +26,8 @@ type Function struct {
 	Disk *Disk `json:"disk,omitempty"`
 	// RecentFailures are those of instances that may be well by now; only "fnctl status" looks.
 	RecentFailures *RecentFailures `json:"recent_failures,omitempty"`
+	// Wakes are how often a request found no instance ready, if the gateway answers; only "fnctl status" asks.
+	Wakes *Wakes `json:"wakes,omitempty"`
 	// Unchanged reports that a deploy had nothing to change.
 	Unchanged bool `json:"unchanged,omitempty"`
 }

@@ -22,6 +22,9 @@ const (
 	MetricRequests = "fnctl_gateway_requests_total"
 	// MetricAborted counts the responses that ended before their time. Labels: function, revision, reason.
 	MetricAborted = "fnctl_gateway_aborted_total"
+	// MetricWake is a histogram of how long an instance that a request had made ready took until it read. Labels: function, from (armed,
+	// poised, standby).
+	MetricWake = "fnctl_gateway_wake_seconds"
 	// MetricBadRoutes is the number of functions whose route cannot be read. It has no labels and is always there, so
 	// that a Prometheus server without it doesn't scrape the gateway, and one with it alone has seen that there is no load.
 	MetricBadRoutes = "fnctl_gateway_bad_routes"
