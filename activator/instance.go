@@ -33,8 +33,9 @@ type instance struct {
 	probeHistory
 	background background
 	rest       rest
-	// poised is true while the instance waits in its sandbox, or is about to.
+	// poised is true while the instance waits in its sandbox, or is about to; waiter is the process that was last seen there, 0 if none was.
 	poised bool
+	waiter int
 }
 
 // update takes over the state of one of the two units and reports whether it is another one.
@@ -63,7 +64,7 @@ func (i *instance) update(kind string, unit platform.UnitStatus, now time.Time) 
 		i.rest = rest{}
 	}
 	if i.service.Gone() && wasThere { // one that ends while it waits has not failed, unless systemd says so
-		i.poised = false
+		i.poised, i.waiter = false, 0
 	}
 	switch after := i.stage(); {
 	case after == before || old:
@@ -83,7 +84,7 @@ func (i *instance) update(kind string, unit platform.UnitStatus, now time.Time) 
 
 // begin takes note that the app starts.
 func (i *instance) begin(now time.Time) {
-	i.poised = false
+	i.poised, i.waiter = false, 0
 	i.startingSince, i.probeHistory, i.background, i.started = now, probeHistory{}, background{}, true
 }
 

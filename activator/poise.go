@@ -47,14 +47,23 @@ type post struct {
 // taken reports whether the instance waits already, or is about to.
 func (p post) taken() bool { return p.instance != nil && p.instance.poised }
 
-// lookAtPoised finds the instances whose first connection has made them the app.
+// lookAtPoised finds the instances whose first connection has made them the app. That is the same process; where it is gone, systemd is
+// about to tell how it has ended.
 func (r *reconciler) lookAtPoised(rev *revision, now time.Time) {
 	for _, i := range rev.instances {
-		if !i.poised || !i.service.Running() || r.actor.isBusy(i.id) || r.paths.InstanceCgroup(rev.slice, i.id).Waiting(r.paths) != 0 {
+		if !i.poised || !i.service.Running() || r.actor.isBusy(i.id) {
 			continue
 		}
-		i.begin(now)
-		r.world.unmarkPoised(i.id)
+		group := r.paths.InstanceCgroup(rev.slice, i.id)
+		if waiter := group.Waiting(r.paths); waiter != 0 {
+			i.waiter = waiter
+			continue
+		}
+		pids, _ := group.PIDs() // without a group there are none
+		if i.waiter == 0 || slices.Contains(pids, i.waiter) {
+			i.begin(now)
+			r.world.unmarkPoised(i.id)
+		}
 	}
 }
 
@@ -218,12 +227,18 @@ func (w *world) sweepPoised() {
 		return
 	}
 	for _, id := range marks {
-		i := w.instance(id)
-		switch {
-		case w.busy[id]:
-		case i != nil && i.service.Running() && w.store.Paths.InstanceCgroup(platform.SliceName(id.Revision.Function), id).Waiting(w.store.Paths) != 0:
-			i.poised = true
-		default:
+		if w.busy[id] {
+			continue
+		}
+		i, group := w.instance(id), w.store.Paths.InstanceCgroup(platform.SliceName(id.Revision.Function), id)
+		if i != nil && i.service.Running() {
+			waiter := group.Waiting(w.store.Paths)
+			if waiter == 0 && i.poised {
+				i.begin(time.Now())
+			}
+			i.poised, i.waiter = waiter != 0, waiter
+		}
+		if i == nil || !i.poised {
 			w.unmarkPoised(id)
 		}
 	}

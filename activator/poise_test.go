@@ -320,8 +320,9 @@ func TestInheritPoised(t *testing.T) {
 func TestLookAtPoised(t *testing.T) {
 	now := epoch.Add(time.Hour)
 	p := newPoisers(t, 9, 1)
-	rev := p.add(1, epoch, poised(1), poised(2), aboutTo(3))
-	for index := range 3 {
+	rev := p.add(1, epoch, poised(1), poised(2), aboutTo(3), poised(4))
+	rev.instances[4].waiter = 1 << 22 // a process that is gone
+	for index := range 4 {
 		if err := p.world.store.Mark(platform.InstanceID{Revision: rev.id, Index: index + 1}, platform.MarkPoised); err != nil {
 			t.Fatal(err)
 		}
@@ -332,10 +333,10 @@ func TestLookAtPoised(t *testing.T) {
 	if i := rev.instances[1]; i.state() != platform.Starting || !i.startingSince.Equal(now) {
 		t.Errorf("it is %s since %v", i.state(), i.startingSince)
 	}
-	if busy.state() != platform.Poised || !rev.instances[3].poised {
-		t.Error("what is about to wait does not")
+	if busy.state() != platform.Poised || !rev.instances[3].poised || rev.instances[4].state() != platform.Poised {
+		t.Error("what is about to wait does not, or what is about to end starts")
 	}
-	if left, err := p.world.store.Marks(platform.MarkPoised); err != nil || len(left) != 2 {
+	if left, err := p.world.store.Marks(platform.MarkPoised); err != nil || len(left) != 3 {
 		t.Errorf("left: %v, %v", left, err)
 	}
 }

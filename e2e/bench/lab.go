@@ -135,7 +135,7 @@ func (l *lab) drive(ctx context.Context, seen func(round map[string]float64), ar
 
 // until waits for a condition of the machine.
 func (l *lab) until(ctx context.Context, what string, condition func() (bool, error)) error {
-	const waitTimeout = 2 * time.Minute
+	const waitTimeout = 5 * time.Minute
 	deadline := time.Now().Add(waitTimeout)
 	for {
 		met, err := condition()

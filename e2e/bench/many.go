@@ -55,7 +55,11 @@ func benchMany(ctx context.Context, l *lab) ([]result, error) {
 		return nil, err
 	}
 	poised, err := l.poised(ctx)
-	return slices.Concat([]result{compareDeploys(l.functions, first, last), armed, idle}, daemons, poised), err
+	if err != nil {
+		return nil, err
+	}
+	crowd, err := l.crowd(ctx)
+	return slices.Concat([]result{compareDeploys(l.functions, first, last), armed, idle}, daemons, poised, crowd), err
 }
 
 func compareDeploys(n int, first, last []float64) result {
@@ -75,8 +79,11 @@ func (l *lab) deploy(ctx context.Context, from, to int) ([]float64, error) {
 	if err != nil {
 		return nil, err
 	}
-	return times["deploy"], l.until(ctx, "all functions are at zero", func() (bool, error) {
-		out, err := l.run(ctx, "cat", "/sys/fs/cgroup/fn.slice/cgroup.events")
-		return strings.HasPrefix(out, "populated 0"), err
-	})
+	return times["deploy"], l.until(ctx, "all functions are at zero", func() (bool, error) { return l.isEmpty(ctx) })
+}
+
+// isEmpty reports whether no instance has a process.
+func (l *lab) isEmpty(ctx context.Context) (bool, error) {
+	out, err := l.run(ctx, "cat", "/sys/fs/cgroup/fn.slice/cgroup.events")
+	return strings.HasPrefix(out, "populated 0"), err
 }

@@ -13,7 +13,8 @@ import (
 const hello = "#!/bin/sh\nexec /usr/local/bin/hello-go\n"
 
 const helloConfig = `instance: C1
-autoscale: {min: 0, max: 1, metric: rps, stable_window: 6, scale_down_delay: 0}
+autoscale: {min: 0, max: 1, metric: rps, stable_window: 6, scale_down_delay: 0, scale_to_zero_after: 0}
+standby: true
 `
 
 // deploy deploys functions, one after the other.

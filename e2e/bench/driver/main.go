@@ -16,13 +16,15 @@ func main() {
 	var (
 		rounds = flag.Int("rounds", 1, "cold, proxy, sandbox, standby: `NUMBER` of rounds")
 		from   = flag.Int("from", 1, "deploy: first `NUMBER` of the functions to deploy")
-		to     = flag.Int("to", 1, "deploy: last `NUMBER`")
+		to     = flag.Int("to", 1, "crowd, deploy: last `NUMBER`")
 	)
 	flag.Parse()
 	var err error
 	switch flag.Arg(0) {
 	case "cold":
 		err = cold(*rounds, function{flag.Arg(1), flag.Arg(2)})
+	case "crowd":
+		err = crowd(*to)
 	case "deploy":
 		err = deploy(*from, *to)
 	case "echo":
