@@ -108,7 +108,7 @@ SCRIPTS := .ci/run packaging/version packaging/reproduce packaging/poise/build t
 check: deps ## format, vet, lint
 	@unformatted=$$(gofmt -l $(wildcard *.go */)); \
 		[ -z "$$unformatted" ] || { echo "not formatted by gofmt:" $$unformatted; exit 1; }
-	go vet ./... ./testdata/functions/{hello-go,wire,grpc} ./gateway/testdata/smuggling
+	go vet ./... ./testdata/functions/{counter,hello-go,wire,grpc} ./gateway/testdata/smuggling
 	go vet -tags e2e ./e2e/...
 	$(LINT) run
 	shellcheck $(SCRIPTS)

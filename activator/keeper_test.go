@@ -20,13 +20,10 @@ type sleepers struct {
 
 func newSleepers(t *testing.T) sleepers {
 	t.Helper()
-	w := newTestWorld(t)
-	done := &changes{busy: w.busy}
-	h := newHost(w.store.Paths)
-	h.memory, h.free = platform.HostMemory{Total: 1000}, 100
-	return sleepers{&reconciler{
-		paths: w.store.Paths, world: w, actor: done, host: h, keeper: newKeeper(0.5), metrics: newMetrics(), log: slog.New(slog.DiscardHandler),
-	}, done}
+	r, done := newTestReconciler(newTestWorld(t))
+	r.keeper = newKeeper(0.5)
+	r.host.memory, r.host.free = platform.HostMemory{Total: 1000}, 100
+	return sleepers{r, done}
 }
 
 func (s sleepers) add(number int, cost time.Duration, size int64) *revision {

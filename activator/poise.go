@@ -7,8 +7,6 @@ import (
 	"slices"
 	"time"
 
-	"golang.org/x/sys/unix"
-
 	"github.com/fnctl/fnctl/platform"
 )
 
@@ -63,6 +61,8 @@ func (r *reconciler) lookAtPoised(rev *revision, now time.Time) {
 		if i.waiter == 0 || slices.Contains(pids, i.waiter) {
 			i.begin(now)
 			r.world.unmarkPoised(i.id)
+			r.log.Info("instance: "+actionStart, "event", actionStart, "function", rev.id.Function, "revision", rev.id.String(),
+				"instance", i.id.String(), "why", "a request came to where it was poised")
 		}
 	}
 }
@@ -194,25 +194,10 @@ func (a *actor) poise(ctx context.Context, id platform.InstanceID) {
 	})
 }
 
-// dismiss ends what waits in the sandbox of an instance, which is armed again. The signal means nothing to what is the app already.
+// dismiss ends what waits in the sandbox of an instance, which is armed again.
 func (a *actor) dismiss(ctx context.Context, id platform.InstanceID) {
 	a.change(ctx, actionDismiss, id, func(context.Context) error {
-		pid := a.group(id).Waiting(a.store.Paths)
-		if pid == 0 {
-			return nil
-		}
-		fd, err := unix.PidfdOpen(pid, 0)
-		if errors.Is(err, unix.ESRCH) {
-			return nil
-		}
-		if err != nil {
-			return err
-		}
-		defer unix.Close(fd)
-		if a.group(id).Waiting(a.store.Paths) != pid {
-			return nil // it is another process now
-		}
-		if err := unix.PidfdSendSignal(fd, unix.SIGURG, nil, 0); err != nil && !errors.Is(err, unix.ESRCH) {
+		if err := a.group(id).Dismiss(a.store.Paths); err != nil {
 			return err
 		}
 		return a.store.Unmark(id, platform.MarkPoised)

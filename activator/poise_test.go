@@ -392,3 +392,23 @@ func TestSweepPoised(t *testing.T) {
 		t.Errorf("left: %v, %v", left, err)
 	}
 }
+
+// What has become the app before its revision is known counts as an instance that runs.
+func TestAdoptPoised(t *testing.T) {
+	w := newTestWorld(t)
+	w.deploy(t, pingRevision())
+	for _, name := range []string{ping1.Socket(), ping1.Service()} {
+		w.setUnit(platform.UnitStatus{Name: name, Active: "active"})
+	}
+	w.instance(ping1).poised = true
+	if err := w.store.Mark(ping1, platform.MarkPoised); err != nil {
+		t.Fatal(err)
+	}
+	rev := w.revision(ping1.Revision, epoch)
+	if rev == nil || rev.loggedDesired != 1 || w.instance(ping1).state() != platform.Starting {
+		t.Errorf("got %+v", rev)
+	}
+	if left, err := w.store.Marks(platform.MarkPoised); err != nil || len(left) != 0 {
+		t.Errorf("left: %v, %v", left, err)
+	}
+}

@@ -63,9 +63,21 @@ func newTestWorld(t *testing.T) *world {
 	return newWorld(platform.Store{Paths: paths}, map[platform.InstanceID]bool{}, slog.New(slog.DiscardHandler))
 }
 
+// newTestReconciler is a reconciler of a world whose changes are recorded. Without a file of the host's, memory bounds nothing.
+func newTestReconciler(w *world) (*reconciler, *changes) {
+	done := &changes{busy: w.busy}
+	h := newHost(w.store.Paths)
+	_ = h.refresh(0)
+	return &reconciler{
+		paths: w.store.Paths, world: w, actor: done, host: h, keeper: newKeeper(1), metrics: newMetrics(), log: slog.New(slog.DiscardHandler),
+	}, done
+}
+
+// pingRevision is a revision whose instances are never frozen.
 func pingRevision() platform.Revision {
 	config := platform.DefaultConfig()
 	config.Timeout, config.LivenessTimeout = platform.Seconds(60), platform.Seconds(10)
+	config.Autoscale.Standby = 0
 	return platform.Revision{ID: ping1.Revision, Config: config}
 }
 
@@ -155,10 +167,7 @@ func TestReconcile(t *testing.T) {
 		{name: "no route", existing: instancesOf(ready(1, 1), armed(2)), unrouted: true, want: "drain 1, drain 2"},
 	} {
 		w := newTestWorld(t)
-		done := &changes{busy: w.busy}
-		h := newHost(platform.Paths{Root: t.TempDir()})
-		_ = h.refresh(0) // without a file, memory bounds nothing
-		r := &reconciler{paths: w.store.Paths, world: w, actor: done, host: h, keeper: newKeeper(1), metrics: newMetrics(), log: slog.New(slog.DiscardHandler)}
+		r, done := newTestReconciler(w)
 		rev := newRevision(pingRevision(), c.existing, epoch)
 		rev.routed, rev.metricsKnown, rev.metricsAsOf, rev.load = !c.unrouted, true, now, &Load{}
 		rev.decision = autoscaler.Decision{Desired: c.desired}
@@ -221,10 +230,7 @@ func TestReconcileSingle(t *testing.T) {
 					t.Fatal(err)
 				}
 			}
-			done := &changes{busy: w.busy}
-			h := newHost(platform.Paths{Root: t.TempDir()})
-			_ = h.refresh(0) // without a file, memory bounds nothing
-			r := &reconciler{paths: w.store.Paths, world: w, actor: done, host: h, keeper: newKeeper(1), metrics: newMetrics(), log: slog.New(slog.DiscardHandler)}
+			r, done := newTestReconciler(w)
 			single := pingRevision()
 			single.Config.Autoscale.Single = true
 			rev := newRevision(single, c.existing, epoch)
@@ -241,10 +247,8 @@ func TestReconcileSingle(t *testing.T) {
 // A host without memory starts nothing, and the status has how many were refused.
 func TestReconcileRefuses(t *testing.T) {
 	w := newTestWorld(t)
-	done := &changes{busy: w.busy}
-	h := newHost(w.store.Paths)
-	h.free = platform.UnknownInstance
-	r := &reconciler{paths: w.store.Paths, world: w, actor: done, host: h, keeper: newKeeper(1), metrics: newMetrics(), log: slog.New(slog.DiscardHandler)}
+	r, done := newTestReconciler(w)
+	r.host.free = platform.UnknownInstance
 	rev := newRevision(pingRevision(), instancesOf(armed(1)), epoch)
 	rev.routed, rev.metricsKnown, rev.load = true, true, &Load{}
 	rev.decision = autoscaler.Decision{Desired: 3}

@@ -2,7 +2,6 @@ package activator
 
 import (
 	"errors"
-	"log/slog"
 	"os"
 	"path/filepath"
 	"strings"
@@ -89,10 +88,7 @@ func TestReconcileStandby(t *testing.T) {
 				}
 				defer unlock()
 			}
-			done := &changes{busy: w.busy}
-			h := newHost(platform.Paths{Root: t.TempDir()})
-			_ = h.refresh(0) // without a file, memory bounds nothing
-			r := &reconciler{paths: w.store.Paths, world: w, actor: done, host: h, keeper: newKeeper(1), metrics: newMetrics(), log: slog.New(slog.DiscardHandler)}
+			r, done := newTestReconciler(w)
 			described := pingRevision()
 			described.Config.Autoscale.Standby = c.most
 			rev := newRevision(described, c.existing, epoch)
@@ -109,9 +105,7 @@ func TestReconcileStandby(t *testing.T) {
 // What is under way counts, and is not begun once more.
 func TestReconcileStandbyBusy(t *testing.T) {
 	w := newTestWorld(t)
-	done := &changes{busy: w.busy}
-	r := &reconciler{paths: w.store.Paths, world: w, actor: done, host: newHost(w.store.Paths), keeper: newKeeper(1), metrics: newMetrics(), log: slog.New(slog.DiscardHandler)}
-	r.host.free = 1 << 40
+	r, done := newTestReconciler(w)
 	described := pingRevision()
 	described.Config.Autoscale.Standby = 1
 	existing := instancesOf(atRest(1, "ready"), atRest(2, "ready"), armed(3))

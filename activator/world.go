@@ -263,6 +263,10 @@ func (w *world) adopt(id platform.RevisionID, now time.Time) *revision {
 		w.instances[id] = instances{}
 	}
 	for _, i := range w.instances[id] {
+		if i.poised && w.store.Paths.InstanceCgroup(platform.SliceName(id.Function), i.id).Waiting(w.store.Paths) == 0 {
+			i.begin(now) // a request has come since it was found waiting
+			w.unmarkPoised(i.id)
+		}
 		i.inherit(now)
 		i.inheritRest(w.store.Paths.InstanceCgroup(platform.SliceName(id.Function), i.id))
 	}

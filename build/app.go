@@ -34,6 +34,7 @@ type App struct {
 	program, name string
 	args          []string
 	workers       int
+	sleeps        bool // its instances may be frozen
 	// Requirements are the packages that a Python application needs.
 	Requirements Requirements
 }
@@ -57,7 +58,10 @@ func (a App) AsIn(rev platform.Revision) (App, bool) {
 
 // Deployed is the app of a revision that was deployed before, whose files are in its snapshot.
 func Deployed(rev platform.Revision, snapshot string) (App, error) {
-	a := App{Text: rev.App, SourceDir: rev.SourceDir, Runtime: rev.Runtime, Framework: rev.Framework, workers: rev.Config.Workers}
+	a := App{
+		Text: rev.App, SourceDir: rev.SourceDir, Runtime: rev.Runtime, Framework: rev.Framework,
+		workers: rev.Config.Workers, sleeps: rev.Config.Autoscale.Standby > 0,
+	}
 	if !a.Runtime.IsServer() {
 		a.program, a.args = rev.Command[0], rev.Command[1:]
 		switch name := nameInVenv(a.program); name {
@@ -142,7 +146,10 @@ func findModule(text, module, attr, dir string, config platform.Config) (App, er
 	if !platform.IsFactory(text) && m.definesFactory() {
 		return App{}, platform.WithHint(fmt.Errorf("%s is a function that makes the app, and not the app", text), "write it with brackets: \"%s()\"", text)
 	}
-	a := App{Text: text, SourceDir: sourceDir, Runtime: config.Runtime, Framework: m.framework(), workers: config.Workers, Requirements: required}
+	a := App{
+		Text: text, SourceDir: sourceDir, Runtime: config.Runtime, Framework: m.framework(),
+		workers: config.Workers, sleeps: config.Autoscale.Standby > 0, Requirements: required,
+	}
 	if a.Runtime != "" {
 		a.Found = fmt.Sprintf("%s runs %s: jcloud.yml says so", a.Runtime, text)
 		return a, nil
@@ -314,6 +321,10 @@ func (a App) Command(v Venv) []string {
 		// that takes longer than 30 s. gunicorn finds its socket by itself.
 		command = append(command, app, "--config", gunicornConfig, "--worker-class", "gthread", "--threads", strconv.Itoa(threadsOf(a.workers)),
 			"--keep-alive", seconds, "--forwarded-allow-ips", "*")
+		if a.sleeps {
+			// By default it kills workers that have told it nothing for 30 s, which those that slept have not.
+			command = append(command, "--timeout", "0")
+		}
 	}
 	if a.workers > 1 {
 		command = append(command, "--workers", strconv.Itoa(a.workers))

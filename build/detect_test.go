@@ -173,6 +173,28 @@ func TestFactories(t *testing.T) {
 	}
 }
 
+// gunicorn doesn't take workers that slept for ones that hang, also in a revision that is made of an earlier one.
+func TestGunicornLeavesSleepers(t *testing.T) {
+	dir := appFiles(t, "main.py", "import flask\n")
+	for standby, want := range map[int]bool{0: false, 1: true} {
+		config := platform.DefaultConfig()
+		config.Autoscale.Standby = standby
+		found, err := Find("main:app", dir, config)
+		if err != nil {
+			t.Fatal(err)
+		}
+		again, err := Deployed(platform.Revision{App: "main:app", Runtime: platform.RuntimeGunicorn, Config: config}, dir)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for name, a := range map[string]App{"found": found, "again": again} {
+			if command := strings.Join(a.Command(Venv{}), " "); strings.Contains(command, "--timeout 0") != want {
+				t.Errorf("standby: %d, %s: %s", standby, name, command)
+			}
+		}
+	}
+}
+
 // Modules are found in src, too, unless there is one of the name beside it.
 func TestSrcLayout(t *testing.T) {
 	const app = "import flask\n"

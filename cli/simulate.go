@@ -21,7 +21,7 @@ func simulateCommand() *cli.Command {
 	return &cli.Command{
 		Name:  "simulate",
 		Usage: "replay a trace of requests, and show how a function would scale",
-		UsageText: "simulate --trace FILE | --functions FILE [--config FILE] [--standby N] [--memory SIZE] [--budget SIZE] [--poised] " +
+		UsageText: "simulate --trace FILE | --functions FILE [--config FILE] [--standby N] [--memory SIZE] [--budget SIZE] [--poised=false] " +
 			"[--compare] [-o json]",
 		Description: "The trace is a CSV file whose lines are a second and the requests that arrive in it: 0,12. The decisions are those of\n" +
 			"the activator. Of several metrics the largest wish wins. An instance is taken to work on as many requests at once as\n" +
@@ -40,7 +40,7 @@ func simulateCommand() *cli.Command {
 			&cli.DurationFlag{Name: "wake-time", Value: 2 * time.Millisecond, Usage: "`TIME` from waking an instance until it is ready"},
 			&cli.StringFlag{Name: "memory", Usage: "`SIZE` of an instance as measured, such as 60M (default: what its tier may use)"},
 			&cli.StringFlag{Name: "budget", Usage: "`SIZE` of all instances together (default: no limit; with --functions the peak of Knative's defaults)"},
-			&cli.BoolFlag{Name: "poised", Usage: "the next instance waits in its sandbox, ready but for the app"},
+			&cli.BoolFlag{Name: "poised", Value: true, Usage: "the next instance waits in its sandbox, ready but for the app"},
 			&cli.DurationFlag{Name: "sandbox-time", Value: 20 * time.Millisecond, Usage: "`TIME` of a cold start that --poised saves"},
 			&cli.BoolFlag{Name: "compare", Usage: "show what Knative's defaults would do, too"},
 			outputFlag(),
@@ -107,7 +107,7 @@ func checkSimulate(c *cli.Context) error {
 			return platform.UsageError(fmt.Errorf("--%s is 0s to %s, not %s", name, longestSimulated, d))
 		}
 	}
-	if c.Bool("poised") && c.Duration("sandbox-time") > c.Duration("cold-start") {
+	if c.IsSet("sandbox-time") && c.Bool("poised") && c.Duration("sandbox-time") > c.Duration("cold-start") {
 		return platform.UsageError(fmt.Errorf("--sandbox-time is a part of --cold-start, %s, not %s",
 			c.Duration("cold-start"), c.Duration("sandbox-time")))
 	}
@@ -196,7 +196,7 @@ func withStandby(c *cli.Context, s autoscaler.Simulation, auto platform.Autoscal
 	s.Standby, err1 = standbyFlag(c, auto)
 	s.Budget, err2 = budgetFlag(c, size)
 	s.WakeTime = c.Duration("wake-time")
-	s.Poised, s.SandboxTime = c.Bool("poised"), c.Duration("sandbox-time")
+	s.Poised, s.SandboxTime = c.Bool("poised"), min(c.Duration("sandbox-time"), c.Duration("cold-start"))
 	return s, cmp.Or(err1, err2)
 }
 

@@ -2,15 +2,19 @@ package deploy
 
 import (
 	"context"
+	"errors"
 	"fmt"
+	"io/fs"
 	"net/http"
 	"runtime"
 	"slices"
 	"time"
 
 	"golang.org/x/sync/errgroup"
+	"golang.org/x/sys/unix"
 
 	"github.com/fnctl/fnctl/platform"
+	"github.com/fnctl/fnctl/standby"
 )
 
 // starter starts instances and proves that they are healthy.
@@ -132,11 +136,25 @@ func (s starter) proveServing(ctx context.Context, rev platform.Revision) error 
 		if err != nil {
 			return err
 		}
-		_, err = s.prove(ctx, rev, id, time.Now(), func(context.Context) error { return nil }) // the question wakes it
+		err = s.proveAwake(ctx, rev, id)
 		if err == nil || ctx.Err() != nil || platform.Exists(s.Store.Paths.InstanceSocket(id)) {
 			return err
 		}
 	}
+}
+
+// proveAwake proves an instance that may be asleep. The question starts one that is armed.
+func (s starter) proveAwake(ctx context.Context, rev platform.Revision, id platform.InstanceID) error {
+	var claim *standby.Claim
+	defer func() { claim.Release() }()
+	_, err := s.prove(ctx, rev, id, time.Now(), func(ctx context.Context) (err error) {
+		claim, err = standby.Wake(ctx, s.Store.Paths.InstanceCgroup(platform.SliceName(id.Revision.Function), id))
+		if errors.Is(err, fs.ErrNotExist) || errors.Is(err, unix.ENODEV) {
+			return nil // it was never frozen, or has ended
+		}
+		return err
+	})
+	return err
 }
 
 func (s starter) anyInstance(id platform.RevisionID) (platform.InstanceID, error) {

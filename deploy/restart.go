@@ -21,6 +21,9 @@ func (f *Function) Restart(ctx context.Context) error {
 		if err != nil {
 			return err
 		}
+		if running, err = f.dismissPoised(running); err != nil {
+			return err
+		}
 		if len(running) == 0 {
 			f.Progress.Note("nothing to restart: no instance of %s runs", f.Name)
 			return nil
@@ -76,6 +79,22 @@ func (f *Function) runningInstances(ctx context.Context, route platform.Route) (
 	}
 	slices.SortFunc(both, func(a, b platform.InstanceID) int { return platform.CompareNatural(a.String(), b.String()) })
 	return both, nil
+}
+
+// dismissPoised ends what waits in the sandboxes of instances, which is not the app yet, and lists the others. The activator makes the
+// sandboxes anew.
+func (f *Function) dismissPoised(running []platform.InstanceID) (others []platform.InstanceID, err error) {
+	for _, id := range running {
+		group := f.Store.Paths.InstanceCgroup(platform.SliceName(f.Name), id)
+		if group.Waiting(f.Store.Paths) == 0 {
+			others = append(others, id)
+			continue
+		}
+		if err := group.Dismiss(f.Store.Paths); err != nil {
+			return nil, fmt.Errorf("end what waits for %s: %w", id, err)
+		}
+	}
+	return others, nil
 }
 
 // replaceInstance starts an instance in the place of another, which is drained once the new one answers. The activator

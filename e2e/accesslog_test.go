@@ -26,7 +26,7 @@ func TestAccessLog(t *testing.T) {
 		t.Run(suite, func(t *testing.T) {
 			t.Parallel()
 			m := bootInstalled(t, suite)
-			m.deploy(t, "echo", serverless, "main:app")
+			m.deploy(t, "echo", neverAsleep("a cold start is logged", serverless), "main:app")
 			m.waitZero(t, "echo", 30*time.Second)
 			t.Run("requests", func(t *testing.T) { testRequests(t, m) })
 			only(t, machine.Bookworm, suite, "secrets", func(t *testing.T) { testSecretsAreNotLogged(t, m) })

@@ -38,7 +38,7 @@ func (m *testMachine) scaleTo(t *testing.T, name string, n int) {
 	t.Helper()
 	m.MustRun(t, "fnctl", "scale", name, "--replicas", strconv.Itoa(n))
 	eventually(t, 30*time.Second, fmt.Sprintf("%s has %d instances", name, n), func() bool {
-		return m.status(t, name).states() == strings.TrimSpace(strings.Repeat("ready ", n))
+		return m.status(t, name).areReady(n)
 	})
 }
 
@@ -62,7 +62,7 @@ func testChaosInstance(t *testing.T, m *testMachine) []sent {
 	load := m.startSteady(t, "instance", chaosRate, chaosSlow)
 	var outages []outage
 	for range 3 {
-		victim := m.status(t, "ledger").Revisions[0].Instances[0]
+		victim := m.status(t, "ledger").awake()[0]
 		outages = append(outages, m.kill(t, victim.Unit))
 		m.scaleTo(t, "ledger", 2) // it is back
 	}

@@ -37,7 +37,7 @@ func TestCLI(t *testing.T) {
 // What --dry-run prints is what a deploy writes.
 func testDryRun(t *testing.T, m *testMachine) {
 	m.CopyIn(t, function("ping"), "/srv/ping")
-	m.WriteFile(t, "/srv/ping/jcloud.yml", serverless)
+	m.WriteFile(t, "/srv/ping/jcloud.yml", neverAsleep("the events of a start and of an end are looked for", serverless))
 	text := m.MustRunIn(t, "/srv/ping", "fnctl", "deploy", "main:app", "--dry-run")
 	m.MustRunIn(t, "/srv/ping", "fnctl", "deploy", "main:app")
 	for unit := range strings.SplitSeq(strings.TrimPrefix(text, "# "), "\n\n# /") {

@@ -31,7 +31,7 @@ func testDeaf(t *testing.T, m *testMachine) {
 		t.Errorf("answered after %v: nothing was deaf", a.took)
 	}
 	t.Logf("answered after %v", a.took.Round(time.Millisecond))
-	eventually(t, 10*time.Second, "the deaf one is gone", func() bool { return m.status(t, "moody").states() == "ready" })
+	eventually(t, 10*time.Second, "the deaf one is gone", func() bool { return m.status(t, "moody").areReady(1) })
 	if !slices.ContainsFunc(m.events(t, "moody"), func(e event) bool { return e.Event == "replace" && strings.Contains(e.Why, "it has not read for 2s") }) {
 		t.Error("there is no event of it")
 	}
@@ -72,7 +72,7 @@ func testDeafWithStream(t *testing.T, m *testMachine) {
 		t.Errorf("what was not read: got %d %q", a.code, a.body)
 	}
 	t.Logf("what was not read was answered after %v", time.Since(began).Round(time.Millisecond))
-	eventually(t, 10*time.Second, "the deaf one is gone", func() bool { return m.status(t, "moody").states() == "ready" })
+	eventually(t, 10*time.Second, "the deaf one is gone", func() bool { return m.status(t, "moody").areReady(1) })
 }
 
 // threads has two workers for all connections, each of which echoes bytes in what it takes for WebSockets: their frames go back
@@ -163,7 +163,7 @@ func testDeafThreads(t *testing.T, m *testMachine) {
 	if a := <-unread; a.code != http.StatusOK {
 		t.Errorf("what was not read: got %d %q", a.code, a.body)
 	}
-	eventually(t, 10*time.Second, "the deaf one is gone", func() bool { return m.status(t, "threads").states() == "ready" })
+	eventually(t, 10*time.Second, "the deaf one is gone", func() bool { return m.status(t, "threads").areReady(1) })
 	m.MustRun(t, "fnctl", "remove", "--yes", "threads")
 }
 

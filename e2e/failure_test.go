@@ -16,7 +16,7 @@ import (
 
 const (
 	moodyURL    = "http://moody.localhost:8080/"
-	moodyConfig = serverless + "liveness_timeout: 2s\ndrain_grace: 3s\ntimeout: 2m\n"
+	moodyConfig = serverless + "standby: false # it is about starts that fail\nliveness_timeout: 2s\ndrain_grace: 3s\ntimeout: 2m\n"
 	// moodyTimeout is how long a request would wait that is not refused.
 	moodyTimeout = 2 * time.Minute
 	// moody does at its start what /etc/moody says.

@@ -58,6 +58,37 @@ func (s status) states() string {
 	return strings.Join(states, " ")
 }
 
+// listens reports whether an instance in such a state is one that a request would start.
+func listens(state string) bool { return state == "armed" || state == "poised" }
+
+// atRest reports whether an instance in such a state is not awake: nothing of the app runs.
+func atRest(state string) bool { return listens(state) || state == "standby" }
+
+// awake are the instances that are not at rest.
+func (s status) awake() (awake []instance) {
+	for _, r := range s.Revisions {
+		for _, i := range r.Instances {
+			if !atRest(i.State) {
+				awake = append(awake, i)
+			}
+		}
+	}
+	return awake
+}
+
+// areReady reports whether so many instances are awake, and all of them ready.
+func (s status) areReady(n int) bool {
+	awake := s.awake()
+	return len(awake) == n && !slices.ContainsFunc(awake, func(i instance) bool { return i.State != "ready" })
+}
+
+// atZero reports whether instances in such states are those of a revision at zero: none is awake, and at least one listens beside those
+// that sleep.
+func atZero(states string) bool {
+	all := strings.Fields(states)
+	return slices.ContainsFunc(all, listens) && !slices.ContainsFunc(all, func(state string) bool { return !atRest(state) })
+}
+
 func (m *testMachine) status(t *testing.T, name string) status {
 	t.Helper()
 	var s status
@@ -78,11 +109,15 @@ func (m *testMachine) deploy(t *testing.T, name, config string, args ...string) 
 	return m.MustRunIn(t, dir, "fnctl", append([]string{"deploy"}, args...)...)
 }
 
-// waitZero waits until a function has no process.
+// neverAsleep is a jcloud.yml by which idle instances are stopped instead of frozen, and why: at zero there is no process, and each start
+// is one from nothing.
+func neverAsleep(why, config string) string { return "standby: false # " + why + "\n" + config }
+
+// waitZero waits until no instance of a function is awake. Unless its instances are never asleep, one may be in standby.
 func (m *testMachine) waitZero(t *testing.T, name string, within time.Duration) {
 	t.Helper()
-	eventually(t, within, name+" has no process and one armed socket", func() bool {
-		return m.status(t, name).states() == "armed"
+	eventually(t, within, name+" has no instance that is awake, and one that listens", func() bool {
+		return atZero(m.status(t, name).states())
 	})
 }
 
@@ -99,15 +134,16 @@ func fetch(ctx context.Context, client *http.Client, url string) (answer, error)
 	return fetchWith(ctx, client, url, nil)
 }
 
-// oneInstance waits until there is one instance of a function, and none that drains, and returns it.
+// oneInstance waits until there is one instance of a function that is awake, and none that drains, and returns it.
 func (m *testMachine) oneInstance(t *testing.T, name string) (one instance) {
 	t.Helper()
-	eventually(t, 30*time.Second, name+" has one instance", func() bool {
-		revisions := m.status(t, name).Revisions
-		if len(revisions) != 1 || len(revisions[0].Instances) != 1 {
+	eventually(t, 30*time.Second, name+" has one instance that is awake", func() bool {
+		s := m.status(t, name)
+		awake := s.awake()
+		if len(s.Revisions) != 1 || len(awake) != 1 {
 			return false
 		}
-		one = revisions[0].Instances[0]
+		one = awake[0]
 		return true
 	})
 	return one

@@ -67,7 +67,7 @@ func TestLifecycle(t *testing.T) {
 
 func (m *testMachine) deployLife(t *testing.T, name, config string) {
 	t.Helper()
-	m.WriteFile(t, "/srv/life/jcloud.yml", config+lifeConfig)
+	m.WriteFile(t, "/srv/life/jcloud.yml", neverAsleep("whether its work was finished is seen when it has gone", config+lifeConfig))
 	m.MustRunIn(t, "/srv/life", "fnctl", "deploy", "main:app", "--name", name)
 }
 
@@ -111,7 +111,7 @@ func testSlowCopy(t *testing.T, m *testMachine) {
 	m.WriteFile(t, "/srv/large/jcloud.yml", "autoscale: {min: 3, max: 3, metric: concurrency}\n")
 	m.MustRunIn(t, "/srv/large", "fnctl", "deploy", "main:app", "--name", "large")
 	m.MustRun(t, "systemctl", "stop", "fn-large-00001@3.socket", "fn-large-00001@3.service")
-	eventually(t, 60*time.Second, "three are ready", func() bool { return m.status(t, "large").states() == "ready ready ready" })
+	eventually(t, 60*time.Second, "three are ready", func() bool { return m.status(t, "large").areReady(3) })
 	if log := m.MustRun(t, "sh", "-c", "journalctl --no-pager -u 'fn-large-*.socket' | grep -c 'timed out' || true"); strings.TrimSpace(log) != "0" {
 		t.Errorf("%s starts of sockets timed out", strings.TrimSpace(log))
 	}

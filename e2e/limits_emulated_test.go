@@ -8,6 +8,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"regexp"
 	"strings"
 	"testing"
 	"time"
@@ -48,7 +49,7 @@ func TestLimits(t *testing.T) {
 		name string
 		run  func(*testing.T, *testMachine)
 	}{
-		{"memory", testMemory}, {"processor", testProcessor}, {"processes", testProcesses},
+		{"memory", testMemory}, {"memory asleep", testMemoryAsleep}, {"processor", testProcessor}, {"processes", testProcesses},
 		{"disk", testDisk}, {"xfs", testXFS}, {"devices", testDevices},
 	} {
 		t.Run(test.name, func(t *testing.T) {
@@ -133,6 +134,28 @@ func testMemory(t *testing.T, m *testMachine) {
 	if status := m.MustRun(t, "fnctl", "status", "glutton"); !strings.Contains(status, "failures: 1 within an hour") || !strings.Contains(status, "oom-kill") {
 		t.Errorf("fnctl status does not tell:\n%s", status)
 	}
+}
+
+// testMemoryAsleep: an instance whose memory runs out in its sleep is killed there. Nobody waits for it, and another one answers.
+func testMemoryAsleep(t *testing.T, m *testMachine) {
+	const dir, url = "/srv/sleeper", "http://sleeper.localhost:8080/"
+	m.CopyIn(t, function("glutton"), dir)
+	m.WriteFile(t, dir+"/jcloud.yml", "command: [/usr/bin/python3, main.py]\nautoscale: {min: 0, max: 2, stable_window: 6s, scale_down_delay: 0s, scale_to_zero_after: 1s}\n")
+	m.MustRunIn(t, dir, "fnctl", "deploy")
+	asleep, pid := m.waitAsleep(t, "sleeper")
+	m.MustRun(t, "sh", "-c", "echo 1M >"+m.cgroup(t, asleep)+"/memory.max")
+	m.mustManage(t)
+	if a := m.mustGet(t, url); !regexp.MustCompile(`; from=(armed|poised)$`).MatchString(a.header.Get("Fnctl-Cold-Start")) {
+		t.Errorf("it was no cold start: %q", a.header.Get("Fnctl-Cold-Start"))
+	}
+	eventually(t, 10*time.Second, "the journal tells of it", func() bool {
+		return strings.Contains(m.MustRun(t, "journalctl", "--no-pager", "--unit="+asleep.Unit), "oom-kill")
+	})
+	if now := m.mainPID(t, asleep.Unit); now == pid {
+		t.Errorf("process %s lives", pid)
+	}
+	m.mustManage(t)
+	m.MustRun(t, "fnctl", "remove", "sleeper", "--purge")
 }
 
 // testProcessor: a tenth of a core is what an instance of C1 gets.

@@ -132,7 +132,7 @@ func testPauseUnderLoad(t *testing.T, m *testMachine) {
 	if short.failed > 0 || short.paused == 0 || short.served == 0 {
 		t.Errorf("%d failed, the first: %s", short.failed, short.first)
 	}
-	eventually(t, 10*time.Second, "two are ready", func() bool { return m.status(t, "echo").states() == "ready ready" })
+	eventually(t, 10*time.Second, "two are ready", func() bool { return m.status(t, "echo").areReady(2) })
 }
 
 func (m *testMachine) mustGetSoon(t *testing.T) {
@@ -194,7 +194,7 @@ func testDeployPaused(t *testing.T, m *testMachine) {
 }
 
 func testRestart(t *testing.T, m *testMachine) {
-	eventually(t, 30*time.Second, "two are ready", func() bool { return m.status(t, "echo").states() == "ready ready" })
+	eventually(t, 30*time.Second, "two are ready", func() bool { return m.status(t, "echo").areReady(2) })
 	revisions := len(m.revisions(t, "echo"))
 	traffic := m.startTraffic(t, echoURL+"/headers", 4)
 	long := m.startTraffic(t, echoURL+"/sleep?seconds=1", 20)
@@ -208,7 +208,7 @@ func testRestart(t *testing.T, m *testMachine) {
 					return false
 				}
 			}
-			return len(now) == 2 && m.status(t, "echo").states() == "ready ready"
+			return len(now) >= 2 && m.status(t, "echo").areReady(2)
 		})
 	}
 	traffic.stop(t)
@@ -339,7 +339,7 @@ fnctl status echo -o json
 
 // Without a process there is nothing to restart, and what is resumed goes back to zero.
 func testPauseAtZero(t *testing.T, m *testMachine) {
-	m.deploy(t, "echo", serverless, "main:app")
+	m.deploy(t, "echo", neverAsleep("without a process there is nothing to restart", serverless), "main:app")
 	m.waitZero(t, "echo", 60*time.Second)
 	if out := m.MustRun(t, "sh", "-c", "fnctl restart echo 2>&1"); !strings.Contains(out, "nothing to restart: no instance of echo runs") {
 		t.Errorf("got %s", out)

@@ -30,6 +30,7 @@ func TestPoised(t *testing.T) {
 			t.Run("killed", func(t *testing.T) { testKilledPoised(t, m) })
 			t.Run("activator restarts", func(t *testing.T) { testPoisedIsTakenOver(t, m) })
 			t.Run("cannot be executed", func(t *testing.T) { testPoisedCannotExecute(t, m) })
+			t.Run("restarted", func(t *testing.T) { testRestartPoised(t, m) })
 			t.Run("dismissed", func(t *testing.T) { testDismissed(t, m) })
 			t.Run("dismissed while requests come", func(t *testing.T) { testDismissedInUse(t, m) })
 			t.Run("the next of a loaded one", func(t *testing.T) { testPoisedBesideReady(t, m) })
@@ -148,6 +149,19 @@ func testPoisedCannotExecute(t *testing.T, m *testMachine) {
 		return err == nil && got.code == http.StatusOK
 	})
 	m.waitPoised(t, "ping")
+}
+
+// A restart has what waits begin anew, and is of nothing else.
+func testRestartPoised(t *testing.T, m *testMachine) {
+	_, pid := m.waitPoised(t, "ping")
+	if out := m.MustRun(t, "sh", "-c", "fnctl restart ping 2>&1"); !strings.Contains(out, "nothing to restart: no instance of ping runs") {
+		t.Errorf("got %s", out)
+	}
+	eventually(t, 10*time.Second, "it has ended", func() bool {
+		_, err := m.Run(t.Context(), "test", "-e", "/proc/"+pid)
+		return err != nil
+	})
+	m.mustGet(t, pingAt)
 }
 
 // Without any that may wait, what waits ends, and is armed.

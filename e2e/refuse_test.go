@@ -138,6 +138,7 @@ func (m *testMachine) numbersOf(t *testing.T, function string) (numbers []int) {
 func testBrokenUpdate(t *testing.T, m *testMachine) {
 	eventually(t, 30*time.Second, "only the last revision has instances", func() bool { return len(m.status(t, "ping").Revisions) == 1 })
 	traffic := m.startTraffic(t, pingURL, 4)
+	m.waitAwake(t, "ping")
 	before := footprint(t, m)
 	m.MustFail(t, 1, "env", "--chdir=/srv/import-error", "fnctl", "deploy", "main:app", "--name", "ping")
 	traffic.stop(t)

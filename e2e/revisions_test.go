@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"math"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -147,7 +148,7 @@ func testSplitScale(t *testing.T, m *testMachine) {
 	m.MustRun(t, "fnctl", "scale", "versions", "--min", "2")
 	eventually(t, 30*time.Second, "both revisions have two ready instances", func() bool {
 		s := m.status(t, "versions")
-		return len(s.Revisions) == 2 && s.states() == "ready ready ready ready" && s.Scale.Ready == 4 && s.Scale.Desired == 4 && s.Scale.Min == 4
+		return len(s.Revisions) == 2 && s.areReady(4) && s.Scale.Ready == 4 && s.Scale.Desired == 4 && s.Scale.Min == 4
 	})
 	out := m.MustRun(t, "fnctl", "status", "versions")
 	for _, want := range []string{"scale of versions-00001: 2 ready, 2 desired (min 2, max 4)", "scale of versions-00002: 2 ready, 2 desired"} {
@@ -156,7 +157,9 @@ func testSplitScale(t *testing.T, m *testMachine) {
 		}
 	}
 	m.MustRun(t, "fnctl", "scale", "versions", "--reset")
-	eventually(t, 60*time.Second, "both revisions are at zero", func() bool { return m.status(t, "versions").states() == "armed armed" })
+	eventually(t, 60*time.Second, "both revisions are at zero", func() bool {
+		return atZero(m.statesOf(t, "versions-00001")) && atZero(m.statesOf(t, "versions-00002"))
+	})
 	got := map[string]bool{}
 	for range 200 {
 		got[m.mustGet(t, versionsURL).body] = true
@@ -199,6 +202,7 @@ func testRollbackFails(t *testing.T, m *testMachine) {
 	m.MustRun(t, "sh", "-c", "cp "+app+" /root/kept && echo 'raise SystemExit(\"worn out\")' > "+app)
 	m.MustRun(t, "fnctl", "scale", "versions", "--min", "1")
 	traffic := m.startTraffic(t, versionsURL, 4)
+	m.waitAwake(t, "versions")
 	before := footprint(t, m)
 	for _, command := range []string{"fnctl rollback versions 1", "fnctl traffic versions 1=10 2=20 3=70"} {
 		out := m.MustFail(t, 1, "sh", "-c", command)
@@ -244,7 +248,10 @@ func testSplitComesBack(t *testing.T, m *testMachine) {
 
 // What is needed stays, what nobody needs goes, and what another command is changing is left alone.
 func testGarbage(t *testing.T, m *testMachine) {
-	eventually(t, 60*time.Second, "it is at zero", func() bool { return m.status(t, "versions").states() == "armed" })
+	eventually(t, 60*time.Second, "it is at zero, and does not change any more", func() bool {
+		states := m.status(t, "versions").states()
+		return atZero(states) && len(slices.DeleteFunc(strings.Fields(states), func(state string) bool { return !listens(state) })) == 1
+	})
 	m.MustRun(t, "fnctl", "gc")
 	before := footprint(t, m)
 	const revisions, units = "/var/lib/fnctl/functions/versions/revisions", "/etc/systemd/system"

@@ -112,7 +112,7 @@ func testSamples(t *testing.T, m *testMachine) {
 		"port":   {"command: [node, server.js]\n" + quick, "detected port: server.js reads PORT", "node", "Hello from a port!"},
 	} {
 		m.CopyIn(t, function(name), "/srv/"+name)
-		m.WriteFile(t, "/srv/"+name+"/jcloud.yml", sample.config)
+		m.WriteFile(t, "/srv/"+name+"/jcloud.yml", neverAsleep("it is to start again", sample.config))
 		out, err := m.RunIn(t.Context(), "/srv/"+name, "fnctl", "deploy")
 		if err != nil {
 			t.Fatal(err)
@@ -156,7 +156,7 @@ func testHypercorn(t *testing.T, m *testMachine) {
 		t.Errorf("an app in hypercorn doesn't know its client: %s", a.body)
 	}
 	unit := m.MustRun(t, "systemctl", "cat", "fn-echo-00001@1.service")
-	if !strings.Contains(unit, "ExecStart=/usr/bin/python3 -m hypercorn /usr/share/fnctl/fnctl_client.py:app --bind fd://3") {
+	if !strings.Contains(unit, "ExecStart=/var/lib/fnctl/poise -- /usr/bin/python3 -m hypercorn /usr/share/fnctl/fnctl_client.py:app --bind fd://3") {
 		t.Errorf("the unit is\n%s", unit)
 	}
 	m.MustRun(t, "fnctl", "remove", "echo", "--purge")

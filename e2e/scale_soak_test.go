@@ -49,8 +49,9 @@ func TestSoakWebSocket(t *testing.T) {
 func (m *testMachine) runningInstance(t *testing.T) string {
 	t.Helper()
 	s := m.status(t, "echo")
-	if s.states() != "ready" {
+	if !s.areReady(1) {
 		t.Fatalf("with an open WebSocket the instances are %q", s.states())
 	}
-	return s.Revisions[0].Instances[0].Name + strings.Trim(m.MustRun(t, "systemctl", "show", "--property=MainPID", s.Revisions[0].Instances[0].Unit), "\n")
+	one := s.awake()[0]
+	return one.Name + strings.Trim(m.MustRun(t, "systemctl", "show", "--property=MainPID", one.Unit), "\n")
 }

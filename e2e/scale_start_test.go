@@ -59,10 +59,12 @@ var slowFunctions = map[string]string{
 func TestScaleStarts(t *testing.T) {
 	t.Parallel()
 	m := bootInstalled(t, machine.Bookworm)
+	m.WriteFile(t, "/etc/fnctl/fnctl.yml", "poised: {count: 0} # each start is one from nothing, and counted\n")
+	m.restartActivator(t)
 	m.MustRun(t, "mkdir", "/srv/slow")
 	m.WriteFile(t, "/srv/slow/main.py", slowApp)
 	for name, metric := range slowFunctions {
-		m.WriteFile(t, "/srv/slow/jcloud.yml", "autoscale: {min: 0, max: 10, metric: "+metric+"}\n")
+		m.WriteFile(t, "/srv/slow/jcloud.yml", neverAsleep("it is about starts", "autoscale: {min: 0, max: 10, metric: "+metric+"}\n"))
 		m.MustRunIn(t, "/srv/slow", "fnctl", "deploy", "main:app", "--name", name)
 	}
 	for name := range slowFunctions {

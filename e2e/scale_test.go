@@ -117,7 +117,7 @@ func testZeroOnEveryMetric(t *testing.T, m *testMachine) {
 	var names []string
 	for metric, target := range map[string]string{"cpu": "50", "memory": "400", "rps": "10", "concurrency": "10"} {
 		config := "autoscale: {min: 0, max: 3, metric: " + metric + ", target: " + target + ", stable_window: 6s, scale_down_delay: 0s}\n"
-		m.deploy(t, "ping", config, "main:app", "--name", "by-"+metric)
+		m.deploy(t, "ping", neverAsleep("each request is to be cold", config), "main:app", "--name", "by-"+metric)
 		names = append(names, "by-"+metric)
 	}
 	for range 2 {
@@ -132,7 +132,7 @@ func testZeroOnEveryMetric(t *testing.T, m *testMachine) {
 	}
 }
 
-// An open WebSocket keeps its instance; an idle connection does not.
+// An open WebSocket keeps its instance awake; an idle connection does not.
 func testConnectionsKeepInstances(t *testing.T, m *testMachine) {
 	conn, _, err := websocket.Dial(t.Context(), echoURL+"/ws", &websocket.DialOptions{HTTPClient: m.Client()})
 	if err != nil {
@@ -157,7 +157,7 @@ func testConnectionsKeepInstances(t *testing.T, m *testMachine) {
 		t.Fatal(a, err)
 	}
 	m.waitZero(t, "echo", 30*time.Second)
-	if a, err := fetch(t.Context(), client, echoURL+"/headers"); err != nil || a.code != http.StatusOK || a.header.Get("Fnctl-Cold-Start") == "" {
+	if a, err := fetch(t.Context(), client, echoURL+"/headers"); err != nil || a.code != http.StatusOK || !strings.HasSuffix(a.header.Get("Fnctl-Cold-Start"), "; from=standby") {
 		t.Errorf("the next request on the idle connection: %d %q %v", a.code, a.header.Get("Fnctl-Cold-Start"), err)
 	}
 }

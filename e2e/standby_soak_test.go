@@ -12,7 +12,7 @@ import (
 // none fails, none is lost or served twice, and none takes longer than a start would.
 func TestSoakStandby(t *testing.T) {
 	m := bootLedger(t)
-	m.deploy(t, "ledger", "standby: true\ntimeout: 30\nautoscale: {min: 0, stable_window: 6s, scale_down_delay: 0s, scale_to_zero_after: 0s}\n", "main:app")
+	m.deploy(t, "ledger", "timeout: 30\nautoscale: {min: 0, stable_window: 6s, scale_down_delay: 0s, scale_to_zero_after: 0s}\n", "main:app")
 	load := m.startSteady(t, "standby", 1, 0)
 	for end := time.Now().Add(5 * time.Minute); time.Now().Before(end); {
 		time.Sleep(7 * time.Second)

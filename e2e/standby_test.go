@@ -14,7 +14,7 @@ import (
 )
 
 const (
-	sleepy = "timeout: 10\nstop_timeout: 60\nautoscale: {min: 0, max: 2, metric: concurrency, target: 1000, stable_window: 6s, scale_down_delay: 0s, scale_to_zero_after: 1s}\nstandby: true\n"
+	sleepy = "timeout: 10\nstop_timeout: 60\nautoscale: {min: 0, max: 2, metric: concurrency, target: 1000, stable_window: 6s, scale_down_delay: 0s, scale_to_zero_after: 1s}\n"
 	pingAt = "http://ping.localhost:8080/ping"
 )
 
@@ -32,6 +32,7 @@ func TestStandby(t *testing.T) {
 			t.Run("killed", func(t *testing.T) { testKilledAsleep(t, m) })
 			t.Run("stopped by hand", func(t *testing.T) { testStoppedAsleep(t, m) })
 			t.Run("redeployed", func(t *testing.T) { testRedeployedAsleep(t, m) })
+			t.Run("asked by a command", func(t *testing.T) { testAskedAsleep(t, m) })
 			t.Run("confined", func(t *testing.T) { testConfinedAsleep(t, m) })
 			t.Run("reboot", func(t *testing.T) { testRebootAsleep(t, m) })
 			t.Run("evicted", func(t *testing.T) { testEvicted(t, m) })
@@ -45,7 +46,7 @@ func (m *testMachine) waitAsleep(t *testing.T, name string) (asleep instance, pi
 	t.Helper()
 	eventually(t, 30*time.Second, name+" has an instance in standby", func() bool {
 		s := m.status(t, name)
-		if s.states() != "armed standby" {
+		if states := s.states(); !atZero(states) || strings.Count(states, "standby") != 1 {
 			return false
 		}
 		for _, r := range s.Revisions {
@@ -61,13 +62,26 @@ func (m *testMachine) waitAsleep(t *testing.T, name string) (asleep instance, pi
 }
 
 // wakes asks the function, whose instance that sleeps answers: no other process does.
-func (m *testMachine) wakes(t *testing.T, asleep instance, pid string) {
+func (m *testMachine) wakes(t *testing.T, url string, asleep instance, pid string) answer {
 	t.Helper()
-	if got := m.mustGet(t, pingAt); !strings.HasSuffix(got.header.Get("Fnctl-Cold-Start"), "ms; from=standby") {
-		t.Errorf("it was no wake: %q", got.header.Get("Fnctl-Cold-Start"))
+	got := m.mustGet(t, url)
+	if from := got.header.Get("Fnctl-Cold-Start"); !strings.HasSuffix(from, "ms; from=standby") {
+		t.Errorf("it was no wake: %q", from)
 	}
 	if now := m.mainPID(t, asleep.Unit); now != pid {
 		t.Errorf("process %s has taken the place of %s", now, pid)
+	}
+	return got
+}
+
+// endedByItself expects that an instance had its SIGTERM and has ended in the time that it had, as one that is awake. The arguments are
+// journalctl's.
+func (m *testMachine) endedByItself(t *testing.T, unit string, args ...string) {
+	t.Helper()
+	m.MustRun(t, "journalctl", "--sync")
+	lines := m.MustRun(t, "journalctl", append([]string{"-u", unit, "-o", "cat"}, args...)...)
+	if strings.Contains(lines, "timed out") || !strings.Contains(lines, "Shutting down") {
+		t.Errorf("it did not end by itself:\n%s", lines)
 	}
 }
 
@@ -85,12 +99,19 @@ func testWakes(t *testing.T, m *testMachine) {
 		if used := m.cpuTime(t, asleep); used != before {
 			t.Errorf("it used processor time in standby: %s, and %s before", used, before)
 		}
-		m.wakes(t, asleep, pid)
-		eventually(t, 10*time.Second, "nothing is marked, and nothing else listens", func() bool {
-			_, none := m.Run(t.Context(), "sh", "-c", "ls /run/fnctl/instances/*.standby")
-			return none != nil && m.status(t, "ping").states() == "ready"
-		})
+		m.wakes(t, pingAt, asleep, pid)
+		m.waitAwake(t, "ping")
 	}
+}
+
+// waitAwake waits until an instance of a function is awake for good: it is not marked any more, and nothing listens beside it.
+func (m *testMachine) waitAwake(t *testing.T, name string) {
+	t.Helper()
+	eventually(t, 10*time.Second, "an instance of "+name+" is awake, and only those that sleep are marked", func() bool {
+		marks := m.MustRun(t, "sh", "-c", "ls /run/fnctl/instances | grep '^"+name+"-.*\\.standby$' || true")
+		states := m.status(t, name).states()
+		return strings.HasPrefix(states, "ready") && strings.Count(marks, "\n") == strings.Count(states, "standby")
+	})
 }
 
 func (m *testMachine) cpuTime(t *testing.T, of instance) string {
@@ -109,8 +130,12 @@ func testWakesAlone(t *testing.T, m *testMachine) {
 	m.MustRun(t, "systemctl", "kill", "--signal=SIGKILL", "fnctl-activator")
 	m.MustRun(t, "systemctl", "stop", "fnctl-activator")
 	defer m.MustRun(t, "systemctl", "start", "fnctl-activator")
-	for range 3 {
-		m.wakes(t, asleep, pid)
+	m.wakes(t, pingAt, asleep, pid)
+	if got := m.mustGet(t, pingAt).header.Get("Fnctl-Cold-Start"); got != "" { // nobody has had it sleep again
+		t.Errorf("the next request has waited: %s", got)
+	}
+	if now := m.mainPID(t, asleep.Unit); now != pid {
+		t.Errorf("process %s has taken the place of %s", now, pid)
 	}
 }
 
@@ -118,7 +143,7 @@ func testWakesForSuccessor(t *testing.T, m *testMachine) {
 	m.mustGet(t, pingAt)
 	asleep, pid := m.waitAsleep(t, "ping")
 	m.MustRun(t, "systemctl", "reload", "fnctl-gateway")
-	m.wakes(t, asleep, pid)
+	m.wakes(t, pingAt, asleep, pid)
 	asleep, pid = m.waitAsleep(t, "ping")
 	m.MustRun(t, "systemctl", "kill", "--signal=SIGKILL", "fnctl-gateway")
 	eventually(t, 10*time.Second, "the function answers", func() bool {
@@ -147,9 +172,7 @@ func testStoppedAsleep(t *testing.T, m *testMachine) {
 	m.mustGet(t, pingAt)
 	asleep, _ := m.waitAsleep(t, "ping")
 	m.MustRun(t, "systemctl", "stop", asleep.Unit)
-	if lines := m.MustRun(t, "journalctl", "-u", asleep.Unit, "-o", "cat"); strings.Contains(lines, "timed out") || !strings.Contains(lines, "Shutting down") {
-		t.Errorf("it did not end by itself:\n%s", lines)
-	}
+	m.endedByItself(t, asleep.Unit)
 	m.mustGet(t, pingAt)
 }
 
@@ -162,16 +185,27 @@ func testRedeployedAsleep(t *testing.T, m *testMachine) {
 	eventually(t, 30*time.Second, "the old instance has ended, without being killed", func() bool {
 		return strings.TrimSpace(m.MustRun(t, "systemctl", "show", "--value", "-p", "ActiveState", asleep.Unit)) == "inactive"
 	})
-	if lines := m.MustRun(t, "journalctl", "-u", asleep.Unit, "-o", "cat"); strings.Contains(lines, "timed out") {
-		t.Errorf("it did not end by itself:\n%s", lines)
+	m.endedByItself(t, asleep.Unit)
+}
+
+// A command that asks what serves wakes it.
+func testAskedAsleep(t *testing.T, m *testMachine) {
+	m.mustGet(t, pingAt)
+	asleep, pid := m.waitAsleep(t, "ping")
+	serving, before := m.revisions(t, "ping")[0].Name, m.revisions(t, "ping")[1].Name
+	m.MustRun(t, "fnctl", "traffic", "ping", serving+"=50", before+"=50")
+	if now := m.mainPID(t, asleep.Unit); now != pid {
+		t.Errorf("process %s has taken the place of %s", now, pid)
 	}
+	m.MustRun(t, "fnctl", "traffic", "ping", serving+"=100")
+	m.mustGet(t, pingAt)
 }
 
 // An app can neither leave the group in which it is frozen, nor thaw itself, nor make others.
 func testConfinedAsleep(t *testing.T, m *testMachine) {
 	m.mustGet(t, pingAt)
 	asleep, pid := m.waitAsleep(t, "ping")
-	m.wakes(t, asleep, pid)
+	m.wakes(t, pingAt, asleep, pid)
 	in := m.cgroup(t, asleep)
 	for _, try := range []string{
 		"mkdir " + in + "/other", "echo 0 >" + in + "/cgroup.procs", "echo 1 >" + in + "/app/cgroup.freeze", "echo 1 >" + in + "/cgroup.freeze",
@@ -188,9 +222,7 @@ func testRebootAsleep(t *testing.T, m *testMachine) {
 	m.mustGet(t, pingAt)
 	asleep, _ := m.waitAsleep(t, "ping")
 	m.Reboot(t)
-	if lines := m.MustRun(t, "journalctl", "-b", "-1", "-u", asleep.Unit, "-o", "cat"); strings.Contains(lines, "timed out") || !strings.Contains(lines, "Shutting down") {
-		t.Errorf("it did not end by itself:\n%s", lines)
-	}
+	m.endedByItself(t, asleep.Unit, "-b", "-1")
 	m.mustGet(t, pingAt)
 }
 
@@ -200,13 +232,14 @@ func testEvicted(t *testing.T, m *testMachine) {
 	asleep, _ := m.waitAsleep(t, "ping")
 	m.WriteFile(t, "/etc/fnctl/fnctl.yml", "standby: {memory: 0.01%}\n")
 	m.MustRun(t, "systemctl", "restart", "fnctl-activator")
-	m.waitZero(t, "ping", 10*time.Second)
+	eventually(t, 10*time.Second, "it does not sleep any more", func() bool {
+		states := m.status(t, "ping").states()
+		return atZero(states) && !strings.Contains(states, "standby")
+	})
 	if lines := m.MustRun(t, "fnctl", "events", "ping"); !strings.Contains(lines, "evict") {
 		t.Errorf("the events do not tell:\n%s", lines)
 	}
-	if lines := m.MustRun(t, "journalctl", "-u", asleep.Unit, "-o", "cat"); strings.Contains(lines, "timed out") {
-		t.Errorf("it did not end by itself:\n%s", lines)
-	}
+	m.endedByItself(t, asleep.Unit)
 	m.MustRun(t, "rm", "/etc/fnctl/fnctl.yml")
 	m.MustRun(t, "systemctl", "restart", "fnctl-activator")
 }
@@ -215,9 +248,7 @@ func testRemovedAsleep(t *testing.T, m *testMachine) {
 	m.mustGet(t, pingAt)
 	asleep, _ := m.waitAsleep(t, "ping")
 	m.MustRun(t, "fnctl", "remove", "ping")
-	if lines := m.MustRun(t, "journalctl", "-u", asleep.Unit, "-o", "cat"); strings.Contains(lines, "timed out") {
-		t.Errorf("it did not end by itself:\n%s", lines)
-	}
+	m.endedByItself(t, asleep.Unit)
 	if left, none := m.Run(t.Context(), "sh", "-c", "ls -d /run/fnctl/instances/ping* /sys/fs/cgroup/fn.slice/fn-ping.slice/*.service"); none == nil || left.Stdout != "" {
 		t.Errorf("left: %s", left.Stdout)
 	}

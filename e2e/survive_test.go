@@ -80,14 +80,14 @@ func (m *testMachine) waitActive(t *testing.T, unit string) {
 
 // Without an activator a function at zero still answers: PID 1 starts what the gateway connects to.
 func testActivatorDead(t *testing.T, m *testMachine) {
-	m.waitZero(t, "ping", 30*time.Second)
+	m.deployAtZero(t, "alone", neverAsleep("it is to be started", serverless))
 	m.MustRun(t, "systemctl", "stop", "fnctl-activator.service")
-	cold := m.mustGet(t, pingURL)
+	cold := m.mustGet(t, "http://alone.localhost:8080/ping")
 	if cold.header.Get("Fnctl-Cold-Start") == "" {
 		t.Error("the request met a running instance: that proves nothing")
 	}
 	m.MustRun(t, "systemctl", "start", "fnctl-activator.service")
-	m.waitZero(t, "ping", 30*time.Second)
+	m.waitZero(t, "alone", 30*time.Second)
 }
 
 func testGatewayRestarted(t *testing.T, m *testMachine) {
@@ -122,24 +122,24 @@ func testInstanceKilled(t *testing.T, m *testMachine) {
 
 // A socket that somebody stopped by hand is armed again.
 func testSocketStopped(t *testing.T, m *testMachine) {
-	m.deployAtZero(t, "stopped")
+	m.deployAtZero(t, "stopped", serverless)
 	m.MustRun(t, "systemctl", "stop", "fn-stopped-*@*.socket")
 	m.mustGet(t, "http://stopped.localhost:8080/ping")
 }
 
-// deployAtZero deploys ping by another name, and waits until it has no process.
-func (m *testMachine) deployAtZero(t *testing.T, name string) {
+// deployAtZero deploys ping by another name, and waits until it is at zero.
+func (m *testMachine) deployAtZero(t *testing.T, name, config string) {
 	t.Helper()
 	dir := "/srv/" + name
 	m.CopyIn(t, function("ping"), dir)
-	m.WriteFile(t, dir+"/jcloud.yml", serverless)
+	m.WriteFile(t, dir+"/jcloud.yml", config)
 	m.MustRunIn(t, dir, "fnctl", "deploy", "main:app")
 	m.waitZero(t, name, 30*time.Second)
 }
 
 // Where nobody can connect any more, the next instance is armed.
 func testSocketFileRemoved(t *testing.T, m *testMachine) {
-	m.deployAtZero(t, "unlinked")
+	m.deployAtZero(t, "unlinked", serverless)
 	m.MustRun(t, "sh", "-c", "rm /run/fnctl/instances/unlinked-*")
 	m.mustGet(t, "http://unlinked.localhost:8080/ping") // it waits
 	m.waitZero(t, "unlinked", 60*time.Second)
@@ -147,7 +147,7 @@ func testSocketFileRemoved(t *testing.T, m *testMachine) {
 
 // An instance whose copy of the app is gone is replaced by one with a new copy.
 func testCopyRemoved(t *testing.T, m *testMachine) {
-	m.deployAtZero(t, "bare")
+	m.deployAtZero(t, "bare", neverAsleep("what sleeps needs its copy no more", serverless))
 	m.MustRun(t, "sh", "-c", "rm -rf /var/cache/private/fnctl/bare-*")
 	m.mustGet(t, "http://bare.localhost:8080/ping") // it waits
 	m.waitZero(t, "bare", 60*time.Second)

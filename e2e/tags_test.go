@@ -23,8 +23,8 @@ func TestTags(t *testing.T) {
 	t.Parallel()
 	m := bootInstalled(t, machine.Bookworm)
 	m.MustFail(t, 1, "sh", "-c", "cd /srv && mkdir versions && touch versions/main.py && cd versions && fnctl deploy main:app --no-traffic")
-	m.deployTagged(t, 1)
-	m.deployTagged(t, 2, "--no-traffic", "--tag", "canary")
+	m.deployTagged(t, 1, tagsConf)
+	m.deployTagged(t, 2, neverAsleep("a tag alone is to cost no process", tagsConf), "--no-traffic", "--tag", "canary")
 	t.Run("hosts", func(t *testing.T) { testTagHosts(t, m) })
 	t.Run("rules", func(t *testing.T) { testHostRules(t, m) })
 	t.Run("no process", func(t *testing.T) { testTagCostsNothing(t, m) })
@@ -47,9 +47,9 @@ func TestTags(t *testing.T) {
 	})
 }
 
-func (m *testMachine) deployTagged(t *testing.T, n int, flags ...string) {
+func (m *testMachine) deployTagged(t *testing.T, n int, config string, flags ...string) {
 	t.Helper()
-	m.WriteFile(t, "/srv/versions/jcloud.yml", tagsConf)
+	m.WriteFile(t, "/srv/versions/jcloud.yml", config)
 	m.WriteFile(t, "/srv/versions/main.py", fmt.Sprintf(versionsApp, n))
 	m.MustRunIn(t, "/srv/versions", "fnctl", append([]string{"deploy", "main:app"}, flags...)...)
 }
@@ -126,7 +126,7 @@ func testHostRules(t *testing.T, m *testMachine) {
 // Without traffic a revision runs only while somebody asks for it, whatever its min says.
 func testTagCostsNothing(t *testing.T, m *testMachine) {
 	for range 2 {
-		eventually(t, 30*time.Second, "the tagged revision is at zero", func() bool { return m.statesOf(t, "versions-00002") == "armed" })
+		eventually(t, 30*time.Second, "the tagged revision is at zero", func() bool { return atZero(m.statesOf(t, "versions-00002")) })
 		if states := m.statesOf(t, "versions-00001"); states != "ready" {
 			t.Errorf("the one with traffic is %s", states)
 		}
@@ -241,7 +241,7 @@ func testTagsUnderLoad(t *testing.T, m *testMachine) {
 }
 
 func testTagSurvivesDeploy(t *testing.T, m *testMachine) {
-	m.deployTagged(t, 3)
+	m.deployTagged(t, 3, tagsConf)
 	m.mustServe(t, 3)
 	m.mustLead(t, canaryURL, 2)
 	if a, err := fetch(t.Context(), m.Client(), "http://00001.versions.localhost:8080/"); err != nil || a.code != http.StatusNotFound {
@@ -263,7 +263,7 @@ func testTagPaused(t *testing.T, m *testMachine) {
 		t.Errorf("got %+v, %v", a, err)
 	}
 	m.MustRun(t, "fnctl", "resume", "versions")
-	if states := m.statesOf(t, "versions-00002"); states != "armed" {
+	if states := m.statesOf(t, "versions-00002"); !atZero(states) {
 		t.Errorf("what has a tag only is %q after the pause", states)
 	}
 	m.mustServe(t, 3)
@@ -272,7 +272,7 @@ func testTagPaused(t *testing.T, m *testMachine) {
 
 // What is deployed without traffic, and without a tag, is kept and can have some later.
 func testNoTrafficYet(t *testing.T, m *testMachine) {
-	m.deployTagged(t, 4, "--no-traffic")
+	m.deployTagged(t, 4, tagsConf, "--no-traffic")
 	m.mustServe(t, 3)
 	m.MustRun(t, "fnctl", "gc")
 	eventually(t, 30*time.Second, "it has no instance", func() bool {

@@ -135,13 +135,13 @@ func (in *Inspector) stateOf(id platform.InstanceID) platform.InstanceState {
 	})
 }
 
-// isPoised reports whether an instance waits in its sandbox. Who may not see what its process is, believes the activator.
+// isPoised reports whether an instance waits in its sandbox, or is about to. Who may not see what its process is, believes the activator.
 func (in *Inspector) isPoised(id platform.InstanceID, group platform.Cgroup) bool {
 	switch {
 	case !platform.Exists(in.Store.Paths.Mark(id, platform.MarkPoised)):
 		return false
 	case os.Geteuid() == 0:
-		return group.Waiting(in.Store.Paths) != 0
+		return group.Waiting(in.Store.Paths) != 0 || group.IsPrepared()
 	}
 	return in.desired[id.Revision].Instances[id.Index] == platform.Poised
 }

@@ -164,7 +164,7 @@ func TestDefaultConfig(t *testing.T) {
 		Healthcheck: platform.Healthcheck{Timeout: platform.Seconds(120)}, StartTimeout: platform.Seconds(120),
 		StopTimeout: platform.Seconds(20), BackgroundTimeout: platform.Seconds(900),
 		Autoscale: platform.Autoscale{
-			Min: 1, Max: 10, Metric: platform.MetricCPU, Target: 70,
+			Min: 1, Max: 10, Standby: keys.Unbounded, Metric: platform.MetricCPU, Target: 70,
 			Metrics:      []platform.MetricTarget{{Metric: platform.MetricCPU, Target: 70}},
 			StableWindow: platform.Seconds(120), ScaleDownDelay: platform.Seconds(30), ScaleToZeroAfter: platform.Seconds(360),
 		},

@@ -36,6 +36,7 @@ func (r configRecord) check() {
 	r.checkTimeout()
 	r.checkMetrics()
 	r.checkCounts()
+	r.checkPrivate()
 	r.checkRuntime()
 	r.checkProtocol()
 	r.setIsolation()
@@ -116,7 +117,7 @@ func (m singleMetric) Report(key, format string, args ...any) {
 	m.r.ReportAt("autoscale."+at, "autoscale."+key, format, args...)
 }
 
-// checkSingle sets the most instances of a function that has one at a time.
+// checkSingle sets the most instances of a function that has one at a time, and that none of them sleeps.
 func (r configRecord) checkSingle() {
 	c := &r.Values.Config
 	if !c.Autoscale.Single || !r.Valid("overlap") {
@@ -127,10 +128,23 @@ func (r configRecord) checkSingle() {
 			r.Report(path, "must be 1 with overlap: false, got %d: two instances would hold what only one can", c.Autoscale.Max)
 		}
 	}
-	if r.Has("standby") && r.Valid("standby") && c.Autoscale.Standby > 0 {
-		r.Report("standby", "must be false with overlap: false: while one sleeps, nothing else may listen for requests")
-	}
+	r.neverAsleep("overlap: false: while one sleeps, nothing else may listen for requests")
 	c.Autoscale.Max = 1
+}
+
+// checkPrivate sets that no instance sleeps of a function that the gateway doesn't serve.
+func (r configRecord) checkPrivate() {
+	if !r.Values.Expose {
+		r.neverAsleep("expose: false: only the gateway wakes one that sleeps")
+	}
+}
+
+// neverAsleep sets that no instance sleeps, for a reason, and reports that one may.
+func (r configRecord) neverAsleep(why string) {
+	if r.Has("standby") && r.Valid("standby") && r.Values.Autoscale.Standby > 0 {
+		r.Report("standby", "must be false with %s", why)
+	}
+	r.Values.Autoscale.Standby = 0
 }
 
 func (r configRecord) checkCounts() {

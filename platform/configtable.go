@@ -164,9 +164,9 @@ var configTable = &keys.Table[draft]{Keys: []keys.Key[draft]{
 		Bind: func(d *draft) keys.Value { return negated{variable: &d.Autoscale.Single} },
 	},
 	{
-		Path: "standby", Doc: "How many instances that have nothing to do any more are frozen instead of stopped, as far as there is memory: they wake within " +
-			"milliseconds ([standby.md](standby.md)). `true`: as many as there are. Not with `overlap: false`.",
-		Default: "false", Example: "true",
+		Path: "standby", Doc: "How many instances that are out of use are frozen instead of stopped, as far as there is memory: they wake within " +
+			"milliseconds ([standby.md](standby.md)). `true`: as many as there are. With `overlap: false` or `expose: false` none ever is.",
+		Default: "true", Example: "false",
 		Bind: func(d *draft) keys.Value { return keys.Bind(&d.Autoscale.Standby, standbyCount{}) },
 	},
 	{
@@ -245,12 +245,12 @@ var configTable = &keys.Table[draft]{Keys: []keys.Key[draft]{
 		Bind: func(d *draft) keys.Value { return keys.Bind(&d.Autoscale.StableWindow, windows) },
 	},
 	{
-		Path: "autoscale.scale_down_delay", Doc: "How long the load must be lower before instances are stopped.",
+		Path: "autoscale.scale_down_delay", Doc: "How long the load must be lower before instances are taken out of use.",
 		Default: "30s", Example: "2m",
 		Bind: func(d *draft) keys.Value { return keys.Bind(&d.Autoscale.ScaleDownDelay, delays) },
 	},
 	{
-		Path: "autoscale.scale_to_zero_after", Doc: "How long there must be no request before the last instance is stopped, with `min: 0`.",
+		Path: "autoscale.scale_to_zero_after", Doc: "How long there must be no request before the last instance is taken out of use, with `min: 0`.",
 		DefaultText: "`stable_window` if that is given, else `timeout`, at least 6 min", Example: "10m",
 		Bind: func(d *draft) keys.Value { return keys.Bind(&d.Autoscale.ScaleToZeroAfter, idleTimes) },
 	},

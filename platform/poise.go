@@ -5,8 +5,11 @@ import (
 	"errors"
 	"io/fs"
 	"os"
+	"path/filepath"
 	"strconv"
 	"strings"
+
+	"golang.org/x/sys/unix"
 )
 
 // PoiseVariable is the variable that has the program [Paths.Poise] wait. The app never sees it.
@@ -40,13 +43,55 @@ func (p Paths) InstallPoise() (has bool, err error) {
 
 // Waiting returns the process of a group that is the program [Paths.Poise], which is all that the group has; 0 if there is none, or others.
 func (c Cgroup) Waiting(paths Paths) (pid int) {
+	pid, program := c.program()
+	if program != paths.Poise() {
+		return 0
+	}
+	return pid
+}
+
+// Dismiss ends what waits in the sandbox of a group, if something does. Its signal means nothing to what has become the app.
+func (c Cgroup) Dismiss(paths Paths) error {
+	pid := c.Waiting(paths)
+	if pid == 0 {
+		return nil
+	}
+	fd, err := unix.PidfdOpen(pid, 0)
+	if errors.Is(err, unix.ESRCH) {
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	defer unix.Close(fd)
+	if c.Waiting(paths) != pid {
+		return nil // the number is another process's now
+	}
+	if err := unix.PidfdSendSignal(fd, unix.SIGURG, nil, 0); err != nil && !errors.Is(err, unix.ESRCH) {
+		return err
+	}
+	return nil
+}
+
+// IsPrepared reports whether systemd is still making the sandbox of a group: its own program is all that there is, or nothing yet.
+func (c Cgroup) IsPrepared() bool {
+	if pids, err := c.PIDs(); err == nil && len(pids) == 0 {
+		return true
+	}
+	_, program := c.program()
+	name := filepath.Base(program)
+	return name == "systemd" || name == "systemd-executor"
+}
+
+// program is what the only process of a group is; "" if there are others, or none, or this user may not know.
+func (c Cgroup) program() (pid int, program string) {
 	pids, err := c.PIDs()
 	if err != nil || len(pids) != 1 {
-		return 0
+		return 0, ""
 	}
-	program, err := os.Readlink("/proc/" + strconv.Itoa(pids[0]) + "/exe")
-	if err != nil || strings.TrimSuffix(program, " (deleted)") != paths.Poise() {
-		return 0
+	program, err = os.Readlink("/proc/" + strconv.Itoa(pids[0]) + "/exe")
+	if err != nil {
+		return 0, ""
 	}
-	return pids[0]
+	return pids[0], strings.TrimSuffix(program, " (deleted)")
 }

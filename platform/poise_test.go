@@ -87,6 +87,9 @@ func TestWaiting(t *testing.T) {
 		if got := group.Waiting(paths); got != want {
 			t.Errorf("%q: got %d, want %d", text, got, want)
 		}
+		if prepared := group.IsPrepared(); prepared != (text == "") {
+			t.Errorf("%q: is prepared: %v", text, prepared)
+		}
 	}
 	if err := platform.WriteFile(paths.Poise(), []byte("another"), 0o755); err != nil {
 		t.Fatal(err)

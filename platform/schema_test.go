@@ -25,6 +25,7 @@ var beyondSchema = map[string]bool{
 	"metrics-twice":                true,
 	"overlap-with-several":         true,
 	"standby-without-overlap":      true,
+	"standby-private":              true,
 	"idle-above-timeout":           true,
 	"protocol-with-app":            true,
 	"response-start-above-timeout": true,

@@ -17,7 +17,11 @@ import (
 )
 
 func TestStandbyOfConfig(t *testing.T) {
-	for text, want := range map[string]int{"": 0, "standby: true": keys.Unbounded, "standby: false": 0, "standby: null": 0, "standby: 0": 0, "standby: 3": 3} {
+	for text, want := range map[string]int{
+		"": keys.Unbounded, "standby: true": keys.Unbounded, "standby: null": keys.Unbounded, "standby: false": 0, "standby: 0": 0, "standby: 3": 3,
+		"overlap: false": 0, "overlap: false\nstandby: null": 0, "overlap: true": keys.Unbounded,
+		"expose: false": 0, "expose: true": keys.Unbounded,
+	} {
 		config, err := platform.ParseConfig("f", []byte(text))
 		if err != nil || config.Autoscale.Standby != want {
 			t.Errorf("%q: got %d, %v, want %d", text, config.Autoscale.Standby, err, want)

@@ -9,7 +9,6 @@ import (
 	"testing"
 
 	"github.com/fnctl/fnctl/platform"
-	"github.com/fnctl/fnctl/platform/keys"
 	"github.com/fnctl/fnctl/units"
 )
 
@@ -77,10 +76,10 @@ func golden(t *testing.T) map[string]platform.Revision {
 			r.Command = []string{"server"}
 			r.Config.Autoscale.Standby = 1
 		}),
-		"standby-strict": revision("ping", 2, func(r *platform.Revision) {
+		"no-standby": revision("ping", 2, func(r *platform.Revision) {
 			r.App, r.Runtime = "main:app", platform.RuntimeUvicorn
 			r.Command = []string{"/usr/bin/python3", "-m", "uvicorn", "main:app", "--fd", "3"}
-			r.Config.Isolation, r.Config.Autoscale.Standby = platform.IsolationStrict, keys.Unbounded
+			r.Config.Autoscale.Standby = 0
 		}),
 		"gpu": revision("model", 1, func(r *platform.Revision) {
 			r.App, r.Runtime = "./server", platform.RuntimeSocket
@@ -145,7 +144,7 @@ func FuzzCommand(f *testing.F) {
 		f.Add("server", seed)
 		f.Add(seed, "x")
 	}
-	rev := platform.Revision{ID: platform.RevisionID{Function: "f", Number: 1}, Command: []string{"/bin/x"}, Config: platform.DefaultConfig()}
+	rev := platform.Revision{ID: platform.RevisionID{Function: "f", Number: 1}, Command: []string{"/bin/x"}, Config: platform.DefaultConfig(), Poised: true}
 	plain := directives(f, rev)
 	f.Fuzz(func(t *testing.T, program, arg string) {
 		rev.Command = []string{program, arg}
@@ -194,7 +193,7 @@ func TestStandbyIsThawedBeforeStop(t *testing.T) {
 		if has, may := strings.Contains(service, "\nDelegate=\n"), rev.Config.Autoscale.Standby > 0; has != may {
 			t.Errorf("%s: delegated: %v", name, has)
 		}
-		if n := strings.Count(service, "\nProtectControlGroups=yes\n"); n > 1 || n == 0 && rev.Config.Autoscale.Standby > 0 {
+		if n := strings.Count(service, "\nProtectControlGroups=yes\n"); n > 1 || n == 0 && rev.Config.Autoscale.Standby > 0 || n == 1 && name == "no-standby" {
 			t.Errorf("%s: the control groups are made read-only %d times", name, n)
 		}
 		_, stop, found := strings.Cut(service, "\nExecStop=")
@@ -217,5 +216,29 @@ func TestStandbyIsThawedBeforeStop(t *testing.T) {
 func TestSliceName(t *testing.T) {
 	if got, want := platform.SliceName("my-app"), `fn-my\x2dapp.slice`; got != want {
 		t.Errorf("got %s, want %s: a hyphen would nest the slice", got, want)
+	}
+}
+
+// A program's name can neither leave its line nor be more than a name.
+func TestIdentifier(t *testing.T) {
+	for program, want := range map[string]string{
+		"/usr/bin/python3":             "python3",
+		"bin/server with spaces":       "server_with_spaces",
+		"a\nExecStartPre=+/bin/evil":   "evil",
+		"evil\nUser=root":              "evil_User=root",
+		"100%n":                        "100_n",
+		"\x1b[31mserver":               "__31mserver",
+		"sérvér":                       "s_rv_r",
+		strings.Repeat("a", 300):       strings.Repeat("a", 64),
+		"x/" + strings.Repeat("é", 99): strings.Repeat("_", 64),
+	} {
+		rev := platform.Revision{ID: platform.RevisionID{Function: "ping", Number: 1}, Config: platform.DefaultConfig(), Command: []string{program}, Poised: true}
+		files, err := units.Files(platform.DefaultPaths(), rev)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if !strings.Contains(files[1].Text, "\nSyslogIdentifier="+want+"\n") {
+			t.Errorf("%q: want %q in\n%s", program, want, files[1].Text)
+		}
 	}
 }

@@ -40,12 +40,29 @@ func service(paths platform.Paths, rev platform.Revision) (string, error) {
 	w.set("TimeoutStartSec", keys.FormatDuration(platform.CopyTimeout))
 	w.set("Slice", platform.SliceName(rev.ID.Function))
 	w.set("ExecStart", withSecrets(rev, command))
+	if rev.Poised { // the journal would have the name of what waits
+		w.set("SyslogIdentifier", identifier(rev.Command[0]))
+	}
 	writeEnvironment(&w, paths, rev)
 	writeStop(&w, rev.Config.StopTimeout)
 	writeStandby(&w, paths, rev)
 	writeLimits(&w, rev.Config.Instance)
 	writeSandbox(&w, paths, rev)
 	return w.String(), nil
+}
+
+// longestIdentifier bounds what stands before each line of the journal.
+const longestIdentifier = 64
+
+// identifier is the name of a program as the journal shows it, without what a unit file or a terminal could misunderstand.
+func identifier(program string) string {
+	name := strings.Map(func(c rune) rune {
+		if c < 0x80 && isPlain(string(c)) && c != '/' {
+			return c
+		}
+		return '_'
+	}, filepath.Base(program))
+	return name[:min(len(name), longestIdentifier)]
 }
 
 // commandLine is the value of ExecStart=. A relative program is one of the app's own files.

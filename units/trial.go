@@ -20,6 +20,7 @@ func Trial(paths platform.Paths, rev platform.Revision, index int, command []str
 		w.set("Environment", "JCLOUD_WORKSPACE="+trialWorkspace)
 		rev.Config.DiskSize = 0
 	}
+	rev.Poised = false // it is begun for what it does
 	writeEnvironment(&w, paths, rev)
 	writeLimits(&w, rev.Config.Instance)
 	writeSandbox(&w, paths, rev)

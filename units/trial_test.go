@@ -13,6 +13,7 @@ import (
 func TestTrial(t *testing.T) {
 	paths := platform.DefaultPaths()
 	for name, rev := range golden(t) {
+		rev.Poised = false
 		files, err := units.Files(paths, rev)
 		if err != nil {
 			t.Fatal(err)

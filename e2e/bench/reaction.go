@@ -34,7 +34,7 @@ const (
 	reactionNeeded    = 4 // instances after the step; one is there before
 )
 
-// reaction is a metric with a load before the step and after it.
+// reaction is a metric with a load before the step and after it. All instances of its functions are to be started, and none woken.
 type reaction struct {
 	metric, measure string
 	source, config  string
@@ -45,13 +45,13 @@ type reaction struct {
 var reactions = []reaction{
 	{
 		metric: "rps", measure: "step from 10 to 80 rps, 1 → 4 instances",
-		config: "command: [/usr/local/bin/hello-go]\nautoscale: {max: 12, metric: rps, target: 20, stable_window: 6s, scale_down_delay: 0s}\n",
+		config: "command: [/usr/local/bin/hello-go]\nstandby: false\nautoscale: {max: 12, metric: rps, target: 20, stable_window: 6s, scale_down_delay: 0s}\n",
 		before: func(ctx context.Context, client *http.Client, host string) { requestEvenly(ctx, client, host+"/", 10) },
 		after:  func(ctx context.Context, client *http.Client, host string) { requestEvenly(ctx, client, host+"/", 70) },
 	},
 	{
 		metric: "concurrency", measure: "step from 3 to 24 in flight, 1 → 4 instances", source: "testdata/functions/echo",
-		config: "autoscale: {max: 12, metric: concurrency, target: 6, stable_window: 6s, scale_down_delay: 0s}\n",
+		config: "standby: false\nautoscale: {max: 12, metric: concurrency, target: 6, stable_window: 6s, scale_down_delay: 0s}\n",
 		args:   []string{"main:app"},
 		before: func(ctx context.Context, client *http.Client, host string) {
 			keepInFlight(ctx, client, host+"/sleep?seconds=0.3", 3)

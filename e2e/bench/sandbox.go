@@ -37,6 +37,7 @@ var switches = [][]string{
 	{"DevicePolicy=closed"},
 	{"ProtectClock=yes"},
 	{"ProtectControlGroups=yes"},
+	{"Delegate="},
 	{"ProtectHostname=yes"},
 	{"ProtectKernelLogs=yes"},
 	{"ProtectKernelModules=yes"},

@@ -13,7 +13,7 @@ import (
 
 const (
 	// sleepy has its instance frozen soon after a request.
-	sleepy = "standby: true\nautoscale: {min: 0, stable_window: 6, scale_down_delay: 0, scale_to_zero_after: 0}\n"
+	sleepy = "autoscale: {min: 0, stable_window: 6, scale_down_delay: 0, scale_to_zero_after: 0}\n"
 	// standbyTarget and standbyTail are how much longer a request to an instance in standby may take than to one that is awake, in ms:
 	// the median, and the 99th of a hundred.
 	standbyTarget, standbyTail = 3, 10

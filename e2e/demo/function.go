@@ -9,6 +9,7 @@ import (
 	"io"
 	"net/http"
 	"path/filepath"
+	"slices"
 	"time"
 
 	"golang.org/x/sync/errgroup"
@@ -50,6 +51,12 @@ type instance struct {
 	PIDs  []int  `json:"pids"`
 }
 
+// asleep is the state of an instance that is frozen.
+const asleep = "standby"
+
+// listens reports whether the instance is one that a request would start.
+func (i instance) listens() bool { return i.State == "armed" || i.State == "poised" }
+
 // instances lists the instances of a function.
 func (d *demo) instances(ctx context.Context, name string) ([]instance, error) {
 	out, err := d.machine.Run(ctx, "fnctl", "status", name, "-o", "json")
@@ -67,10 +74,10 @@ func (d *demo) instances(ctx context.Context, name string) ([]instance, error) {
 	return all, nil
 }
 
-// only reports whether a function has one instance, in the given state.
-func (d *demo) only(ctx context.Context, name, state string) (bool, error) {
+// awake are the instances of a function that neither sleep nor wait to be started.
+func (d *demo) awake(ctx context.Context, name string) ([]instance, error) {
 	all, err := d.instances(ctx, name)
-	return len(all) == 1 && all[0].State == state, err
+	return slices.DeleteFunc(all, func(i instance) bool { return i.State == asleep || i.listens() }), err
 }
 
 // until waits for a condition and returns how long that took; met reports whether it came true in time.

@@ -37,12 +37,15 @@ func (d *demo) showLoad(ctx context.Context) error {
 		return err
 	}
 	d.step("it is done; waiting for one instance …")
-	took, met, err := until(ctx, func() (bool, error) { return d.only(ctx, "load", "ready") })
+	took, met, err := until(ctx, func() (bool, error) {
+		awake, err := d.awake(ctx, "load")
+		return len(awake) == 1 && awake[0].State == "ready", err
+	})
 	if err != nil {
 		return err
 	}
-	d.step("load is back to one instance")
-	d.check("load: back to one instance", "after "+seconds(took), "1 instance", met)
+	d.step("load is back to one instance; the other one sleeps")
+	d.check("load: back to one instance", "after "+seconds(took), "1 instance awake", met)
 	return nil
 }
 

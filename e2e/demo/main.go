@@ -1,7 +1,7 @@
 //go:build e2e
 
 // Command demo shows the whole of fnctl in under a minute, on a disposable machine with a real systemd: a
-// function that starts with its first request, one that gets a second instance under load, one with two
+// function that starts with a request and sleeps until the next, one that gets a second instance under load, one with two
 // workers, and how each goes back to what it was.
 //
 //	go run -tags e2e ./e2e/demo

@@ -11,21 +11,25 @@ import (
 
 // showPing shows a function that runs only while somebody asks for it.
 func (d *demo) showPing(ctx context.Context) error {
-	d.heading("ping: no process until somebody asks",
-		"min: 0 lets it go to zero when nobody asks. Its socket stays, held by systemd: the next request waits there\n"+
-			"while systemd starts the app.")
+	d.heading("ping: it starts when somebody asks, and sleeps when nobody does",
+		"min: 0 lets it go to zero when nobody asks. Its socket stays, held by systemd: a request waits there while systemd\n"+
+			"starts the app. As long as there is memory for it, the app is not stopped then, but frozen: a request wakes it.")
 	if err := d.deploy(ctx, "ping"); err != nil {
 		return err
 	}
-	if err := d.waitZero(ctx, "ping: idle after its deploy"); err != nil {
+	sleeper, err := d.waitAsleep(ctx, "ping: idle after its deploy")
+	if err != nil {
+		return err
+	}
+	if err := d.makeCold(ctx, sleeper); err != nil {
 		return err
 	}
 	cold, err := d.get(ctx, "ping", "/ping")
 	if err != nil {
 		return err
 	}
-	d.step("GET http://ping.localhost:8080/ping at zero (cold): %s in %s", cold.body, milliseconds(cold.took))
-	d.check("ping: a request at zero (cold)", milliseconds(cold.took), "200, the app started by it",
+	d.step("GET http://ping.localhost:8080/ping without a process (cold): %s in %s", cold.body, milliseconds(cold.took))
+	d.check("ping: a request without a process (cold)", milliseconds(cold.took), "200, the app started by it",
 		cold.code == http.StatusOK && cold.cold != "")
 	warm, err := d.warm(ctx)
 	if err != nil {
@@ -33,7 +37,43 @@ func (d *demo) showPing(ctx context.Context) error {
 	}
 	d.step("the same again, 20 times (warm): %s", milliseconds(warm))
 	d.check("ping: the next ones (warm, median of 20)", milliseconds(warm), "faster", warm < cold.took)
-	return d.waitZero(ctx, "ping: idle again")
+	if sleeper, err = d.waitAsleep(ctx, "ping: idle again"); err != nil {
+		return err
+	}
+	return d.wake(ctx, sleeper, cold.took)
+}
+
+// makeCold ends the instance that sleeps, as if its memory was needed.
+func (d *demo) makeCold(ctx context.Context, sleeper instance) error {
+	if err := d.run(ctx, "/", "systemctl", "stop", "fn-"+sleeper.Name+".service"); err != nil {
+		return err
+	}
+	_, met, err := until(ctx, func() (bool, error) {
+		all, err := d.instances(ctx, "ping")
+		return len(all) > 0 && !slices.ContainsFunc(all, func(i instance) bool { return !i.listens() || len(i.PIDs) > 0 }), err
+	})
+	if err == nil {
+		d.step("ping has no process, and a socket that listens")
+		d.check("ping: stopped by systemctl", "no process", "no process", met)
+	}
+	return err
+}
+
+// wake asks for ping while it sleeps, and compares that with a cold start.
+func (d *demo) wake(ctx context.Context, sleeper instance, cold time.Duration) error {
+	woken, err := d.get(ctx, "ping", "/ping")
+	if err != nil {
+		return err
+	}
+	d.step("GET http://ping.localhost:8080/ping asleep (wake): %s in %s; the cold start took %s", woken.body, milliseconds(woken.took), milliseconds(cold))
+	all, err := d.instances(ctx, "ping")
+	if err != nil {
+		return err
+	}
+	same := slices.ContainsFunc(all, func(i instance) bool { return i.Name == sleeper.Name && slices.Equal(i.PIDs, sleeper.PIDs) })
+	d.check("ping: a request asleep (wake)", milliseconds(woken.took), "200, the same process, faster than cold",
+		woken.code == http.StatusOK && woken.cold == "" && same && woken.took < cold)
+	return nil
 }
 
 // warm is the median time of a request to ping while it runs.
@@ -50,17 +90,22 @@ func (d *demo) warm(ctx context.Context) (time.Duration, error) {
 	return times[len(times)/2], nil
 }
 
-// waitZero waits until ping has a socket and no process.
-func (d *demo) waitZero(ctx context.Context, what string) error {
+// waitAsleep waits until ping is at zero: none of its instances is awake, one listens, and one sleeps, which is returned.
+func (d *demo) waitAsleep(ctx context.Context, what string) (sleeper instance, err error) {
 	d.step("waiting for zero …")
 	took, met, err := until(ctx, func() (bool, error) {
 		all, err := d.instances(ctx, "ping")
-		return len(all) == 1 && all[0].State == "armed" && len(all[0].PIDs) == 0, err
+		i := slices.IndexFunc(all, func(i instance) bool { return i.State == asleep })
+		if i < 0 || !slices.ContainsFunc(all, instance.listens) {
+			return false, err
+		}
+		sleeper = all[i]
+		return !slices.ContainsFunc(all, func(i instance) bool { return i.State != asleep && !i.listens() }), err
 	})
 	if err != nil {
-		return err
+		return instance{}, err
 	}
-	d.step("ping is at zero: no process, one armed socket")
-	d.check(what, "zero after "+seconds(took), "no process", met)
-	return nil
+	d.step("ping is at zero: its processes %s are frozen, and a socket listens", numbers(sleeper.PIDs))
+	d.check(what, "zero after "+seconds(took), "asleep", met)
+	return sleeper, nil
 }
