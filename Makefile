@@ -130,7 +130,7 @@ soak: deb rpm image ## what takes hours
 .PHONY: emulated
 emulated: deb image-bookworm ## what takes a kernel of its own, or another processor, emulated: some minutes
 	@testdata/machine/deps emulated
-	go test -tags e2e,emulated -count=1 -timeout 45m -run TestLimits ./e2e
+	go test -tags e2e,emulated -count=1 -timeout 45m -run 'TestLimits|TestStandbyUnderPressure' ./e2e
 	go test -count=1 ./packaging/poise
 
 .PHONY: demo

@@ -22,6 +22,8 @@ type Config struct {
 	Querier Querier
 	// StandbyMemory is the part of the machine's memory that instances in standby may have together, from 0 to 1.
 	StandbyMemory float64
+	// StandbySwap says whether their memory may be moved to swap.
+	StandbySwap bool
 	// Poised is how many instances may wait in their sandbox at most, and PoisedMemory the part of the machine's memory that they may
 	// have together, from 0 to 1.
 	Poised       int
@@ -47,6 +49,7 @@ type Activator struct {
 	watcher   *unitWatcher
 	scraper   *scraper
 	functions chan functionChange
+	pressure  *pressureWatcher
 
 	statuses *statusCache
 	apps     *AppMetrics
@@ -63,7 +66,8 @@ func New(config Config) *Activator {
 	metrics.registry.MustRegister(statusCollector{statuses})
 	actor := newActor(config.Units, config.Store, running)
 	world := newWorld(config.Store, actor.busy, config.Log)
-	host := newHost(config.Store.Paths)
+	host, keeper := newHost(config.Store.Paths), newKeeper(config.StandbyMemory)
+	keeper.swaps = config.StandbySwap
 	return &Activator{
 		store:   config.Store,
 		log:     config.Log,
@@ -71,7 +75,7 @@ func New(config Config) *Activator {
 		world:   world,
 		actor:   actor,
 		reconciler: &reconciler{
-			paths: config.Store.Paths, units: config.Units, world: world, actor: actor, host: host, keeper: newKeeper(config.StandbyMemory),
+			paths: config.Store.Paths, units: config.Units, world: world, actor: actor, host: host, keeper: keeper,
 			poiser: &poiser{most: config.Poised, share: config.PoisedMemory}, metrics: metrics, log: config.Log,
 		},
 		host:      host,
@@ -80,6 +84,7 @@ func New(config Config) *Activator {
 		watcher:   newUnitWatcher(config.Units, running, config.Log),
 		scraper:   newScraper(config.Source),
 		functions: make(chan functionChange),
+		pressure:  newPressureWatcher(config.Store.Paths, config.Log),
 		statuses:  statuses,
 		apps:      NewAppMetrics(config.Store, metrics.registry, config.Log),
 		gateway:   &gatewayRepairer{units: config.Units, log: config.Log},
@@ -98,6 +103,7 @@ func (a *Activator) Run(ctx context.Context) error {
 	group.Go(func() error { return platform.Follow(ctx, follower, a.log) })
 	group.Go(func() error { return a.watcher.run(ctx) })
 	group.Go(func() error { return a.scraper.run(ctx) })
+	group.Go(func() error { return a.pressure.run(ctx) })
 	group.Go(func() error { return a.apps.Run(ctx, a.statuses.ready) })
 	group.Go(func() error { return a.gateway.run(ctx) })
 	group.Go(func() error { return a.loop(ctx) })

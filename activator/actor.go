@@ -21,6 +21,7 @@ const (
 	actionMark    = "mark"
 	actionStandby = "standby"
 	actionWake    = "wake"
+	actionSwap    = "swap"
 	actionDrain   = "drain"
 	actionStop    = "stop"
 	actionRepair  = "repair"
@@ -55,6 +56,8 @@ type actor struct {
 	// busy and probing have the instances whose action has not been cleared yet. The world reads busy.
 	busy    map[platform.InstanceID]bool
 	probing map[platform.InstanceID]bool
+	// swapping is true while the memory of an instance is being moved to swap.
+	swapping bool
 }
 
 func newActor(units Units, store platform.Store, running *sync.WaitGroup) *actor {
@@ -74,9 +77,12 @@ func (a *actor) isProbing(id platform.InstanceID) bool { return a.probing[id] }
 
 // clear makes room for the next action on the instance, when the loop has received the end of this one.
 func (a *actor) clear(done action) {
-	if done.verb == actionProbe {
+	switch done.verb {
+	case actionProbe:
 		delete(a.probing, done.id)
-	} else {
+	case actionSwap:
+		a.swapping = false
+	default:
 		delete(a.busy, done.id)
 	}
 }

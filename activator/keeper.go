@@ -16,9 +16,10 @@ import (
 
 // Why instances in standby are evicted. The words are the metric's.
 const (
-	evictedBudget = "budget" // all of them together have more than their share of the memory
-	evictedMemory = "memory" // the machine has little left
-	evictedStart  = "start"  // another instance needs it
+	evictedBudget   = "budget"   // all of them together have more than their share of the memory
+	evictedMemory   = "memory"   // the machine has little left
+	evictedPressure = "pressure" // processes wait for memory
+	evictedStart    = "start"    // another instance needs it
 )
 
 // unknownStart is what a cold start is taken to cost of which none was seen yet.
@@ -27,14 +28,19 @@ const unknownStart = time.Second
 // keeper says which revisions' instances in standby are worth their memory. It belongs to the loop.
 type keeper struct {
 	cache   *keepalive.Cache
-	share   float64 // of the machine's memory, that all of them together may have
+	share   float64                       // of the machine's memory, that all of them together may have
+	swaps   bool                          // their memory may be moved to swap
+	swapped map[platform.RevisionID]int64 // of them, in bytes
 	savedAt time.Time
 	// leaving has the memory of those that were evicted and have not ended yet, in bytes.
 	leaving map[platform.InstanceID]int64
 }
 
 func newKeeper(share float64) *keeper {
-	return &keeper{cache: keepalive.New(keepalive.DefaultHalfLife), share: share, leaving: map[platform.InstanceID]int64{}}
+	return &keeper{
+		cache: keepalive.New(keepalive.DefaultHalfLife), share: share,
+		swapped: map[platform.RevisionID]int64{}, leaving: map[platform.InstanceID]int64{},
+	}
 }
 
 // saveInterval is how often it is written down how often revisions are used: so much is forgotten of it when the activator ends.
@@ -87,12 +93,14 @@ func (k *keeper) note(rev *revision, now time.Time) {
 	if rev.active && rev.config.Autoscale.Standby > 0 {
 		k.cache.Use(key, now)
 	}
-	size := int64(0)
+	var size, swapped int64
 	for _, i := range rev.instances.in(platform.Standby) {
+		swapped += i.rest.swapped
 		if _, leaves := k.leaving[i.id]; !leaves {
 			size += i.rest.size
 		}
 	}
+	k.noteSwap(rev.id, swapped)
 	if size == 0 {
 		k.cache.Drop(key)
 		return
@@ -101,7 +109,10 @@ func (k *keeper) note(rev *revision, now time.Time) {
 }
 
 // forget drops what is known of a revision that is gone.
-func (k *keeper) forget(id platform.RevisionID) { k.cache.Remove(id.String()) }
+func (k *keeper) forget(id platform.RevisionID) {
+	k.cache.Remove(id.String())
+	k.noteSwap(id, 0)
+}
 
 // excess returns how many bytes must be given back, and why; 0 if none.
 func (k *keeper) excess(memory platform.HostMemory, free int64) (bytes int64, reason string) {
@@ -143,9 +154,21 @@ func (r *reconciler) relieve(ctx context.Context, now time.Time) {
 	}
 }
 
-// evict drains the instances in standby that are worth least until they have had so many bytes, which count as free from now on.
-func (r *reconciler) evict(ctx context.Context, bytes int64, reason string, now time.Time) {
-	for _, victim := range r.keeper.cache.Evict(bytes, now) {
+// evict drains the instances in standby that are worth least until they have had so many bytes, which count as free from now on, and
+// returns how many they had. Those that cannot be drained now leave it to others.
+func (r *reconciler) evict(ctx context.Context, bytes int64, reason string, now time.Time) (freed int64) {
+	for freed < bytes {
+		victims := r.keeper.cache.Evict(bytes-freed, now)
+		if len(victims) == 0 {
+			break
+		}
+		freed += r.drainVictims(ctx, victims, reason)
+	}
+	return freed
+}
+
+func (r *reconciler) drainVictims(ctx context.Context, victims []keepalive.Ranked, reason string) (freed int64) {
+	for _, victim := range victims {
 		id, err := platform.ParseRevisionID(victim.Key)
 		if err != nil {
 			continue
@@ -160,7 +183,9 @@ func (r *reconciler) evict(ctx context.Context, bytes int64, reason string, now 
 			r.metrics.evictions.WithLabelValues(reason).Inc()
 			r.actor.drain(ctx, i.id)
 			r.host.free += i.rest.size
+			freed += i.rest.size
 		}
 		r.world.awake[id] = true
 	}
+	return freed
 }

@@ -35,6 +35,9 @@ func (a *Activator) loop(ctx context.Context) error {
 			a.notices.diagnosed(diagnosis)
 		case answer := <-a.queries.answers:
 			a.queries.answered(answer)
+		case <-a.pressure.stalls:
+			a.lookAtMemory(time.Now())
+			a.reconciler.press(ctx, time.Now())
 		case report := <-a.scraper.reports:
 			if !knowUnits || !knowRoutes {
 				continue
@@ -69,7 +72,13 @@ func (a *Activator) actionEnded(ctx context.Context, done action) {
 	a.actor.clear(done)
 	a.metrics.action(done)
 	a.logAction(done)
+	if _, evicted := a.reconciler.keeper.leaving[done.id]; evicted {
+		a.scraper.poke() // it is stopped as soon as the gateway has seen its socket go
+	}
 	a.world.noteAction(done, time.Now())
+	if errors.Is(done.err, standby.ErrCannotSwap) {
+		a.reconciler.keeper.swaps = false
+	}
 	if i := a.world.instance(done.id); i == nil || i.state() != platform.Starting && !a.actor.isBusy(done.id) {
 		a.host.release(done.id)
 	}
@@ -95,6 +104,8 @@ func (a *Activator) logAction(done action) {
 	case done.err == nil:
 		log.Info("instance: "+done.verb, "event", done.verb, "duration", done.took.Round(time.Millisecond))
 	case errors.Is(done.err, context.Canceled):
+	case errors.Is(done.err, standby.ErrCannotSwap):
+		log.Info("instances in standby keep their memory", "err", done.err)
 	case done.verb == actionProbe || errors.Is(done.err, standby.ErrClaimed):
 		log.Debug("instance: "+done.verb, "err", done.err)
 	default:
@@ -108,18 +119,14 @@ func (a *Activator) tick(ctx context.Context, report report) {
 	a.noteMetrics(report.err)
 	a.world.setLoads(report.loads)
 	keeper := a.reconciler.keeper
-	looks := len(a.world.awake) > 0 || keeper.cache.Size() > 0 || a.reconciler.poiser.unfinished // nothing is started or evicted otherwise
-	if looks {
-		if err := a.host.refresh(keeper.pending(a.world.isGone)); err != nil {
-			a.log.Warn("the host's memory bounds nothing", "err", err)
-		}
-	}
+	looks := a.lookAtMemory(report.at)
 	for id := range a.world.awake {
 		if rev := a.world.revision(id, report.at); rev != nil {
 			a.update(ctx, rev, report)
 		}
 	}
 	a.reconciler.relieve(ctx, report.at)
+	a.reconciler.swapOut(ctx, report.at)
 	if looks {
 		a.reconciler.poise(ctx, report.at)
 	}
@@ -127,7 +134,26 @@ func (a *Activator) tick(ctx context.Context, report report) {
 		a.log.Warn("write down how often revisions are used", "err", err)
 	}
 	a.metrics.standbyBytes.Set(float64(keeper.cache.Size()))
+	a.metrics.standbySwapped.Set(float64(keeper.swappedBytes()))
 	a.metrics.tick(time.Since(started), len(a.world.awake))
+}
+
+// lookAtMemory reads how much memory the machine has left, unless nothing can be started or evicted, and reports whether it did.
+func (a *Activator) lookAtMemory(now time.Time) (looked bool) {
+	keeper, pressure := a.reconciler.keeper, &a.reconciler.pressure
+	sleeps := keeper.cache.Size() > 0
+	looked = len(a.world.awake) > 0 || sleeps || a.reconciler.poiser.unfinished
+	if looked {
+		if err := a.host.refresh(keeper.pending(a.world.isGone)); err != nil {
+			a.log.Warn("the host's memory bounds nothing", "err", err)
+		}
+	}
+	if sleeps {
+		pressure.look(a.store.Paths.Reclaims(), now)
+	} else {
+		pressure.lookAway()
+	}
+	return looked
 }
 
 // noteMetrics logs once when the metrics are lost, and once when they are back.

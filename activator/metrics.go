@@ -20,8 +20,9 @@ type metrics struct {
 	awake    prometheus.Gauge
 	refused  prometheus.Counter
 	// standbyBytes and evictions are about instances in standby.
-	standbyBytes prometheus.Gauge
-	evictions    *prometheus.CounterVec
+	standbyBytes   prometheus.Gauge
+	standbySwapped prometheus.Gauge
+	evictions      *prometheus.CounterVec
 }
 
 func newMetrics() *metrics {
@@ -59,14 +60,18 @@ func newMetrics() *metrics {
 		}),
 		standbyBytes: prometheus.NewGauge(prometheus.GaugeOpts{
 			Name: "fnctl_activator_standby_bytes",
-			Help: "Memory of the instances in standby when they were frozen.",
+			Help: "Memory of the instances in standby when they were frozen, without what is in swap.",
+		}),
+		standbySwapped: prometheus.NewGauge(prometheus.GaugeOpts{
+			Name: "fnctl_activator_standby_swapped_bytes",
+			Help: "Memory of the instances in standby that is in swap.",
 		}),
 		evictions: prometheus.NewCounterVec(prometheus.CounterOpts{
 			Name: "fnctl_activator_evictions_total",
-			Help: "Instances in standby that were stopped for their memory, by why: budget (more than their share), memory (the machine has little left) or start (another one needs it).",
+			Help: "Instances in standby that were stopped for their memory, by why: budget (more than their share), memory (the machine has little left), pressure (processes wait for memory) or start (another one needs it).",
 		}, []string{"reason"}),
 	}
-	m.registry.MustRegister(m.ticks, m.actions, m.scrapes, m.decided, m.startup, m.awake, m.refused, m.standbyBytes, m.evictions)
+	m.registry.MustRegister(m.ticks, m.actions, m.scrapes, m.decided, m.startup, m.awake, m.refused, m.standbyBytes, m.standbySwapped, m.evictions)
 	return m
 }
 

@@ -32,6 +32,8 @@ type changer interface {
 	freeze(ctx context.Context, id platform.InstanceID)
 	wake(ctx context.Context, id platform.InstanceID)
 	repair(ctx context.Context, id platform.InstanceID)
+	isSwapping() bool
+	swapOut(ctx context.Context, id platform.InstanceID)
 }
 
 // reconciler brings the instances of a revision one step nearer to the decision, in each tick. It has no state of its own.
@@ -45,6 +47,8 @@ type reconciler struct {
 	poiser  *poiser
 	metrics *metrics
 	log     *slog.Logger
+	// pressure is what is known of memory pressure, between two ticks, too.
+	pressure pressure
 }
 
 // reconcile does one step for a revision that was measured and decided about.

@@ -17,8 +17,9 @@ import (
 
 // changes records what a reconciler does. As with an actor, an instance is busy from then on.
 type changes struct {
-	done []string
-	busy map[platform.InstanceID]bool
+	done     []string
+	busy     map[platform.InstanceID]bool
+	swapping bool
 }
 
 func (c *changes) note(verb string, id platform.InstanceID) {
@@ -44,6 +45,11 @@ func (c *changes) repair(_ context.Context, id platform.InstanceID) { c.note("re
 func (c *changes) mark(_ context.Context, id platform.InstanceID)   { c.note("mark", id) }
 func (c *changes) freeze(_ context.Context, id platform.InstanceID) { c.note("freeze", id) }
 func (c *changes) wake(_ context.Context, id platform.InstanceID)   { c.note("wake", id) }
+
+func (c *changes) isSwapping() bool { return c.swapping }
+func (c *changes) swapOut(_ context.Context, id platform.InstanceID) {
+	c.done, c.swapping = append(c.done, fmt.Sprintf("swap %d", id.Index)), true
+}
 
 // list is what was done, in no order.
 func (c *changes) list() string {

@@ -21,8 +21,12 @@ type rest struct {
 	markedAt time.Time
 	woken    bool // since it was marked, so that the mark says nothing any more
 	frozen   bool
-	size     int64 // of its memory when it was found frozen, in bytes
-	unable   bool  // it could not be frozen, and is stopped instead
+	frozenAt time.Time // zero if it was before the activator began
+	size     int64     // of its memory when it was found frozen, in bytes, without what went to swap since
+	swapped  int64     // of its memory that is in swap
+	// swapTried is true once its memory was moved to swap, or could not be, and measured once it is known how much that was.
+	swapTried, measured bool
+	unable              bool // it could not be frozen, and is stopped instead
 }
 
 // canRest reports whether the instance may be frozen: it was ready, and does nothing.
@@ -45,8 +49,9 @@ func (r *revision) lookAtRest(paths platform.Paths) {
 		switch {
 		case was && !i.rest.frozen:
 			i.rest.woken = true
-		case i.rest.frozen && i.rest.size == 0:
+		case i.rest.frozen && (i.rest.size == 0 || i.rest.swapTried && !i.rest.measured):
 			i.rest.size, _ = group.Memory() // 0 if it has ended meanwhile
+			i.rest.swapped, i.rest.measured = group.Swapped(), i.rest.swapTried
 		}
 	}
 }
@@ -135,7 +140,10 @@ func (a *actor) freeze(ctx context.Context, id platform.InstanceID) {
 
 // wake makes the instance one that is never frozen.
 func (a *actor) wake(ctx context.Context, id platform.InstanceID) {
-	a.change(ctx, actionWake, id, func(context.Context) error { return a.rouse(id) })
+	a.change(ctx, actionWake, id, func(context.Context) error {
+		// An activator that was killed while it moved the instance to swap has left it allowed.
+		return errors.Join(a.rouse(id), standby.ForbidSwap(a.group(id)))
+	})
 }
 
 // rouse thaws an instance, and takes its mark back. One that could not be thawed keeps it: it is still to be woken before a request.
@@ -160,7 +168,7 @@ func (i *instance) noteRest(done action, now time.Time) {
 	case done.verb == actionMark:
 		i.rest = rest{marked: true, markedAt: now}
 	case done.verb == actionStandby:
-		i.rest.frozen = true // if it is not at the next look, it was woken
+		i.rest.frozen, i.rest.frozenAt = true, now // if it is not at the next look, it was woken
 	case done.verb == actionWake:
 		i.rest = rest{}
 	}

@@ -300,6 +300,8 @@ func (w *world) forget(id platform.RevisionID) {
 func (w *world) noteAction(done action, now time.Time) {
 	w.awake[done.id.Revision] = true
 	switch {
+	case done.verb == actionSwap:
+		w.noteSwap(done)
 	case done.err == nil:
 		w.noteSuccess(done, now)
 	case errors.Is(done.err, context.Canceled):

@@ -60,7 +60,7 @@ func runActivator(c *cli.Context) error {
 	manager := &systemd.Manager{}
 	defer manager.Close()
 	a := activator.New(activator.Config{
-		Store: store(), Units: manager, Source: source, Querier: prometheus, StandbyMemory: settings.Standby.Memory,
+		Store: store(), Units: manager, Source: source, Querier: prometheus, StandbyMemory: settings.Standby.Memory, StandbySwap: settings.Standby.Swap,
 		Poised: settings.Poised.Count, PoisedMemory: settings.Poised.Memory, Log: log,
 	})
 	group, ctx := errgroup.WithContext(c.Context)

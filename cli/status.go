@@ -146,14 +146,21 @@ func printInstances(w io.Writer, s inspect.Function) {
 			t.AppendRow(table.Row{r.Name, traffic, "none", "", "", "", ""})
 		}
 		for _, i := range r.Instances {
-			pids, memory := strings.Trim(fmt.Sprint(i.PIDs), "[]"), ""
-			if len(i.PIDs) > 0 {
-				memory = fmt.Sprint(platform.ByteSize(i.Memory))
-			}
-			t.AppendRow(table.Row{r.Name, traffic, i.Name, i.State, pids, memory, i.InFlight})
+			t.AppendRow(table.Row{r.Name, traffic, i.Name, i.State, strings.Trim(fmt.Sprint(i.PIDs), "[]"), memoryText(i), i.InFlight})
 		}
 	}
 	t.Render()
+}
+
+// memoryText is the memory of an instance that has processes.
+func memoryText(i inspect.Instance) string {
+	switch {
+	case len(i.PIDs) == 0:
+		return ""
+	case i.Swapped > 0:
+		return fmt.Sprintf("%s (%s in swap)", platform.ByteSize(i.Memory), platform.ByteSize(i.Swapped))
+	}
+	return platform.ByteSize(i.Memory)
 }
 
 func failureText(name string, r inspect.Revision) string {

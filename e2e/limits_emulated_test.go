@@ -68,13 +68,13 @@ func emulate(t *testing.T, suite string) {
 	ctx, cancel := context.WithTimeout(t.Context(), emulationTimeout)
 	defer cancel()
 	dir := t.TempDir()
-	build := exec.CommandContext(ctx, "go", "test", "-c", "-tags", "e2e,emulated", "-o", filepath.Join(dir, "limits.test"), "./e2e")
+	build := exec.CommandContext(ctx, "go", "test", "-c", "-tags", "e2e,emulated", "-o", filepath.Join(dir, "emulated.test"), "./e2e")
 	build.Dir, build.Env = machine.Root(), append(os.Environ(), "CGO_ENABLED=0") // the machine may have another C library
 	if out, err := build.CombinedOutput(); err != nil {
 		t.Fatalf("build the test: %v\n%s", err, out)
 	}
 	script := "#!/bin/sh\nexport FNCTL_ROOT=$PWD " + inEmulation + "=1\n" +
-		"exec ./limits.test -test.run '^TestLimits$' -test.v -test.timeout " + emulationTimeout.String() + "\n"
+		"exec ./emulated.test -test.run '^" + t.Name() + "$' -test.v -test.timeout " + emulationTimeout.String() + "\n"
 	if err := os.WriteFile(filepath.Join(dir, "run"), []byte(script), 0o755); err != nil {
 		t.Fatal(err)
 	}

@@ -54,12 +54,10 @@ func (m *testMachine) waitPoised(t *testing.T, name string) (poised instance, pi
 				poised = i
 			}
 		}
-		return true
+		pid = m.mainPID(t, poised.Unit)
+		program, err := m.Run(t.Context(), "readlink", "/proc/"+pid+"/exe") // its sandbox may be about to be made
+		return err == nil && strings.TrimSpace(program.Stdout) == "/var/lib/fnctl/poise"
 	})
-	pid = m.mainPID(t, poised.Unit)
-	if program := strings.TrimSpace(m.MustRun(t, "readlink", "/proc/"+pid+"/exe")); program != "/var/lib/fnctl/poise" {
-		t.Errorf("process %s of the poised %s is %s", pid, poised.Unit, program)
-	}
 	return poised, pid
 }
 

@@ -57,7 +57,8 @@ type Instance struct {
 	Unit     string                 `json:"unit"`
 	State    platform.InstanceState `json:"state"`
 	PIDs     []int                  `json:"pids"`
-	Memory   int64                  `json:"memory"` // its working set in bytes; 0 if it has no process
+	Memory   int64                  `json:"memory"`  // its working set in bytes; 0 if it has no process
+	Swapped  int64                  `json:"swapped"` // what it has in swap besides, in bytes
 	InFlight int                    `json:"in_flight"`
 }
 

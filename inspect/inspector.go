@@ -166,7 +166,9 @@ func (in *Inspector) instancesOf(rev platform.RevisionID) []Instance {
 		if pids == nil {
 			pids = []int{}
 		}
-		list = append(list, Instance{Name: id.String(), Unit: id.Service(), State: state, PIDs: pids, Memory: memory, InFlight: in.inFlight(id)})
+		list = append(list, Instance{
+			Name: id.String(), Unit: id.Service(), State: state, PIDs: pids, Memory: memory, Swapped: group.Swapped(), InFlight: in.inFlight(id),
+		})
 	}
 	slices.SortFunc(list, func(a, b Instance) int { return platform.CompareNatural(a.Name, b.Name) })
 	return list

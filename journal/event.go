@@ -73,7 +73,9 @@ func (entry Entry) activatorEvent() (Event, bool) {
 		Instance: string(entry.Instance), Why: string(entry.Why),
 	}
 	switch e.Event {
-	case "", "start", "stop":
+	case "start":
+		return e, e.Why != "" // the start of an app in a sandbox that was there: to systemd its service runs already
+	case "", "stop":
 		return e, false
 	case "scale":
 		e.Why = string(entry.From) + " → " + string(entry.To) + "; " + e.Why

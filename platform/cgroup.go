@@ -33,11 +33,7 @@ func (c Cgroup) FreezeFile() string { return filepath.Join(c.dir, "cgroup.freeze
 
 // IsFrozen reports whether all processes of the group have stopped. It is false for a group that is not there.
 func (c Cgroup) IsFrozen() bool {
-	data, err := os.ReadFile(filepath.Join(c.dir, "cgroup.events"))
-	if err != nil {
-		return false
-	}
-	frozen, err := readStat(data, "frozen")
+	frozen, err := readStatFile(filepath.Join(c.dir, "cgroup.events"), "frozen")
 	return err == nil && frozen == 1
 }
 
@@ -68,6 +64,19 @@ func readStat(data []byte, name string) (int64, error) {
 		}
 	}
 	return 0, fmt.Errorf("there is no %s", name)
+}
+
+// readStatFile is readStat of a file.
+func readStatFile(file, name string) (int64, error) {
+	data, err := os.ReadFile(file)
+	if err != nil {
+		return 0, err
+	}
+	value, err := readStat(data, name)
+	if err != nil {
+		return 0, fmt.Errorf("read %s: %w", file, err)
+	}
+	return value, nil
 }
 
 // PIDs lists the processes of the group and of the groups below it.
@@ -125,12 +134,28 @@ func (c Cgroup) workingSet(current []byte) (int64, error) {
 	if err != nil {
 		return 0, err
 	}
-	stat, err := os.ReadFile(filepath.Join(c.dir, "memory.stat"))
+	inactive, err := readStatFile(filepath.Join(c.dir, "memory.stat"), "inactive_file")
+	return max(0, used-inactive), err
+}
+
+// Anonymous returns the memory of the group that no file has, in bytes, as far as it is not in swap.
+func (c Cgroup) Anonymous() (int64, error) {
+	return readStatFile(filepath.Join(c.dir, "memory.stat"), "anon")
+}
+
+// Swapped returns how much of the group's memory is in swap, in bytes. It is 0 where that is not counted.
+func (c Cgroup) Swapped() int64 {
+	swapped, _ := readNumber(filepath.Join(c.dir, "memory.swap.current"))
+	return swapped
+}
+
+// readNumber reads a file that is one number.
+func readNumber(file string) (int64, error) {
+	data, err := os.ReadFile(file)
 	if err != nil {
 		return 0, err
 	}
-	inactive, err := readStat(stat, "inactive_file")
-	return max(0, used-inactive), err
+	return strconv.ParseInt(strings.TrimSpace(string(data)), 10, 64)
 }
 
 // residentSet is 0 for a process that has ended meanwhile.

@@ -3,7 +3,9 @@ package platform
 import (
 	"bytes"
 	"fmt"
+	"math"
 	"os"
+	"path/filepath"
 	"strconv"
 )
 
@@ -12,15 +14,18 @@ const (
 	StartsPerCore = 8
 	// UnknownInstance is how many bytes an instance is expected to use when none of its function has run yet.
 	UnknownInstance = 64 << 20
-	// memoryHeadroom is the part of the host's memory that no start may touch.
+	// memoryHeadroom is the part of the host's memory that no start may touch, and sliceHeadroom that of what all functions together may have.
 	memoryHeadroom = 0.1
+	sliceHeadroom  = 0.05
 )
 
 // HostMemory is the memory of a machine, in bytes.
 type HostMemory struct {
 	Total int64
-	// Free is what starts may use: what the kernel calls available, less some head-room. It may be negative.
+	// Free is what starts may use: what the kernel calls available, or what fn.slice allows, less some head-room. It may be negative.
 	Free int64
+	// SwapTotal and SwapFree are the swap that there is, and that is unused, of whatever kind.
+	SwapTotal, SwapFree int64
 }
 
 // HostMemory reads how much memory the machine has, and has left.
@@ -33,11 +38,25 @@ func (p Paths) HostMemory() (HostMemory, error) {
 	if err != nil {
 		return HostMemory{}, fmt.Errorf("read the host's memory: %w", err)
 	}
-	memory.Free -= int64(float64(memory.Total) * memoryHeadroom)
+	memory.Free = min(memory.Free-int64(float64(memory.Total)*memoryHeadroom), p.sliceRoom())
 	return memory, nil
 }
 
-// parseMeminfo reads total and available memory (proc(5), "/proc/meminfo").
+// sliceRoom is what all functions together may still take before the kernel kills one of them for it (MemoryMax= of fn.slice), in bytes.
+func (p Paths) sliceRoom() int64 {
+	slice := Cgroup{dir: filepath.Join(p.Cgroup(), "fn.slice")}
+	most, err := readNumber(filepath.Join(slice.dir, "memory.max"))
+	if err != nil {
+		return math.MaxInt64 // there is no limit, or no function
+	}
+	used, err := slice.Memory()
+	if err != nil {
+		return math.MaxInt64
+	}
+	return most - used - int64(float64(most)*sliceHeadroom)
+}
+
+// parseMeminfo reads total and available memory, and swap (proc(5), "/proc/meminfo").
 func parseMeminfo(data []byte) (memory HostMemory, err error) {
 	for line := range bytes.Lines(data) {
 		fields := bytes.Fields(line)
@@ -50,6 +69,10 @@ func parseMeminfo(data []byte) (memory HostMemory, err error) {
 			field = &memory.Total
 		case "MemAvailable:":
 			field = &memory.Free
+		case "SwapTotal:":
+			field = &memory.SwapTotal
+		case "SwapFree:":
+			field = &memory.SwapFree
 		default:
 			continue
 		}
@@ -63,4 +86,28 @@ func parseMeminfo(data []byte) (memory HostMemory, err error) {
 		return HostMemory{}, fmt.Errorf("there is no MemTotal")
 	}
 	return memory, nil
+}
+
+// MemoryPressure is the kernel's file that tells of processes that wait for memory (Linux, "PSI - Pressure Stall Information").
+func (p Paths) MemoryPressure() string { return p.join("proc/pressure/memory") }
+
+// Reclaims are counters of how memory was taken from somebody, for somebody else who needs it.
+type Reclaims struct {
+	Direct int64 // by processes themselves, or for all functions together, as at their limit
+	Kswapd int64 // beside them, in time; mostly from files that were read
+	Limits int64 // for functions that are at a limit of their own: everybody else's memory is no help to them
+}
+
+// Reclaims reads how memory was taken until now. What cannot be read is 0.
+func (p Paths) Reclaims() (r Reclaims) {
+	vmstat, slice := p.join("proc/vmstat"), filepath.Join(p.Cgroup(), "fn.slice")
+	// What is searched within one control group is counted in neither (Linux, mm/vmscan.c).
+	r.Direct, _ = readStatFile(vmstat, "pgscan_direct")
+	r.Kswapd, _ = readStatFile(vmstat, "pgscan_kswapd")
+	// How often a group was about to go above its MemoryMax=: fn.slice, and that with all groups below it.
+	own, _ := readStatFile(filepath.Join(slice, "memory.events.local"), "max")
+	all, _ := readStatFile(filepath.Join(slice, "memory.events"), "max")
+	r.Direct += own
+	r.Limits = all - own
+	return r
 }

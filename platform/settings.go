@@ -36,6 +36,8 @@ type PoisedSettings struct {
 type StandbySettings struct {
 	// Memory is the part of the machine's memory that all of them together may have, from 0 to 1.
 	Memory float64
+	// Swap says whether their memory may be moved to swap, where there is some.
+	Swap bool
 }
 
 // MetricsSource is where the activator learns of load.

@@ -59,6 +59,8 @@ func TestLoadSettings(t *testing.T) {
 		"gateway: {access_log: false}":   func(s *platform.Settings) { s.Gateway.AccessLog = platform.AccessLogOff },
 		"poised: {count: 0, memory: 5%}": func(s *platform.Settings) { s.Poised = platform.PoisedSettings{Memory: 0.05} },
 		"gateway: {access_log: errors}":  func(s *platform.Settings) { s.Gateway.AccessLog = platform.AccessLogErrors },
+		"standby: {swap: true}":          nil,
+		"standby: {swap: false}":         func(s *platform.Settings) { s.Standby.Swap = false },
 	} {
 		want := platform.DefaultSettings()
 		if change != nil {
@@ -80,7 +82,7 @@ func TestDefaultSettings(t *testing.T) {
 			ReadHeaderTimeout: 10 * time.Second, MinRate: 500, IdleTimeout: 75 * time.Second, MaxHeader: 64 << 10, DrainTimeout: 90 * time.Second,
 			AccessLog: platform.AccessLogOn,
 		},
-		Standby: platform.StandbySettings{Memory: 0.5},
+		Standby: platform.StandbySettings{Memory: 0.5, Swap: true},
 		Poised:  platform.PoisedSettings{Count: 64, Memory: 0.02},
 	}
 	if got := platform.DefaultSettings(); !reflect.DeepEqual(got, want) {

@@ -107,6 +107,11 @@ var settingsTable = &keys.Table[Settings]{Keys: []keys.Key[Settings]{
 		Default: "50%", Example: "20%",
 		Bind: func(s *Settings) keys.Value { return keys.Bind(&s.Standby.Memory, keys.Percent{}) },
 	},
+	{
+		Path: "standby.swap", Doc: "Whether the memory of those that are worth least is moved to swap, where the machine has some, before they would have to be stopped.",
+		Default: "true", Example: "false",
+		Bind: func(s *Settings) keys.Value { return keys.Bind(&s.Standby.Swap, keys.Boolean{}) },
+	},
 	{Path: "poised", Doc: "Instances whose sandbox is made ahead of the first request ([coldstarts.md](coldstarts.md))."},
 	{
 		Path: "poised.count", Doc: "How many there may be at most: those of the functions that were used last. `0`: none.",

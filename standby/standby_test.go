@@ -24,7 +24,7 @@ import (
 	"github.com/fnctl/fnctl/standby"
 )
 
-// helperEnv has the test binary be another process that locks the file of a group: "claim ROOT" or "lock ROOT".
+// helperEnv has the test binary be another process: one that locks the file of a group, "claim ROOT" or "lock ROOT", or a "hoard" of memory.
 const helperEnv = "FNCTL_STANDBY_HELPER"
 
 // patience bounds what takes moments, on a machine that is busy.
@@ -46,6 +46,9 @@ func TestMain(m *testing.M) {
 // help takes a lock, says so, and holds it until its input ends.
 func help(as string) error {
 	verb, root, _ := strings.Cut(as, " ")
+	if verb == "hoard" {
+		return hoard()
+	}
 	of := groupOf(root)
 	if verb == "claim" {
 		if _, err := standby.Wake(context.Background(), of); err != nil {
@@ -186,7 +189,12 @@ type app struct {
 
 func (r *rig) app() *app {
 	r.t.Helper()
-	cmd := r.command("cat")
+	return r.start(r.command("cat"))
+}
+
+func (r *rig) start(cmd *exec.Cmd, env ...string) *app {
+	r.t.Helper()
+	cmd.Env = append(os.Environ(), env...)
 	in, err := cmd.StdinPipe()
 	if err != nil {
 		r.t.Fatal(err)
