@@ -3,8 +3,8 @@
 //
 // # The loop
 //
-//	observe   units.go, scrape.go, platform.Follow   changes of units, the load, changes of routes
-//	   │
+//	observe   units.go, scrape.go, platform.Follow,  changes of units, the load, changes of routes,
+//	   │      pressure.go                            memory pressure
 //	   ▼ channels
 //	loop      loop.go                                receives every event; at each report of the load:
 //	   │
@@ -13,6 +13,7 @@
 //	   ├─ decide   revision.go    ─► gauge.go ─► autoscaler: the number of instances that is desired
 //	   ├─ compare  reconcile.go   ─► replace.go, probe.go (what is wrong with an instance), host.go (room for more)
 //	   ├─ act      actor.go       starts, probes, drains and stops one instance; its end is the next event
+//	   ├─ keep     keeper.go      which of what sleeps (standby.go) is worth its memory, and which goes to swap (swap.go)
 //	   ├─ diagnose failurenotice.go ─► diagnosis.go: why a revision cannot start, for the gateway and for people
 //	   └─ tell     status.go, metrics.go, activator.go (HTTP)
 //
@@ -34,9 +35,9 @@
 //
 //   - One goroutine, the loop, owns all state that decisions depend on: the world with its revisions, instances and gauges,
 //     the actor's books, the host's reservations, the failure notices. So none of it has a lock.
-//   - Those that observe (unitWatcher, scraper, the follower of functions) own nothing but their source, and send to the loop.
+//   - Those that observe (unitWatcher, scraper, pressureWatcher, the follower of functions) own nothing but their source, and send to the loop.
 //     Its changes of units are buffered, its other events are not: a slow tick delays them and loses none. A poke that comes
-//     while one is pending is dropped.
+//     while one is pending is dropped, and so is a notice of memory pressure.
 //   - Each action, diagnosis and query, and each listing of units, runs in a short-lived goroutine with a deadline. It gets
 //     values and no pointers to the loop's state, except that an answer names its gauge, and sends its result to the loop.
 //   - statusCache.mu guards the statuses, which the loop writes and HTTP handlers read. AppMetrics has an atomic page and a

@@ -16,6 +16,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"github.com/fnctl/fnctl/activator/keepalive"
 	"github.com/fnctl/fnctl/platform"
 )
 
@@ -225,4 +226,36 @@ func limitedGroup(t *testing.T, most int) string {
 	}
 	t.Skip("no control group with a limit of its memory can be made")
 	return ""
+}
+
+// How memory is taken is looked at while something sleeps, and only then.
+func TestLooksAtMemory(t *testing.T) {
+	a := New(Config{Store: newTestWorld(t).store, StandbyMemory: 0.5, Log: slog.New(slog.DiscardHandler)})
+	vmstat := filepath.Join(a.store.Paths.Root, "proc/vmstat")
+	if err := os.MkdirAll(filepath.Dir(vmstat), 0o755); err != nil {
+		t.Fatal(err)
+	}
+	look := func(direct int, at time.Time) {
+		t.Helper()
+		if err := os.WriteFile(vmstat, fmt.Appendf(nil, "pgscan_direct %d\n", direct), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		a.lookAtMemory(at)
+	}
+	pressure := &a.reconciler.pressure
+	look(1, epoch)
+	a.reconciler.keeper.cache.Put("ping-00001", keepalive.Instance{Size: 100})
+	look(2, epoch.Add(time.Second))
+	if pressure.isOfMachine(epoch.Add(time.Second)) {
+		t.Error("it counts what was while nothing slept")
+	}
+	look(3, epoch.Add(2*time.Second))
+	if !pressure.isOfMachine(epoch.Add(2 * time.Second)) {
+		t.Error("it does not count what is")
+	}
+	a.reconciler.keeper.cache.Drop("ping-00001")
+	look(4, epoch.Add(time.Minute))
+	if pressure.looks {
+		t.Error("it looks though nothing sleeps")
+	}
 }

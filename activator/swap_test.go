@@ -6,6 +6,7 @@ import (
 	"log/slog"
 	"os"
 	"path/filepath"
+	"sync"
 	"testing"
 	"time"
 
@@ -59,6 +60,9 @@ func TestSwapsOut(t *testing.T) {
 		}
 	}
 	s := newSwapper(t, 1000)
+	if s.keeper.wantsSwap(platform.HostMemory{Total: 1000}, 0) {
+		t.Error("swap is wanted where there is none")
+	}
 	s.swapOut(t.Context(), epoch.Add(swapAfter-time.Millisecond))
 	if got := s.done.list(); got != "" {
 		t.Errorf("too early: %q", got)
@@ -137,5 +141,30 @@ func TestCannotSwap(t *testing.T) {
 	a.actionEnded(t.Context(), action{verb: actionSwap, id: ping1, err: fmt.Errorf("%w: no file", standby.ErrCannotSwap)})
 	if a.reconciler.keeper.swaps || a.actor.isSwapping() {
 		t.Errorf("wanted: %v, under way: %v", a.reconciler.keeper.swaps, a.actor.isSwapping())
+	}
+}
+
+// What an activator that was killed has left allowed is forbidden when the instance is needed.
+func TestWakeForbidsSwap(t *testing.T) {
+	w := newTestWorld(t)
+	var running sync.WaitGroup
+	a := newActor(nil, w.store, &running)
+	w.sleeperFile(t, ping1, "populated 1\nfrozen 1\n")
+	group := a.group(ping1)
+	files := map[string]string{group.Sleeper().FreezeFile(): "1", filepath.Join(group.Dir(), "memory.swap.max"): "9"}
+	for file, text := range files {
+		if err := os.WriteFile(file, []byte(text), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	a.wake(t.Context(), ping1)
+	if done := <-a.ended; done.err != nil {
+		t.Error(done.err)
+	}
+	running.Wait()
+	for file := range files {
+		if got, err := os.ReadFile(file); err != nil || string(got) != "0" {
+			t.Errorf("%s: %q, %v", file, got, err)
+		}
 	}
 }

@@ -76,6 +76,18 @@ func (s status) awake() (awake []instance) {
 	return awake
 }
 
+// instanceOf is the instance with a unit, or an empty one.
+func (s status) instanceOf(unit string) instance {
+	for _, r := range s.Revisions {
+		for _, i := range r.Instances {
+			if i.Unit == unit {
+				return i
+			}
+		}
+	}
+	return instance{}
+}
+
 // areReady reports whether so many instances are awake, and all of them ready.
 func (s status) areReady(n int) bool {
 	awake := s.awake()

@@ -49,7 +49,7 @@ func (m *testMachine) deployCounter(t *testing.T, name, config string) {
 	dir := "/srv/" + name
 	m.CopyIn(t, function("counter"), dir)
 	m.build(t, "counter", dir+"/counter")
-	m.WriteFile(t, dir+"/jcloud.yml", config+sleepy)
+	m.WriteFile(t, dir+"/jcloud.yml", config+"standby: 1\n"+sleepy)
 	m.MustRunIn(t, dir, "fnctl", "deploy")
 }
 
@@ -66,29 +66,39 @@ func countedBy(t *testing.T, a answer) (got counted) {
 	return got
 }
 
-// countsOn waits until the counter sleeps, and expects that one of its processes answers, all of which are there still. On a busy machine
-// another instance may have been started by then; TestStandby has how soon they wake.
-func (m *testMachine) countsOn(t *testing.T, name string) counted {
+// wakesCounter waits until a counter sleeps, asks it, and expects that all of its processes are there still. On a busy machine another
+// instance may have been started, and answer, before it has read; TestStandby has how soon that is.
+func (m *testMachine) wakesCounter(t *testing.T, name string) (got counted, woken bool) {
 	t.Helper()
 	asleep, _ := m.waitAsleep(t, name)
-	got := countedBy(t, m.mustGet(t, urlOf(name)))
-	if awake := m.oneInstance(t, name); !slices.Equal(awake.PIDs, asleep.PIDs) || !slices.Contains(awake.PIDs, got.PID) {
-		t.Errorf("%s: the processes were %v, and are %v; %d has answered", name, asleep.PIDs, awake.PIDs, got.PID)
+	a := m.mustGet(t, urlOf(name))
+	got = countedBy(t, a)
+	woken = slices.Contains(asleep.PIDs, got.PID)
+	now := m.status(t, name).instanceOf(asleep.Unit)
+	if !slices.Equal(now.PIDs, asleep.PIDs) || !woken && a.header.Get("Fnctl-Cold-Start") == "" {
+		t.Errorf("%s: the processes were %v, and are %v; %d has answered", name, asleep.PIDs, now.PIDs, got.PID)
 	}
-	return got
+	return got, woken
 }
 
 // testCountsOn: each process goes on where it was, and no other one takes its place.
 func testCountsOn(t *testing.T, m *testMachine) {
 	counts := map[int]int{} // of each process that has answered
+	woken := map[string]int{}
 	for range 3 {
 		for name := range counters {
-			got := m.countsOn(t, name)
+			got, woke := m.wakesCounter(t, name)
 			if last, known := counts[got.PID]; known && got.Count != last+1 {
 				t.Errorf("%s: process %d counts %d after %d", name, got.PID, got.Count, last)
 			}
 			counts[got.PID] = got.Count
+			if woke {
+				woken[name]++
+			}
 		}
+	}
+	if len(woken) != len(counters) {
+		t.Errorf("of %d only %v have ever been woken in time", len(counters), woken)
 	}
 }
 
@@ -127,13 +137,15 @@ func (m *testMachine) startsAnew(t *testing.T, name string, killed instance) {
 		})
 	})
 	m.mustManage(t)
-	m.countsOn(t, name)
+	m.wakesCounter(t, name)
 }
 
 // mustManage expects that PID 1 starts something, and sees it end.
 func (m *testMachine) mustManage(t *testing.T) {
 	t.Helper()
-	m.MustRun(t, "timeout", "10", "systemd-run", "--wait", "--collect", "--quiet", "true")
+	const unit = "/run/systemd/system/managed.service"
+	m.MustRun(t, "sh", "-c", "[ -e "+unit+" ] || printf '[Service]\nType=oneshot\nExecStart=true\n' >"+unit)
+	m.MustRun(t, "timeout", "10", "systemctl", "start", "managed")
 }
 
 // timerApp has a thread that does something ten times a second: it counts that, and the longest time between two.

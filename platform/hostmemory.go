@@ -100,10 +100,11 @@ type Reclaims struct {
 
 // Reclaims reads how memory was taken until now. What cannot be read is 0.
 func (p Paths) Reclaims() (r Reclaims) {
-	vmstat, slice := p.join("proc/vmstat"), filepath.Join(p.Cgroup(), "fn.slice")
+	vmstat, _ := os.ReadFile(p.join("proc/vmstat"))
 	// What is searched within one control group is counted in neither (Linux, mm/vmscan.c).
-	r.Direct, _ = readStatFile(vmstat, "pgscan_direct")
-	r.Kswapd, _ = readStatFile(vmstat, "pgscan_kswapd")
+	r.Direct, _ = readStat(vmstat, "pgscan_direct")
+	r.Kswapd, _ = readStat(vmstat, "pgscan_kswapd")
+	slice := filepath.Join(p.Cgroup(), "fn.slice")
 	// How often a group was about to go above its MemoryMax=: fn.slice, and that with all groups below it.
 	own, _ := readStatFile(filepath.Join(slice, "memory.events.local"), "max")
 	all, _ := readStatFile(filepath.Join(slice, "memory.events"), "max")
