@@ -5,8 +5,8 @@ package main
 import (
 	"context"
 	"net/http"
-	"strings"
 	"slices"
+	"strings"
 	"time"
 )
 
