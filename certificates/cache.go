@@ -10,8 +10,6 @@ import (
 	"sync/atomic"
 
 	"github.com/fsnotify/fsnotify"
-
-	"github.com/fnctl/fnctl/platform"
 )
 
 // Cache has the certificates of a store in memory, and keeps up with it: platform.Follow it. One that cannot be read stays as it was last

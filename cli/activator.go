@@ -48,7 +48,7 @@ func runActivator(c *cli.Context) error {
 		source = prometheus
 	}
 	log := journal.NewLogger(raw(c.App.ErrWriter))
-	_, listeners, err := inheritedListeners()
+	sockets, err := inheritedListeners()
 	if err != nil {
 		return err
 	}
@@ -56,7 +56,7 @@ func runActivator(c *cli.Context) error {
 	if err != nil {
 		return err
 	}
-	listeners = append(listeners, listener)
+	listeners := append(sockets["status"], listener)
 	manager := &systemd.Manager{}
 	defer manager.Close()
 	a := activator.New(activator.Config{

@@ -19,6 +19,7 @@ import (
 	"github.com/urfave/cli/v2"
 
 	"github.com/fnctl/fnctl/accesslog"
+	"github.com/fnctl/fnctl/certificates"
 	"github.com/fnctl/fnctl/gateway"
 	"github.com/fnctl/fnctl/journal"
 	"github.com/fnctl/fnctl/platform"
@@ -55,7 +56,9 @@ func runGateway(c *cli.Context) error {
 	registry := prometheus.NewRegistry()
 	registry.MustRegister(collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
 	config := gateway.Config{
-		Paths: paths(), Host: settings.HostOf, Listeners: place.listeners, Status: place.status, Logger: log, Registry: registry,
+		Paths: paths(), Host: settings.HostOf, Logger: log, Registry: registry,
+		Listeners: place.listeners, Secure: place.secure, Redirecting: place.redirecting, Status: place.status,
+		Certificates: certificates.NewCache(certificates.StoreOf(paths()), log), Challenges: certificates.ChallengesOf(paths()),
 		MaxQueue: settings.Gateway.MaxQueue, MaxBuffered: settings.Gateway.MaxBuffered,
 		MaxConnections: settings.Gateway.MaxConnections, MaxConnectionsPerAddress: settings.Gateway.MaxConnectionsPerAddress,
 		ReadHeaderTimeout: settings.Gateway.ReadHeaderTimeout, MinRate: int64(settings.Gateway.MinRate), IdleTimeout: settings.Gateway.IdleTimeout,
@@ -95,9 +98,9 @@ func gatewayName() string {
 
 // place is where a gateway serves.
 type place struct {
-	listeners, status []net.Listener
-	predecessor       *gateway.Predecessor         // that was there before and hands over, if there is one
-	taken             func(log *slog.Logger) error // to be called when the gateway serves
+	listeners, secure, redirecting, status []net.Listener
+	predecessor                            *gateway.Predecessor         // that was there before and hands over, if there is one
+	taken                                  func(log *slog.Logger) error // to be called when the gateway serves
 }
 
 // findPlace takes the sockets from the gateway that runs if this one is to take its place, and from systemd otherwise.
@@ -108,16 +111,17 @@ func findPlace(ctx context.Context) (place, error) {
 			return place{}, err
 		}
 		return place{
-			listeners: predecessor.Listeners, status: predecessor.Status, predecessor: predecessor,
-			taken: func(*slog.Logger) error { return starter.report() },
+			listeners: predecessor.Listeners, secure: predecessor.Secure, redirecting: predecessor.Redirecting, status: predecessor.Status,
+			predecessor: predecessor,
+			taken:       func(*slog.Logger) error { return starter.report() },
 		}, nil
 	}
-	http, status, err := inheritedListeners()
-	if err == nil && len(http) == 0 {
+	sockets, err := inheritedListeners()
+	if err == nil && len(sockets["http"]) == 0 {
 		err = platform.WithHint(errors.New("there is no socket to serve"), "the gateway is started by systemd: systemctl start fnctl-gateway.socket")
 	}
 	return place{
-		listeners: http, status: status,
+		listeners: sockets["http"], secure: sockets["https"], redirecting: sockets["redirect"], status: sockets["status"],
 		taken: func(log *slog.Logger) error {
 			notifyReady(log)
 			return nil
@@ -125,12 +129,12 @@ func findPlace(ctx context.Context) (place, error) {
 	}, err
 }
 
-// inheritedListeners are the sockets that systemd listens on for a daemon: those named http are for clients, those named
-// status for metrics. They outlive the daemon, so that no connection is refused while it restarts.
-func inheritedListeners() (http, status []net.Listener, err error) {
+// inheritedListeners are the sockets that systemd listens on for a daemon, by name: http, https and redirect are for clients, status is for
+// metrics. They outlive the daemon, so that no connection is refused while it restarts.
+func inheritedListeners() (map[string][]net.Listener, error) {
 	named, err := activation.ListenersWithNames()
 	if err != nil {
-		return nil, nil, fmt.Errorf("take over the sockets: %w", err)
+		return nil, fmt.Errorf("take over the sockets: %w", err)
 	}
-	return named["http"], named["status"], nil
+	return named, nil
 }

@@ -66,6 +66,7 @@ type rawClient struct {
 	net.Conn
 	reader *wire.Reader // with what has arrived already
 	idle   *netio.IdleReader
+	stays  bool // no other gateway can go on with it
 }
 
 // answer is the head of a response.

@@ -3,6 +3,7 @@ package gateway
 import (
 	"bytes"
 	"container/list"
+	"context"
 	"errors"
 	"io"
 	"net"
@@ -14,6 +15,7 @@ import (
 	"time"
 
 	"github.com/fnctl/fnctl/gateway/netio"
+	"github.com/fnctl/fnctl/gateway/secure"
 	"github.com/fnctl/fnctl/gateway/wire"
 )
 
@@ -21,6 +23,7 @@ import (
 type clientEnv struct {
 	cfg      *Config
 	proxy    *proxy
+	guard    *secure.Guard
 	hangups  *netio.Hangups
 	pipes    netio.Pipes
 	date     wire.Date
@@ -48,6 +51,7 @@ const (
 type clientConn struct {
 	net.Conn
 	env      *clientEnv
+	secure   *secure.Conn      // the same connection; nil: it is one without TLS
 	idle     *netio.IdleReader // nil: the connection has no file descriptor
 	origin   origin
 	accepted time.Time
@@ -79,19 +83,46 @@ type clientConn struct {
 
 func newClientConn(env *clientEnv, conn net.Conn) *clientConn {
 	c := &clientConn{Conn: conn, env: env, accepted: time.Now(), sleepAfter: minSleepAfter, origin: newOrigin(conn, env.cfg.TrustedProxies)}
-	c.reader.Reset(conn)
-	c.reads.Reset(conn)
 	if of, ok := conn.(syscall.Conn); ok {
 		if raw, err := of.SyscallConn(); err == nil {
 			c.idle = netio.NewIdleReader(env.proxy.buffers, raw, headRoom)
 		}
 	}
+	c.reader.Reset(conn)
+	c.reads.Reset(conn)
 	return c
+}
+
+// protect makes it a connection over TLS. Nothing was read yet.
+func (c *clientConn) protect(guard *secure.Guard) {
+	c.secure = secure.Server(c.Conn, c.idle.Raw(), guard.Config())
+	c.Conn, c.origin.secure = c.secure, true
+	c.idle.OpenBy(c.secure.ReadNow)
+	c.reader.Reset(c.secure)
+}
+
+// handshake reports whether client and gateway may talk. While they find out, the connection counts as one that brings a request.
+func (c *clientConn) handshake() bool {
+	if c.secure == nil {
+		return true
+	}
+	c.enter(phaseReading)
+	end := time.Now().Add(c.env.cfg.ReadHeaderTimeout)
+	c.reads.Set(end)
+	_ = c.SetWriteDeadline(end)                     // a closed connection fails at once
+	err := c.secure.Handshake(context.Background()) // bounded by the deadlines
+	_ = c.SetWriteDeadline(time.Time{})
+	c.accepted = time.Now()
+	return c.env.guard.Note(c.secure.ConnectionState(), err).MayTalk()
 }
 
 // serve answers the requests of the connection, one after the other, and closes it. The error is errHTTP2 or errAsleep if it is open
 // still.
 func (c *clientConn) serve() error {
+	if !c.handshake() {
+		c.close()
+		return nil
+	}
 	c.token = c.env.hangups.Watch(c.Conn, c.hungUp)
 	return c.serveOn()
 }
@@ -199,6 +230,9 @@ func (c *clientConn) hungUp(whole bool) {
 		c.end(errClientGone)
 	case c.readClosed || c.halfClosed: // it tells nothing new
 		return
+	case c.secure != nil: // nobody closes one half of such a connection and waits for an answer on the other
+		c.gone = true
+		c.end(errClientGone)
 	default:
 		c.halfClosed = true
 		c.sound()
@@ -218,7 +252,7 @@ func (c *clientConn) sound() {
 		if time.Since(c.current.exchange.began) > halfCloseTime {
 			c.end(errClientGone)
 		}
-	case !c.ahead && c.idle != nil:
+	case !c.ahead && c.idle != nil && c.secure == nil:
 		c.ahead = netio.TryWrite(c.idle.Raw(), []byte(wire.StatusLine[:1]))
 	}
 }
@@ -267,6 +301,9 @@ func (c *clientConn) receive() error {
 		n, next, err := wire.HeadLength(r.Buffered(), scanned)
 		switch {
 		case !c.used.Load() && isPreface(r.Buffered()):
+			if !c.agreedOn("h2") {
+				return malformed(errors.New("the client has agreed on another protocol"))
+			}
 			return errHTTP2
 		case err != nil:
 			return malformed(err)
@@ -297,7 +334,9 @@ func isPreface(b []byte) bool {
 }
 
 func (c *clientConn) parse(n int) error {
-	c.used.Store(true)
+	if !c.used.Swap(true) && !c.agreedOn("http/1.1") {
+		return malformed(errors.New("the client has agreed on another protocol"))
+	}
 	s := c.current
 	if err := s.req.Parse(c.reader.Buffered()[:n]); err != nil {
 		return malformed(err)
@@ -306,6 +345,15 @@ func (c *clientConn) parse(n int) error {
 	s.content.Reset(&c.reader, s.req.Framing(), c.env.cfg.MaxHeaderBytes)
 	c.parsed = true
 	return nil
+}
+
+// agreedOn reports whether a protocol may be spoken: over TLS it is the one that the handshake has settled, and HTTP/1.1 without one.
+func (c *clientConn) agreedOn(protocol string) bool {
+	if c.secure == nil {
+		return true
+	}
+	agreed := c.secure.ConnectionState().NegotiatedProtocol
+	return agreed == protocol || agreed == "" && protocol != "h2"
 }
 
 // await waits for the first bytes of a request, without a buffer: most connections are idle. It serves requests itself that it can.

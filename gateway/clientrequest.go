@@ -34,11 +34,22 @@ var clientRequests = sync.Pool{New: func() any { return new(clientRequest) }}
 func newClientRequest(c *clientConn) *clientRequest {
 	s := clientRequests.Get().(*clientRequest)
 	s.conn = c
-	s.writer.Reset(c.Conn, c.raw(), &s.exchange.stall)
+	s.resetWriter()
 	s.content.Reset(&c.reader, wire.None(), 0)
 	p, x := c.env.proxy, &s.exchange
 	x.proxy, x.buffers, x.client, x.origin = p, p.buffers, s, &c.origin
 	return s
+}
+
+// resetWriter has the response written to the connection.
+func (s *clientRequest) resetWriter() {
+	c := s.conn
+	if c.secure == nil {
+		s.writer.Reset(c.Conn, c.raw(), &s.exchange.stall)
+		return
+	}
+	s.writer.Reset(c.secure.Under(), c.raw(), &s.exchange.stall)
+	s.writer.SealBy(c.secure.WriteBy)
 }
 
 // begin takes on the next request of the connection, whose head was read.
@@ -110,5 +121,5 @@ func (s *clientRequest) hijack() *rawClient {
 	}
 	c.closing, c.linger = true, lingerTime
 	c.enter(phaseTunneling)
-	return &rawClient{Conn: c.Conn, reader: &c.reader, idle: c.idle}
+	return &rawClient{Conn: c.Conn, reader: &c.reader, idle: c.idle, stays: c.secure != nil}
 }

@@ -2,7 +2,6 @@ package gateway
 
 import (
 	"errors"
-	"net"
 	"net/http"
 	"strconv"
 	"syscall"
@@ -156,7 +155,9 @@ func (s *clientRequest) acked() (n, sharers int64) {
 }
 
 // splices implements client.
-func (s *clientRequest) splices() bool { return s.conn.idle != nil && !s.chunked }
+func (s *clientRequest) splices() bool {
+	return s.conn.idle != nil && s.conn.secure == nil && !s.chunked
+}
 
 // splice implements client.
 func (s *clientRequest) splice(from syscall.RawConn, n int64, took func(n int64)) (sent int64, err error) {
@@ -189,7 +190,7 @@ func (s *clientRequest) abort() {
 	c := s.conn
 	c.closing, c.linger = true, lingerTime
 	_ = s.flush() // what came from the instance is the client's
-	if tcp, ok := c.Conn.(*net.TCPConn); ok && s.ragged {
+	if tcp, ok := c.Conn.(interface{ SetLinger(seconds int) error }); ok && s.ragged {
 		_ = tcp.SetLinger(0) // so that the end does not look like one
 		c.linger = 0
 	}

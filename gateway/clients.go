@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/fnctl/fnctl/gateway/netio"
+	"github.com/fnctl/fnctl/gateway/secure"
 	"github.com/fnctl/fnctl/platform"
 )
 
@@ -31,9 +32,9 @@ type clients struct {
 	serving   sync.WaitGroup
 }
 
-func newClients(cfg *Config, p *proxy, hangups *netio.Hangups, all *crowd, http2 *http2Server) *clients {
+func newClients(cfg *Config, p *proxy, guard *secure.Guard, hangups *netio.Hangups, all *crowd, http2 *http2Server) *clients {
 	k := &clients{
-		env:   clientEnv{cfg: cfg, proxy: p, hangups: hangups, conns: newConnSet()},
+		env:   clientEnv{cfg: cfg, proxy: p, guard: guard, hangups: hangups, conns: newConnSet()},
 		crowd: all,
 		http2: http2,
 	}
@@ -42,13 +43,13 @@ func newClients(cfg *Config, p *proxy, hangups *netio.Hangups, all *crowd, http2
 }
 
 // accept serves the connections of a listener until that is closed.
-func (k *clients) accept(listener net.Listener) error {
+func (k *clients) accept(listener net.Listener, make func(net.Conn) *clientConn) error {
 	defer k.accepting.Done()
 	for {
 		conn, err := listener.Accept()
 		switch {
 		case err == nil:
-			k.take(conn)
+			k.take(make(conn))
 		case k.env.stopping.Load():
 			return nil
 		case errors.Is(err, net.ErrClosed):
@@ -60,12 +61,27 @@ func (k *clients) accept(listener net.Listener) error {
 	}
 }
 
-// take serves a connection, or refuses it if there are too many.
-func (k *clients) take(conn net.Conn) {
+// The three kinds of connections: those without TLS, those over TLS, and those without that are told to come back over TLS.
+
+func (k *clients) plain(conn net.Conn) *clientConn { return newClientConn(&k.env, conn) }
+
+func (k *clients) secure(conn net.Conn) *clientConn {
 	c := newClientConn(&k.env, conn)
+	c.protect(k.env.guard)
+	return c
+}
+
+func (k *clients) redirecting(conn net.Conn) *clientConn {
+	c := newClientConn(&k.env, conn)
+	c.origin.redirected = true
+	return c
+}
+
+// take serves a connection, or refuses it if there are too many.
+func (k *clients) take(c *clientConn) {
 	refused := k.crowd.admit(c)
 	if errors.Is(refused, errCrowded) {
-		conn.Close()
+		c.Conn.Close()
 		return
 	}
 	k.env.conns.add(c)
@@ -77,9 +93,12 @@ func (k *clients) take(conn net.Conn) {
 	go k.serve(c, c.serve)
 }
 
+// refuse tells a client why. One over TLS would have to be spoken to first, which costs more than a request.
 func (k *clients) refuse(c *clientConn, reason error) {
 	defer k.end(c)
-	c.reject(reason)
+	if c.secure == nil {
+		c.reject(reason)
+	}
 	c.close()
 }
 
@@ -130,7 +149,7 @@ func (k *clients) count() int { return k.env.conns.count() }
 // Requests may run still.
 func (k *clients) stop(ctx context.Context) {
 	k.env.stopping.Store(true)
-	for _, listener := range k.env.cfg.Listeners {
+	for _, listener := range k.env.cfg.clientListeners() {
 		listener.Close()
 	}
 	k.accepting.Wait()

@@ -7,6 +7,7 @@ import (
 
 	"github.com/prometheus/client_golang/prometheus"
 
+	"github.com/fnctl/fnctl/certificates"
 	"github.com/fnctl/fnctl/platform"
 )
 
@@ -27,6 +28,7 @@ var (
 	descConnections      = prometheus.NewDesc(MetricConnections, "Open connections of clients.", nil, nil)
 	descServing          = prometheus.NewDesc(MetricServingSeconds, "Time with at least one request in flight.", []string{"function"}, nil)
 	descBadRoutes        = prometheus.NewDesc(platform.MetricBadRoutes, "Functions whose route cannot be read.", nil, nil)
+	descCertificates     = prometheus.NewDesc(MetricCertificateExpiry, "When the certificate of a host ends.", []string{"host"}, nil)
 	descHostConflicts    = prometheus.NewDesc(MetricHostConflicts, "Hosts that a function claims and another has.", nil, nil)
 )
 
@@ -38,12 +40,14 @@ type collector struct {
 	fleet   *fleet
 	routes  *routeFollower
 	clients *clients
+	// certificates are those that are served.
+	certificates *certificates.Cache
 }
 
 // Describe implements prometheus.Collector.
 func (c *collector) Describe(ch chan<- *prometheus.Desc) {
 	others := []*prometheus.Desc{
-		descRequests, descRetries, descAborted, descReceived, descSent, descServing, descConnections, descBadRoutes, descHostConflicts,
+		descRequests, descRetries, descAborted, descReceived, descSent, descServing, descConnections, descBadRoutes, descHostConflicts, descCertificates,
 	}
 	for _, desc := range slices.Concat(loadDescs, others) {
 		ch <- desc
@@ -61,6 +65,9 @@ func (c *collector) Collect(ch chan<- prometheus.Metric) {
 		for _, m := range collectPool(p) {
 			ch <- m
 		}
+	}
+	for host, pair := range c.certificates.All() {
+		ch <- prometheus.MustNewConstMetric(descCertificates, prometheus.GaugeValue, float64(pair.Leaf().NotAfter.Unix()), host)
 	}
 	ch <- prometheus.MustNewConstMetric(descConnections, prometheus.GaugeValue, float64(c.clients.count()))
 	ch <- prometheus.MustNewConstMetric(descBadRoutes, prometheus.GaugeValue, float64(c.routes.badCount.Load()))

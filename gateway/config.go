@@ -6,11 +6,13 @@ import (
 	"math"
 	"net"
 	"net/netip"
+	"slices"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
 	"golang.org/x/sys/unix"
 
+	"github.com/fnctl/fnctl/certificates"
 	"github.com/fnctl/fnctl/platform"
 )
 
@@ -22,6 +24,11 @@ type Config struct {
 	Host func(function string) string
 	// Listeners take the requests of clients. They are closed when Run's context ends; what systemd holds besides stays.
 	Listeners []net.Listener
+	// Secure take requests over TLS, and Redirecting those of clients that are told to come back over TLS. There may be none.
+	Secure, Redirecting []net.Listener
+	// Certificates are those of Secure, and Challenges what authorities look for there and at Redirecting. Run follows the certificates.
+	Certificates *certificates.Cache
+	Challenges   certificates.Challenges
 	// Status takes requests for the metrics and the health of the gateway itself. There may be none.
 	Status []net.Listener
 
@@ -66,10 +73,18 @@ type Config struct {
 	MaxHeaderBytes int
 }
 
+// clientListeners are all sockets at which clients are accepted.
+func (c *Config) clientListeners() []net.Listener {
+	return slices.Concat(c.Listeners, c.Secure, c.Redirecting)
+}
+
 func (c Config) withDefaults() Config {
 	c.Logger = cmp.Or(c.Logger, slog.Default())
 	if c.Registry == nil {
 		c.Registry = prometheus.NewRegistry()
+	}
+	if c.Certificates == nil {
+		c.Certificates = certificates.NewCache(certificates.Store{}, c.Logger)
 	}
 	c.Name = cmp.Or(c.Name, "fnctl")
 	c.MaxQueue = cmp.Or(c.MaxQueue, 1000)

@@ -32,13 +32,13 @@ func newVisit(t *testing.T, idleTimeout time.Duration) *visit {
 	cfg := Config{IdleTimeout: idleTimeout, Logger: slog.New(slog.DiscardHandler)}.withDefaults()
 	metrics := newMetrics()
 	p := &proxy{fleet: newFleet(cfg, hangups, newGroup(), metrics), buffers: netio.NewBuffers(), metrics: metrics, via: newVia("test"), log: cfg.Logger}
-	k := newClients(&cfg, p, hangups, newCrowd(&cfg), nil)
+	k := newClients(&cfg, p, nil, hangups, newCrowd(&cfg), nil)
 	ctx, stop := context.WithCancel(context.Background())
 	ended := make(chan error, 2)
 	go func() { ended <- hangups.Run(ctx) }()
 	go func() { ended <- k.env.conns.run(ctx) }()
 	near, far := tcpPair(t)
-	k.take(near)
+	k.take(k.plain(near))
 	t.Cleanup(func() {
 		k.close()
 		stop()

@@ -18,6 +18,7 @@ type proxy struct {
 	buffers   *netio.Buffers
 	metrics   *metrics
 	via       via
+	toTLS     toTLS
 	rate      netio.Rate // the least one of a client
 	tunnels   recent[*tunnel]
 	accessLog AccessLog // may be nil

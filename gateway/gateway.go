@@ -5,12 +5,14 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"net"
 	"net/http"
 	"time"
 
 	"golang.org/x/sync/errgroup"
 
 	"github.com/fnctl/fnctl/gateway/netio"
+	"github.com/fnctl/fnctl/gateway/secure"
 	"github.com/fnctl/fnctl/platform"
 )
 
@@ -52,14 +54,16 @@ func New(cfg Config) (*Gateway, error) {
 	serverLog := slog.NewLogLogger(g.log.Handler(), slog.LevelDebug)
 	p := &proxy{
 		fleet: g.fleet, buffers: netio.NewBuffers(), metrics: metrics, via: newVia(g.cfg.Name),
-		rate: netio.Rate{Least: g.cfg.MinRate, Over: g.cfg.MinRateTime}, accessLog: g.cfg.AccessLog, log: g.log,
+		toTLS: newToTLS(&g.cfg),
+		rate:  netio.Rate{Least: g.cfg.MinRate, Over: g.cfg.MinRateTime}, accessLog: g.cfg.AccessLog, log: g.log,
 	}
 	all := newCrowd(&g.cfg)
 	g.http2 = newHTTP2Server(&g.cfg, p, all, serverLog)
-	g.clients = newClients(&g.cfg, p, hangups, all, g.http2)
+	guard := &secure.Guard{Certificates: g.cfg.Certificates, Challenges: g.cfg.Challenges, Noted: metrics.handshake, Logger: g.log}
+	g.clients = newClients(&g.cfg, p, guard, hangups, all, g.http2)
 	g.succession = newSuccession(&g.cfg, g.group, g.fleet, g.clients)
 	g.status = newStatus(&g.cfg, serverLog, g.fleet, g.succession)
-	if err := metrics.register(g.cfg.Registry, &collector{fleet: g.fleet, routes: g.routes, clients: g.clients}); err != nil {
+	if err := metrics.register(g.cfg.Registry, &collector{fleet: g.fleet, routes: g.routes, clients: g.clients, certificates: g.cfg.Certificates}); err != nil {
 		return nil, fmt.Errorf("register metrics: %w", err)
 	}
 	return g, nil
@@ -78,9 +82,14 @@ func (g *Gateway) Run(ctx context.Context) error {
 	group.Go(func() error { return g.fleet.checkReading(work) })
 	group.Go(func() error { return g.clients.env.conns.run(work) })
 	routes := g.routes.follower()
+	followers := []platform.Follower{g.sockets, g.failures, routes}
+	if len(g.cfg.Secure) > 0 {
+		followers = append(followers, g.cfg.Certificates)
+		g.cfg.Certificates.Resync()
+	}
 	g.sockets.Resync()
 	routes.Resync()
-	for _, follower := range []platform.Follower{g.sockets, g.failures, routes} {
+	for _, follower := range followers {
 		group.Go(func() error { return platform.Follow(work, follower, g.log) })
 	}
 	group.Go(g.http2.Run)
@@ -109,9 +118,14 @@ func (g *Gateway) serve(ctx, work context.Context, group *errgroup.Group) error 
 	for _, listener := range g.cfg.Status {
 		group.Go(func() error { return serveStatus(g.status, listener) })
 	}
-	for _, listener := range g.cfg.Listeners {
-		g.clients.accepting.Add(1)
-		group.Go(func() error { return g.clients.accept(listener) })
+	for _, from := range []struct {
+		listeners []net.Listener
+		kind      func(net.Conn) *clientConn
+	}{{g.cfg.Listeners, g.clients.plain}, {g.cfg.Secure, g.clients.secure}, {g.cfg.Redirecting, g.clients.redirecting}} {
+		for _, listener := range from.listeners {
+			g.clients.accepting.Add(1)
+			group.Go(func() error { return g.clients.accept(listener, from.kind) })
+		}
 	}
 	announced := make(chan error, 1)
 	group.Go(func() error {

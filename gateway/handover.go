@@ -14,7 +14,7 @@ import (
 //	the successor:                                     the predecessor:
 //	POST /handover on the status socket          →
 //	                                             ←     101
-//	an empty line                                →
+//	a line, empty, or one that says allSockets   →
 //	                                             ←     offer, with the sockets
 //	                                             ←     loads, whenever they change
 //	(reads the routes and finds the instances)
@@ -35,6 +35,9 @@ const (
 	pathPredecessor = "/predecessor"
 	handoverName    = "fnctl-handover" // the protocol that a connection is upgraded to
 )
+
+// allSockets is how a successor begins that takes sockets of each kind. An earlier one takes those without TLS only.
+const allSockets = '*'
 
 // fromPredecessor is what a gateway sends to its successor.
 type fromPredecessor struct {
@@ -60,10 +63,12 @@ type fromSuccessor struct {
 	CloseIdle bool `json:"hurry,omitempty"`
 }
 
-// offer is how many sockets come with it: first those for clients, then those for the status.
+// offer is how many sockets come with it: first those for clients, without TLS, over TLS, and redirecting, then those for the status.
 type offer struct {
-	HTTP   int `json:"http"`
-	Status int `json:"status"`
+	HTTP        int `json:"http"`
+	Secure      int `json:"secure,omitempty"`
+	Redirecting int `json:"redirecting,omitempty"`
+	Status      int `json:"status"`
 }
 
 // load is what a predecessor has left of one revision, what its own predecessors have left included.

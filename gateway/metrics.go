@@ -6,6 +6,7 @@ import (
 
 	"github.com/prometheus/client_golang/prometheus"
 
+	"github.com/fnctl/fnctl/gateway/secure"
 	"github.com/fnctl/fnctl/platform"
 )
 
@@ -39,6 +40,10 @@ const (
 	MetricWakes = "fnctl_gateway_wakes_total"
 	// MetricUnrouted counts the requests that reached no function. Labels: code.
 	MetricUnrouted = "fnctl_gateway_unrouted_requests_total"
+	// MetricHandshakes counts the handshakes of TLS that ended. Labels: outcome.
+	MetricHandshakes = "fnctl_gateway_handshakes_total"
+	// MetricCertificateExpiry is when the certificate of a host ends, in seconds since 1970. Labels: host.
+	MetricCertificateExpiry = "fnctl_gateway_certificate_expiry_timestamp_seconds"
 	// MetricHostConflicts is the number of hosts that a function claims and another has.
 	MetricHostConflicts = "fnctl_gateway_host_conflicts"
 )
@@ -46,13 +51,14 @@ const (
 // metrics are those that are counted where they happen. The others are collected from the pools when they are read
 // (collector.go).
 type metrics struct {
-	duration  *prometheus.HistogramVec
-	coldStart *prometheus.HistogramVec
-	wakes     *prometheus.CounterVec
-	wake      *prometheus.HistogramVec
-	firstByte *prometheus.HistogramVec
-	queueTime *prometheus.HistogramVec
-	unrouted  *prometheus.CounterVec
+	duration   *prometheus.HistogramVec
+	coldStart  *prometheus.HistogramVec
+	wakes      *prometheus.CounterVec
+	wake       *prometheus.HistogramVec
+	firstByte  *prometheus.HistogramVec
+	queueTime  *prometheus.HistogramVec
+	unrouted   *prometheus.CounterVec
+	handshakes *prometheus.CounterVec
 }
 
 func newMetrics() *metrics {
@@ -90,12 +96,16 @@ func newMetrics() *metrics {
 			Name: MetricUnrouted,
 			Help: "Requests that reached no function.",
 		}, []string{"code"}),
+		handshakes: prometheus.NewCounterVec(prometheus.CounterOpts{
+			Name: MetricHandshakes,
+			Help: "Handshakes of TLS that ended.",
+		}, []string{"outcome"}),
 	}
 }
 
 // register registers the metrics, and a collector of others.
 func (m *metrics) register(r prometheus.Registerer, others prometheus.Collector) error {
-	for _, each := range []prometheus.Collector{m.duration, m.coldStart, m.wakes, m.wake, m.firstByte, m.queueTime, m.unrouted, others} {
+	for _, each := range []prometheus.Collector{m.duration, m.coldStart, m.wakes, m.wake, m.firstByte, m.queueTime, m.unrouted, m.handshakes, others} {
 		if err := r.Register(each); err != nil {
 			return err
 		}
@@ -130,5 +140,7 @@ func (m *metrics) forget(function string) {
 		m.wake.DeleteLabelValues(function, string(from))
 	}
 }
+
+func (m *metrics) handshake(o secure.Outcome) { m.handshakes.WithLabelValues(string(o)).Inc() }
 
 func (m *metrics) refused(code int) { m.unrouted.WithLabelValues(strconv.Itoa(code)).Inc() }

@@ -13,12 +13,15 @@ import (
 
 // origin is where requests come from: the other end of a connection.
 type origin struct {
-	peer     string // its address without port, "" on a unix socket
-	addr     netip.Addr
-	trusted  bool // what it says of its clients is believed
-	proxies  []netip.Prefix
-	protocol string // HTTP/1.1, HTTP/1.0 or HTTP/2.0
-	host     string // of the last request
+	peer    string // its address without port, "" on a unix socket
+	addr    netip.Addr
+	trusted bool // what it says of its clients is believed
+	secure  bool // it speaks TLS
+	// redirected is whether its requests are to come back over TLS.
+	redirected bool
+	proxies    []netip.Prefix
+	protocol   string // HTTP/1.1, HTTP/1.0 or HTTP/2.0
+	host       string // of the last request
 }
 
 // newOrigin trusts the given proxies, and every process that may open a unix socket.
@@ -69,15 +72,23 @@ type sender struct {
 	https  bool
 }
 
+// scheme is that of the connection.
+func (o *origin) scheme() string {
+	if o.secure {
+		return "https"
+	}
+	return "http"
+}
+
 // loopback is the address of a client of whom a process of this machine says nothing.
 const loopback = "127.0.0.1"
 
 // sender believes of a trusted proxy its X-Forwarded fields, or else what it says in the way of RFC 7239.
 func (o *origin) sender(fields []wire.Field) sender {
 	if !o.trusted {
-		return sender{client: o.peer}
+		return sender{client: o.peer, https: o.secure}
 	}
-	s := sender{client: cmp.Or(o.peer, loopback)}
+	s := sender{client: cmp.Or(o.peer, loopback), https: o.secure}
 	if !has(fields, "x-forwarded-for") && !has(fields, "x-forwarded-host") && !has(fields, "x-forwarded-proto") {
 		o.readForwarded(&s, values(fields, "forwarded"))
 		return s
@@ -89,7 +100,7 @@ func (o *origin) sender(fields []wire.Field) sender {
 			break
 		}
 	}
-	s.host, s.https = lastOf(fields, "x-forwarded-host"), isHTTPS(lastOf(fields, "x-forwarded-proto"))
+	s.host, s.https = lastOf(fields, "x-forwarded-host"), isHTTPS(cmp.Or(lastOf(fields, "x-forwarded-proto"), o.scheme()))
 	return s
 }
 

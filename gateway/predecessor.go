@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"net"
 	"net/http"
+	"slices"
 	"time"
 
 	"github.com/fnctl/fnctl/gateway/netio"
@@ -18,8 +19,8 @@ const handoverTimeout = 10 * time.Second
 
 // Predecessor is the gateway that runs, and whose place another one takes. It accepts until that one is ready.
 type Predecessor struct {
-	// Listeners and Status are its sockets: those for clients, and those for the status.
-	Listeners, Status []net.Listener
+	// Listeners, Secure, Redirecting and Status are its sockets, as in Config.
+	Listeners, Secure, Redirecting, Status []net.Listener
 
 	conn *net.UnixConn
 	in   *json.Decoder
@@ -83,7 +84,7 @@ func upgrade(conn net.Conn, path string) error {
 // take receives the sockets.
 func (p *Predecessor) take() error {
 	_ = p.conn.SetDeadline(time.Now().Add(handoverTimeout))
-	if _, err := p.conn.Write([]byte("\n")); err != nil {
+	if _, err := p.conn.Write([]byte{allSockets}); err != nil {
 		return err
 	}
 	files, err := netio.ReceiveFiles(p.conn)
@@ -95,19 +96,22 @@ func (p *Predecessor) take() error {
 	if err := p.in.Decode(&m); err != nil {
 		return err
 	}
-	if m.Offer == nil || m.Offer.HTTP < 1 || m.Offer.HTTP+m.Offer.Status != len(files) {
+	o := m.Offer
+	if o == nil || o.HTTP < 1 || min(o.Secure, o.Redirecting, o.Status) < 0 || o.HTTP+o.Secure+o.Redirecting+o.Status != len(files) {
 		return errors.New("there are not as many as it says")
 	}
-	for n, file := range files {
-		listener, err := net.FileListener(file)
-		if err != nil {
-			return err
+	for _, kind := range []struct {
+		listeners *[]net.Listener
+		n         int
+	}{{&p.Listeners, o.HTTP}, {&p.Secure, o.Secure}, {&p.Redirecting, o.Redirecting}, {&p.Status, o.Status}} {
+		for _, file := range files[:kind.n] {
+			listener, err := net.FileListener(file)
+			if err != nil {
+				return err
+			}
+			*kind.listeners = append(*kind.listeners, listener)
 		}
-		if n < m.Offer.HTTP {
-			p.Listeners = append(p.Listeners, listener)
-		} else {
-			p.Status = append(p.Status, listener)
-		}
+		files = files[kind.n:]
 	}
 	return p.conn.SetDeadline(time.Time{})
 }
@@ -115,7 +119,7 @@ func (p *Predecessor) take() error {
 // Close leaves the gateway that runs alone. It is for a Predecessor with which no gateway is made.
 func (p *Predecessor) Close() {
 	p.conn.Close()
-	for _, listener := range append(p.Listeners, p.Status...) {
+	for _, listener := range slices.Concat(p.Listeners, p.Secure, p.Redirecting, p.Status) {
 		listener.Close()
 	}
 }

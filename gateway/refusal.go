@@ -19,6 +19,8 @@ type refusal struct {
 	code   int
 	text   string
 	status grpc.Status // that a client of gRPC is told; 0: that of the code
+	// location is where the client is sent instead, "" for nowhere.
+	location string
 }
 
 func (r *refusal) Error() string { return r.text }
@@ -156,6 +158,9 @@ func (r *refusal) fields() []wire.Field {
 	fields := []wire.Field{
 		{Name: []byte("Content-Type"), Value: []byte("text/plain; charset=utf-8")},
 		{Name: []byte("X-Content-Type-Options"), Value: []byte("nosniff")},
+	}
+	if r.location != "" {
+		fields = append(fields, wire.Field{Name: []byte("Location"), Value: []byte(r.location)})
 	}
 	if r.code == http.StatusServiceUnavailable || r.code == http.StatusTooManyRequests {
 		fields = append(fields, wire.Field{Name: []byte("Retry-After"), Value: []byte("1")})

@@ -71,6 +71,9 @@ func (x *exchange) route() (destination, *refusal) {
 	if x.proxy.via.passes(x.req.Fields) >= maxPasses {
 		return destination{}, looping(host)
 	}
+	if x.origin.redirected {
+		return destination{}, x.redirect(host)
+	}
 	return x.proxy.fleet.find(host, x.path)
 }
 

@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"net"
+	"slices"
 	"sync"
 	"time"
 
@@ -46,13 +47,18 @@ func (l *successorLink) notify() {
 func (l *successorLink) offer() error {
 	_ = l.conn.SetDeadline(time.Now().Add(handoverTimeout))
 	cfg := l.succession.cfg
-	if _, err := l.conn.Read(make([]byte, 1)); err != nil {
+	var first [1]byte
+	if _, err := l.conn.Read(first[:]); err != nil {
 		return err
 	}
-	if err := netio.SendFiles(l.conn, append(cfg.Listeners[:len(cfg.Listeners):len(cfg.Listeners)], cfg.Status...)); err != nil {
+	tls, redirecting := cfg.Secure, cfg.Redirecting
+	if first[0] != allSockets {
+		tls, redirecting = nil, nil
+	}
+	if err := netio.SendFiles(l.conn, slices.Concat(cfg.Listeners, tls, redirecting, cfg.Status)); err != nil {
 		return err
 	}
-	m := fromPredecessor{Offer: &offer{HTTP: len(cfg.Listeners), Status: len(cfg.Status)}}
+	m := fromPredecessor{Offer: &offer{HTTP: len(cfg.Listeners), Secure: len(tls), Redirecting: len(redirecting), Status: len(cfg.Status)}}
 	if err := json.NewEncoder(l.conn).Encode(m); err != nil {
 		return err
 	}

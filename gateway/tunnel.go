@@ -61,9 +61,11 @@ func newTunnel(x *exchange, client *rawClient, instance *instanceConn) *tunnel {
 // errHandedOver if it goes on elsewhere.
 func (t *tunnel) run() error {
 	t.start()
-	tunnels := &t.exchange.proxy.tunnels
-	tunnels.add(t)
-	defer tunnels.remove(t)
+	if !t.client.stays {
+		tunnels := &t.exchange.proxy.tunnels
+		tunnels.add(t)
+		defer tunnels.remove(t)
+	}
 	for {
 		up := make(chan struct{})
 		var failed error
@@ -229,7 +231,7 @@ func (t *tunnel) toInstance() error {
 		t.client.reader.Discard(len(rest))
 	}
 	err := t.writeUp(t.unsentUp)
-	in := netio.NewIdleReader(t.request.buffers, t.client.idle.Raw(), netio.BufferRoom)
+	in := t.client.idle.Like(netio.BufferRoom)
 	for err == nil {
 		t.limitReadFromClient()
 		var read []byte

@@ -12,7 +12,8 @@ type IdleReader struct {
 	buffers *Buffers
 	raw     syscall.RawConn
 	most    int
-	try     func(fd uintptr) bool // made once: each closure would be garbage
+	try     func(fd uintptr) bool                   // made once: each closure would be garbage
+	open    func(fd uintptr, p []byte) (int, error) // what is read is encrypted; nil: it is not
 	take    func(b []byte) (more bool)
 	buf     *Buffer
 	n       int
@@ -26,6 +27,16 @@ func NewIdleReader(buffers *Buffers, raw syscall.RawConn, most int) *IdleReader 
 	return r
 }
 
+// OpenBy has a function read in the place of ReadNow, for what comes is encrypted. It is called until it fails with syscall.EAGAIN.
+func (r *IdleReader) OpenBy(read func(fd uintptr, p []byte) (int, error)) { r.open = read }
+
+// Like returns a reader of the same connection, in its place, that takes at most so many bytes at once.
+func (r *IdleReader) Like(most int) *IdleReader {
+	like := NewIdleReader(r.buffers, r.raw, most)
+	like.open = r.open
+	return like
+}
+
 func (r *IdleReader) tryRead(fd uintptr) (done bool) {
 	for {
 		r.readOnce(fd)
@@ -36,7 +47,7 @@ func (r *IdleReader) tryRead(fd uintptr) (done bool) {
 		case r.take == nil || r.n == 0:
 			return true
 		}
-		whole := r.n < r.most // there was no more
+		whole := r.n < r.most && r.open == nil // there was no more
 		more := r.take(r.buf[:r.n])
 		r.Give()
 		if whole || !more {
@@ -48,6 +59,10 @@ func (r *IdleReader) tryRead(fd uintptr) (done bool) {
 func (r *IdleReader) readOnce(fd uintptr) {
 	if r.buf == nil {
 		r.buf = r.buffers.Get()
+	}
+	if r.open != nil {
+		r.n, r.failed = r.open(fd, r.buf[:r.most])
+		return
 	}
 	r.n, r.failed = ReadNow(fd, r.buf[:r.most])
 }

@@ -22,28 +22,43 @@ type Writer struct {
 	conn net.Conn
 	raw  syscall.RawConn  // nil: it has no file descriptor
 	try  func(fd uintptr) // made once: each closure would be garbage
-	seen *Stall           // nil: nobody looks
+	seal Seal             // nil: what is written is sent as it is
+	send func([]byte) (int, error)
+	seen *Stall // nil: nobody looks
 	end  time.Time
 	cut  atomic.Bool
 	p    []byte
 	n    int
 }
 
+// Seal encrypts bytes and has a function send the outcome. It returns how many of them were sent.
+type Seal func(p []byte, send func([]byte) (int, error)) (int, error)
+
 // Reset makes a connection the one that is written to. raw is nil if it has no file descriptor, and seen if nobody looks whether a write
 // waits.
 func (w *Writer) Reset(conn net.Conn, raw syscall.RawConn, seen *Stall) {
-	w.conn, w.raw, w.seen, w.end = conn, raw, seen, time.Time{}
+	w.conn, w.raw, w.seen, w.seal, w.end = conn, raw, seen, nil, time.Time{}
 	w.Resume()
 	if w.try == nil {
-		w.try = w.write
+		w.try, w.send = w.write, w.sendAll
 	}
 }
+
+// SealBy has what is written encrypted. Of such a connection what is encrypted counts as sent.
+func (w *Writer) SealBy(seal Seal) { w.seal = seal }
 
 // Bound sets the time until which what is written must have been taken.
 func (w *Writer) Bound(end time.Time) { w.end = end }
 
 // Write implements io.Writer.
 func (w *Writer) Write(p []byte) (int, error) {
+	if w.seal != nil {
+		return w.seal(p, w.send)
+	}
+	return w.sendAll(p)
+}
+
+func (w *Writer) sendAll(p []byte) (int, error) {
 	n := w.writeNow(p)
 	w.seen.End(int64(n))
 	if n == len(p) {
