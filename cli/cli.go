@@ -49,7 +49,7 @@ func newApp(stdout, stderr io.Writer) *cli.App {
 		},
 		Commands: []*cli.Command{
 			deployCommand(), listCommand(), statusCommand(), revisionsCommand(), rollbackCommand(), trafficCommand(), gcCommand(), pauseCommand(), resumeCommand(), restartCommand(), upgradeCommand(), envCommand(), secretCommand(), logsCommand(), eventsCommand(), invokeCommand(), scaleCommand(),
-			removeCommand(), validateCommand(), simulateCommand(), doctorCommand(), backupCommand(), restoreCommand(), versionCommand(), completionCommand(), gatewayCommand(),
+			removeCommand(), validateCommand(), simulateCommand(), doctorCommand(), publicCommand(), backupCommand(), restoreCommand(), versionCommand(), completionCommand(), gatewayCommand(),
 			activatorCommand(), shimCommand(), filterCheckCommand(),
 		},
 	}
