@@ -26,7 +26,7 @@ func Wanted(settings platform.Settings, routes []platform.Route) []string {
 				tags[tag+"."+own] = true
 			}
 		}
-		for _, host := range route.Hosts {
+		for _, host := range route.AllHosts() {
 			if rule, err := platform.ParseHostRule(host); err == nil && rule.Host != platform.AnyHost {
 				hosts[rule.Host] = true
 			}

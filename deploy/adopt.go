@@ -36,7 +36,7 @@ func (f *Function) Adopt(ctx context.Context, staged Staged) error {
 	if err != nil {
 		return err
 	}
-	if err := f.checkHosts(route.Hosts); err != nil {
+	if err := f.checkHosts(route.AllHosts()); err != nil {
 		return err
 	}
 	return f.change(ctx, platform.Route{}, func(c *change) error {

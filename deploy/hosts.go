@@ -34,7 +34,7 @@ func (f *Function) checkHosts(hosts []string) error {
 		if err != nil {
 			continue // a damaged route has no host
 		}
-		for _, taken := range slices.Concat(route.Hosts, hostsOfTags(settings, name, slices.Collect(maps.Keys(route.Tags)))) {
+		for _, taken := range slices.Concat(route.AllHosts(), hostsOfTags(settings, name, slices.Collect(maps.Keys(route.Tags)))) {
 			for _, host := range hosts {
 				if host == taken {
 					return fmt.Errorf("host %s belongs to the function %s", host, name)

@@ -91,7 +91,7 @@ func (t *trafficChange) run(ctx context.Context, plan TrafficPlan) error {
 	if err != nil {
 		return err
 	}
-	if err := t.checkHosts(slices.Concat(route.Hosts, tagged)); err != nil {
+	if err := t.checkHosts(slices.Concat(route.AllHosts(), tagged)); err != nil {
 		return err
 	}
 	return t.apply(ctx, needed, route, "switched the route of "+t.Name)

@@ -184,7 +184,7 @@ func claims(routes map[string]platform.Route, before map[string]string) []confli
 		if routes[name].Private {
 			continue
 		}
-		for _, host := range routes[name].Hosts {
+		for _, host := range routes[name].AllHosts() {
 			all = append(all, conflict{host: host, claimant: name})
 		}
 	}

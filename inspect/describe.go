@@ -32,7 +32,7 @@ func (in *Inspector) Function(name string) (Function, error) {
 	}
 	rev.Config.Autoscale = scale.Apply(rev.Config.Autoscale)
 	status := Function{
-		Name: name, Endpoint: in.settings.EndpointOf(name), Hosts: route.Hosts, Private: route.Private, App: rev.App, Framework: rev.Framework, Created: rev.Created,
+		Name: name, Endpoint: in.settings.EndpointOf(name), Hosts: route.AllHosts(), Private: route.Private, App: rev.App, Framework: rev.Framework, Created: rev.Created,
 		Labels: rev.Config.Labels, BaseCredits: rev.Config.BaseCreditsPerHour(), Tags: in.tagsOf(route),
 	}
 	for _, id := range in.revisionsOf(name, traffic) {

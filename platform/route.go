@@ -11,6 +11,8 @@ type Route struct {
 	Function string `json:"function"`
 	// Hosts are the function's own hosts, each a HostRule, besides the one that the platform gives to each function.
 	Hosts []string `json:"hosts,omitempty"`
+	// Domains are more such rules, which "fnctl domain" has given the function. No deploy changes them.
+	Domains []string `json:"domains,omitempty"`
 	// StripPrefix is true if the app gets paths without that of the rule by which a request came.
 	StripPrefix bool `json:"strip_prefix,omitempty"`
 	// Traffic has the revisions with traffic, and those with a tag, by number.
@@ -43,7 +45,7 @@ func (r Route) Check() error {
 	if total != 100 {
 		return fmt.Errorf("route of %s: traffic adds up to %d percent instead of 100", r.Function, total)
 	}
-	for _, host := range r.Hosts {
+	for _, host := range r.AllHosts() {
 		if err := CheckHostRule(host); err != nil {
 			return fmt.Errorf("route of %s: %w", r.Function, err)
 		}
@@ -52,6 +54,17 @@ func (r Route) Check() error {
 		return fmt.Errorf("route of %s: %w", r.Function, err)
 	}
 	return nil
+}
+
+// AllHosts are the function's own hosts, wherever they are from, each once.
+func (r Route) AllHosts() []string {
+	hosts := slices.Clone(r.Hosts)
+	for _, host := range r.Domains {
+		if !slices.Contains(hosts, host) {
+			hosts = append(hosts, host)
+		}
+	}
+	return hosts
 }
 
 // checkTags returns what is wrong with the tags of a route, nil if nothing is.

@@ -53,10 +53,10 @@ func (r Route) WithoutTag(tag string) Route {
 	return r.tidied()
 }
 
-// After returns the route with all that outlives a change of traffic: whether the function is paused, how its clients stick,
+// After returns the route with all that outlives a change of traffic: whether the function is paused, how its clients stick, its domains,
 // and the tags that it has not got itself, each with its revision.
 func (r Route) After(before Route) Route {
-	r.Paused, r.Sticky = before.Paused, before.Sticky
+	r.Paused, r.Sticky, r.Domains = before.Paused, before.Sticky, before.Domains
 	tags := maps.Clone(before.Tags)
 	if tags == nil {
 		tags = map[string]RevisionID{}
