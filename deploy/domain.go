@@ -35,7 +35,7 @@ func (f *Function) RemoveDomains(hosts []string) error {
 			case i >= 0:
 				route.Domains = slices.Delete(slices.Clone(route.Domains), i, i+1)
 			case slices.Contains(route.Hosts, host):
-				return platform.WithHint(fmt.Errorf("%s has the host %s from its jcloud.yml", f.Name, host), "take it out of hosts: there, and deploy again")
+				return platform.WithHint(fmt.Errorf("%s stands in the jcloud.yml of %s", host, f.Name), "take it out of hosts: there, and deploy again")
 			default:
 				return platform.WithHint(fmt.Errorf("%s does not have the host %s", f.Name, host), "fnctl domain %s list", f.Name)
 			}

@@ -353,14 +353,16 @@ func TestHandshakes(t *testing.T) {
 		alert   string // "": none
 		outcome string
 	}{
-		"a wildcard":                  {func(c *tls.Config) { c.ServerName = "a.tenants.example.com" }, "", "done"},
-		"upper case":                  {func(c *tls.Config) { c.ServerName = "Shop.LOCALHOST" }, "", "done"},
-		"TLS 1.2":                     {func(c *tls.Config) { c.MaxVersion = tls.VersionTLS12 }, "", "done"},
-		"another name":                {func(c *tls.Config) { c.ServerName = "other.example.com" }, "unrecognized name", "no_certificate"},
-		"below a wildcard":            {func(c *tls.Config) { c.ServerName = "a.b.tenants.example.com" }, "unrecognized name", "no_certificate"},
-		"no name":                     {func(c *tls.Config) { c.ServerName, c.InsecureSkipVerify = "", true }, "unrecognized name", "no_certificate"},
-		"TLS 1.1":                     {func(c *tls.Config) { c.MinVersion, c.MaxVersion = tls.VersionTLS10, tls.VersionTLS11 }, "protocol version not supported", "failed"},
-		"no forward secrecy":          {func(c *tls.Config) { c.MaxVersion, c.CipherSuites = tls.VersionTLS12, []uint16{tls.TLS_RSA_WITH_AES_128_GCM_SHA256} }, "handshake failure", "failed"},
+		"a wildcard":       {func(c *tls.Config) { c.ServerName = "a.tenants.example.com" }, "", "done"},
+		"upper case":       {func(c *tls.Config) { c.ServerName = "Shop.LOCALHOST" }, "", "done"},
+		"TLS 1.2":          {func(c *tls.Config) { c.MaxVersion = tls.VersionTLS12 }, "", "done"},
+		"another name":     {func(c *tls.Config) { c.ServerName = "other.example.com" }, "unrecognized name", "no_certificate"},
+		"below a wildcard": {func(c *tls.Config) { c.ServerName = "a.b.tenants.example.com" }, "unrecognized name", "no_certificate"},
+		"no name":          {func(c *tls.Config) { c.ServerName, c.InsecureSkipVerify = "", true }, "unrecognized name", "no_certificate"},
+		"TLS 1.1":          {func(c *tls.Config) { c.MinVersion, c.MaxVersion = tls.VersionTLS10, tls.VersionTLS11 }, "protocol version not supported", "failed"},
+		"no forward secrecy": {func(c *tls.Config) {
+			c.MaxVersion, c.CipherSuites = tls.VersionTLS12, []uint16{tls.TLS_RSA_WITH_AES_128_GCM_SHA256}
+		}, "handshake failure", "failed"},
 		"a protocol that nobody has":  {func(c *tls.Config) { c.NextProtos = []string{"ftp"} }, "no application protocol", "failed"},
 		"a challenge that is not due": {func(c *tls.Config) { c.NextProtos = []string{"acme-tls/1"} }, "internal error", "failed"},
 	} {
