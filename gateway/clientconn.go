@@ -521,6 +521,21 @@ func (c *clientConn) close() {
 	}
 }
 
+// breakOff ends the connection so that the client does not take the end for one: over TLS nothing says that there is one.
+func (c *clientConn) breakOff() {
+	c.linger = 0
+	under := c.Conn
+	if c.secure != nil {
+		under = c.secure.Under()
+	}
+	if tcp, ok := under.(*net.TCPConn); ok {
+		_ = tcp.SetLinger(0)
+	}
+	if c.secure != nil {
+		under.Close()
+	}
+}
+
 // adopt makes it a connection on which another gateway has read a request and sent the head of the response, so that it is a tunnel.
 func (c *clientConn) adopt(req *wire.Request) (*exchange, *rawClient) {
 	c.used.Store(true)

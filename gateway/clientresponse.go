@@ -190,8 +190,7 @@ func (s *clientRequest) abort() {
 	c := s.conn
 	c.closing, c.linger = true, lingerTime
 	_ = s.flush() // what came from the instance is the client's
-	if tcp, ok := c.Conn.(interface{ SetLinger(seconds int) error }); ok && s.ragged {
-		_ = tcp.SetLinger(0) // so that the end does not look like one
-		c.linger = 0
+	if s.ragged {
+		c.breakOff()
 	}
 }

@@ -335,6 +335,26 @@ func TestSecureWebSocket(t *testing.T) {
 	}
 }
 
+// A response whose end is that of the connection must not look whole when it is not.
+func TestSecureBrokenOff(t *testing.T) {
+	whole := make(chan bool, 1)
+	s := openShop(t, http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		io.WriteString(w, "half")
+		w.(http.Flusher).Flush()
+		if !<-whole {
+			panic(http.ErrAbortHandler)
+		}
+	}))
+	for _, is := range []bool{true, false} {
+		whole <- is
+		c := s.dial(secureHost)
+		io.WriteString(c, "GET / HTTP/1.0\r\nHost: shop.localhost\r\n\r\n")
+		if got, err := io.ReadAll(c); (err == nil) != is || is && !bytes.HasSuffix(got, []byte("half")) {
+			t.Errorf("whole: %v: %q, %v", is, got, err)
+		}
+	}
+}
+
 func TestHandshakes(t *testing.T) {
 	s := openShop(t, mirror, func(cfg *gateway.Config) { cfg.ReadHeaderTimeout = 500 * time.Millisecond })
 	s.certify(2, "*.tenants.example.com")

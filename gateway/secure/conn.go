@@ -98,14 +98,6 @@ func (c *Conn) CloseRead() error {
 	return nil
 }
 
-// SetLinger is that of the connection below.
-func (c *Conn) SetLinger(seconds int) error {
-	if tcp, ok := c.under.Conn.(*net.TCPConn); ok {
-		return tcp.SetLinger(seconds)
-	}
-	return nil
-}
-
 // SyscallConn implements syscall.Conn. What is read and written by it is encrypted.
 func (c *Conn) SyscallConn() (syscall.RawConn, error) { return c.under.raw, nil }
 
