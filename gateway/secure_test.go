@@ -228,10 +228,38 @@ func TestSecure(t *testing.T) {
 	}
 }
 
+// collecting is a connection that sends several writes at once.
+type collecting struct {
+	net.Conn
+	collects bool
+	held     []byte
+}
+
+func (c *collecting) Write(p []byte) (int, error) {
+	if !c.collects {
+		return c.Conn.Write(p)
+	}
+	c.held = append(c.held, p...)
+	return len(p), nil
+}
+
+func (c *collecting) send() {
+	c.collects = false
+	c.Conn.Write(c.held)
+	c.held = nil
+}
+
 // What comes within a record has nothing to do with what a request is.
 func TestSecureRecords(t *testing.T) {
 	s := openShop(t, mirror)
-	c := s.dial(secureHost)
+	tcp, err := net.Dial("tcp", s.secure.Addr().String())
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer tcp.Close()
+	tcp.SetDeadline(time.Now().Add(requestTimeout))
+	under := &collecting{Conn: tcp}
+	c := tls.Client(under, s.config(secureHost))
 	answers := bufio.NewReader(c)
 	request := func(path string) string { return "GET /" + path + " HTTP/1.1\r\nHost: shop.localhost\r\n\r\n" }
 	expect := func(paths ...string) {
@@ -255,6 +283,12 @@ func TestSecureRecords(t *testing.T) {
 	expect("bytes")
 	io.WriteString(c, request("a")+request("b")+request("c"))
 	expect("a", "b", "c")
+	under.collects = true
+	for _, path := range []string{"e", "f", "g"} { // records of their own that come at once
+		io.WriteString(c, request(path))
+	}
+	under.send()
+	expect("e", "f", "g")
 	long := strings.Repeat("l", 30<<10) // over two records
 	io.WriteString(c, request(long)+request("d"))
 	expect(long, "d")
