@@ -63,7 +63,7 @@ func runGateway(c *cli.Context) error {
 		MaxConnections: settings.Gateway.MaxConnections, MaxConnectionsPerAddress: settings.Gateway.MaxConnectionsPerAddress,
 		ReadHeaderTimeout: settings.Gateway.ReadHeaderTimeout, MinRate: int64(settings.Gateway.MinRate), IdleTimeout: settings.Gateway.IdleTimeout,
 		MaxHeaderBytes: int(settings.Gateway.MaxHeader), DrainTimeout: settings.Gateway.DrainTimeout,
-		TrustedProxies: settings.Gateway.TrustedProxies,
+		TrustedProxies: settings.Gateway.TrustedProxies, ProxyProtocol: settings.Gateway.ProxyProtocol,
 		Name:           gatewayName(),
 		Predecessor:    place.predecessor,
 		Serving: func() error {

@@ -8,6 +8,7 @@ import (
 	"io"
 	"net"
 	"net/http"
+	"net/netip"
 	"os"
 	"sync"
 	"sync/atomic"
@@ -24,6 +25,7 @@ type clientEnv struct {
 	cfg      *Config
 	proxy    *proxy
 	guard    *secure.Guard
+	crowd    *crowd
 	hangups  *netio.Hangups
 	pipes    netio.Pipes
 	date     wire.Date
@@ -101,6 +103,31 @@ func (c *clientConn) protect(guard *secure.Guard) {
 	c.reader.Reset(c.secure)
 }
 
+// introduce takes the header by which a load balancer says whose connection it is. The error is a *refusal if the client may be told
+// something.
+func (c *clientConn) introduce() error {
+	if !c.env.cfg.ProxyProtocol || !c.origin.trusted || c.origin.peer == "" {
+		return nil
+	}
+	c.enter(phaseReading)
+	c.reads.Set(time.Now().Add(c.env.cfg.ReadHeaderTimeout))
+	var client netip.AddrPort
+	err := netio.TakeHeader(c.idle.Raw(), wire.MaxProxyHeader, func(b []byte) (n int, err error) {
+		client, n, err = wire.ProxyHeader(b)
+		return n, err
+	})
+	if err != nil || !client.IsValid() {
+		return err
+	}
+	if refused := c.env.crowd.relocate(c, client.Addr()); refused != nil {
+		if c.secure != nil {
+			return errCrowded // it could not read more
+		}
+		return refused
+	}
+	return nil
+}
+
 // handshake reports whether client and gateway may talk. While they find out, the connection counts as one that brings a request.
 func (c *clientConn) handshake() bool {
 	if c.secure == nil {
@@ -119,6 +146,11 @@ func (c *clientConn) handshake() bool {
 // serve answers the requests of the connection, one after the other, and closes it. The error is errHTTP2 or errAsleep if it is open
 // still.
 func (c *clientConn) serve() error {
+	if err := c.introduce(); err != nil {
+		c.reject(err)
+		c.close()
+		return nil
+	}
 	if !c.handshake() {
 		c.close()
 		return nil

@@ -34,7 +34,7 @@ type clients struct {
 
 func newClients(cfg *Config, p *proxy, guard *secure.Guard, hangups *netio.Hangups, all *crowd, http2 *http2Server) *clients {
 	k := &clients{
-		env:   clientEnv{cfg: cfg, proxy: p, guard: guard, hangups: hangups, conns: newConnSet()},
+		env:   clientEnv{crowd: all, cfg: cfg, proxy: p, guard: guard, hangups: hangups, conns: newConnSet()},
 		crowd: all,
 		http2: http2,
 	}
@@ -236,6 +236,20 @@ func (k *crowd) admit(c *clientConn) error {
 	}
 	c.admitted = true
 	k.add(&c.origin, 1)
+	return nil
+}
+
+// relocate counts a connection for the address of which a load balancer has said that it comes from there, and returns why it is refused, if
+// it is.
+func (k *crowd) relocate(c *clientConn, addr netip.Addr) *refusal {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	k.add(&c.origin, -1)
+	c.origin.relocate(addr)
+	defer k.add(&c.origin, 1)
+	if k.hasEnough(&c.origin) {
+		return tooManyOfAddress()
+	}
 	return nil
 }
 

@@ -57,6 +57,8 @@ type Config struct {
 	Name string
 	// TrustedProxies are the addresses whose X-Forwarded and Forwarded fields are believed.
 	TrustedProxies []netip.Prefix
+	// ProxyProtocol is whether connections of TrustedProxies begin with a PROXY header, which says whose they are.
+	ProxyProtocol bool
 	// DrainTimeout bounds how long Run waits for requests in flight after its context, or that of its successor, has ended. Default
 	// 90 s.
 	DrainTimeout time.Duration

@@ -34,6 +34,11 @@ func newOrigin(conn net.Conn, proxies []netip.Prefix) origin {
 	return origin{peer: addr.WithZone("").String(), addr: addr, proxies: proxies, trusted: isProxy(proxies, addr)}
 }
 
+// relocate makes another address the other end, as a load balancer says. What is there is believed only if it is a proxy itself.
+func (o *origin) relocate(addr netip.Addr) {
+	o.peer, o.addr, o.trusted = addr.WithZone("").String(), addr, isProxy(o.proxies, addr)
+}
+
 // isProxy reports whether an address is that of one of the proxies. A program of this machine is found at the loopback address of either
 // family, as its resolver has it: to name one is to name both.
 func isProxy(proxies []netip.Prefix, addr netip.Addr) bool {

@@ -16,6 +16,7 @@ import (
 	"math/big"
 	"net"
 	"net/http"
+	"net/netip"
 	"os"
 	"path/filepath"
 	"strings"
@@ -574,5 +575,77 @@ func TestCertificateReplaced(t *testing.T) {
 	}
 	if !s.has(gateway.MetricCertificateExpiry, "host="+secureHost) {
 		t.Error("there is no metric of the certificate")
+	}
+}
+
+// A load balancer says whose a connection is before anything else, and nobody else can.
+func TestProxyProtocol(t *testing.T) {
+	trusted := func(cfg *gateway.Config) {
+		cfg.ProxyProtocol = true
+		cfg.TrustedProxies = []netip.Prefix{netip.MustParsePrefix("127.0.0.0/8")}
+		cfg.ReadHeaderTimeout = 2 * time.Second
+		cfg.MaxConnectionsPerAddress = 2
+	}
+	const line, request = "PROXY TCP4 192.0.2.1 198.51.100.1 56324 443\r\n", "GET / HTTP/1.1\r\nHost: shop.localhost\r\nX-Forwarded-For: 6.6.6.6\r\n\r\n"
+	ask := func(t *testing.T, s *secureWorld, secure bool, header string) (client string, err error) {
+		t.Helper()
+		addr := s.addr
+		if secure {
+			addr = s.secure.Addr().String()
+		}
+		tcp, err := net.Dial("tcp", addr)
+		if err != nil {
+			t.Fatal(err)
+		}
+		t.Cleanup(func() { tcp.Close() })
+		tcp.SetDeadline(time.Now().Add(requestTimeout))
+		for _, b := range []byte(header) { // it comes as it likes
+			tcp.Write([]byte{b})
+		}
+		var c net.Conn = tcp
+		if secure {
+			c = tls.Client(tcp, s.config(secureHost))
+		}
+		if _, err := io.WriteString(c, request); err != nil {
+			return "", err
+		}
+		res, err := http.ReadResponse(bufio.NewReader(c), nil)
+		if err != nil {
+			return "", err
+		}
+		if res.StatusCode != http.StatusOK {
+			return "", errors.New(res.Status)
+		}
+		return res.Header.Get("Client"), nil
+	}
+	s := newSecureWorld(t, trusted)
+	s.arm(secureID, 1).serve(t, mirror)
+	s.route(secureID)
+	key, cert := s.authority.sign(1, secureHost)
+	if err := s.store.Write(secureHost, certificates.OriginACME, key, cert); err != nil {
+		t.Fatal(err)
+	}
+	s.eventually("the certificate is there", func() bool { return s.has(gateway.MetricCertificateExpiry, "host="+secureHost) })
+	for _, secure := range []bool{false, true} {
+		if client, err := ask(t, s, secure, line); err != nil || client != "192.0.2.1" {
+			t.Errorf("secure: %v: the client is %q, %v", secure, client, err)
+		}
+		if client, err := ask(t, s, secure, ""); err == nil {
+			t.Errorf("secure: %v: without a header the client is %q", secure, client)
+		}
+		if client, err := ask(t, s, secure, "PROXY TCP4 127.0.0.9 198.51.100.1 1 443\r\n"); err != nil || secure && client != "6.6.6.6" {
+			t.Errorf("secure: %v: behind two proxies the client is %q, %v", secure, client, err)
+		}
+	}
+	// Both connections of the one address are open still.
+	if client, err := ask(t, s, false, line); err == nil || !strings.Contains(err.Error(), "429") {
+		t.Errorf("one connection too many: %q, %v", client, err)
+	}
+	strangers := openShop(t, mirror, func(cfg *gateway.Config) { cfg.ProxyProtocol = true })
+	if client, err := ask(t, strangers, true, ""); err != nil || client != "127.0.0.1" {
+		t.Errorf("whom nobody trusts is %q, %v", client, err)
+	}
+	if client, err := ask(t, strangers, false, line); err == nil {
+		t.Errorf("whom nobody trusts says that it is %q", client)
 	}
 }

@@ -30,6 +30,8 @@ type GatewaySettings struct {
 	DrainTimeout time.Duration
 	// TrustedProxies are the addresses whose X-Forwarded headers are believed.
 	TrustedProxies []netip.Prefix
+	// ProxyProtocol is whether the connections of TrustedProxies begin with a PROXY header.
+	ProxyProtocol bool
 	// AccessLog selects the requests that are logged.
 	AccessLog AccessLog
 }

@@ -96,6 +96,12 @@ var settingsTable = &keys.Table[Settings]{Keys: []keys.Key[Settings]{
 		Bind:    func(s *Settings) keys.Value { return keys.Bind(&s.Gateway.TrustedProxies, proxies) },
 	},
 	{
+		Path: "gateway.proxy_protocol", Doc: "Whether each connection of a trusted proxy begins with a PROXY header of either version, as load balancers " +
+			"send it that pass TLS on. One without it is closed.",
+		Default: "false", Example: "true",
+		Bind: func(s *Settings) keys.Value { return keys.Bind(&s.Gateway.ProxyProtocol, keys.Boolean{}) },
+	},
+	{
 		Path: "gateway.access_log", Doc: "Which requests are written to the journal: all, those that ended with 500 or more or broke off, or none.",
 		Default: string(AccessLogOn), Example: string(AccessLogErrors),
 		Bind: func(s *Settings) keys.Value { return keys.Bind(&s.Gateway.AccessLog, accessLogs) },

@@ -1,6 +1,8 @@
 package netio
 
 import (
+	"errors"
+	"io"
 	"net"
 	"sync/atomic"
 	"syscall"
@@ -109,6 +111,35 @@ func (w *Writer) write(fd uintptr) {
 			return
 		}
 	}
+}
+
+// TakeHeader waits for what a connection begins with, and takes no more than that. look is called with all that has come so far, and returns
+// how long the beginning is, 0 if more has to come. The error is that of look, or of the connection; io.ErrUnexpectedEOF if it ends before.
+func TakeHeader(conn syscall.RawConn, most int, look func([]byte) (n int, err error)) error {
+	buf := make([]byte, most)
+	var failed error
+	err := conn.Read(func(fd uintptr) bool {
+		came, _, err := unix.Recvfrom(int(fd), buf, unix.MSG_PEEK|unix.MSG_DONTWAIT)
+		if errors.Is(err, unix.EAGAIN) || errors.Is(err, unix.EINTR) {
+			return false
+		}
+		if err == nil && came == 0 {
+			err = io.ErrUnexpectedEOF
+		}
+		n := 0
+		if err == nil {
+			n, err = look(buf[:came])
+		}
+		if err == nil && n > 0 {
+			_, err = ReadNow(fd, buf[:n])
+		}
+		if err == nil && n == 0 && came == most {
+			err = io.ErrShortBuffer
+		}
+		failed = err
+		return err != nil || n > 0
+	})
+	return errors.Join(err, failed)
 }
 
 // Untaken is how much of what was written the other end's machine has not got, 0 if that is not known.
