@@ -64,8 +64,8 @@ func runGateway(c *cli.Context) error {
 		ReadHeaderTimeout: settings.Gateway.ReadHeaderTimeout, MinRate: int64(settings.Gateway.MinRate), IdleTimeout: settings.Gateway.IdleTimeout,
 		MaxHeaderBytes: int(settings.Gateway.MaxHeader), DrainTimeout: settings.Gateway.DrainTimeout,
 		TrustedProxies: settings.Gateway.TrustedProxies, ProxyProtocol: settings.Gateway.ProxyProtocol,
-		Name:           gatewayName(),
-		Predecessor:    place.predecessor,
+		Name:        gatewayName(),
+		Predecessor: place.predecessor,
 		Serving: func() error {
 			log.Info("gateway started", "version", Version(), "endpoint", settings.Endpoint)
 			return place.taken(log)
