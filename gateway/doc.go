@@ -7,6 +7,7 @@
 // # The path of a request
 //
 //	clients.go          accepts the connection
+//	                    (package secure, if it is one over TLS; totls.go sends others there)
 //	clientconn.go       waits for a request, reads its head (package wire), and has the exchange serve it; connset.go has it asleep
 //	                    while none comes;
 //	http2server.go      does the same for HTTP/2
