@@ -12,6 +12,7 @@ const (
 	rateTarget = 0.95 // of nginx's small requests/s
 	bulkTarget = 0.5  // of nginx's large ones
 	cpuTarget  = 1.1  // of nginx's CPU time per request
+	tlsTarget  = 1.25 // of the same over TLS
 	tailTarget = 2.0  // of nginx's p99, at 70 % of what nginx can do
 	idleTarget = 60   // MB
 )
@@ -38,6 +39,11 @@ var proxyRows = []proxyRow{
 	{"echo 500", "500 WebSockets echoing", "message", 0, 0},
 	{"h2c 1", "HTTP/2, 1 connection of 32 streams", "request", 0, 0},
 	{"h2c 8", "HTTP/2, 8 connections of 32 streams", "request", 0, 0},
+	{"tls 32", "TLS 1.3, 32 connections", "request", 0, tlsTarget},
+	{"tls 512", "TLS 1.3, 512 connections", "request", 0, tlsTarget},
+	{"tls h2 32", "TLS 1.3, HTTP/2, 32 connections", "request", 0, tlsTarget},
+	{"tls large", "TLS 1.3, 1 MB, 32 connections", "request", 0, 0},
+	{"tls new", "TLS 1.3, full handshakes, 500 at once", "handshake", 0, 0},
 }
 
 // benchProxy compares the gateway as a proxy with others, before the same backend.
@@ -92,6 +98,10 @@ func (r proxyRow) aimingAtCPU(cpu result) result {
 		return cpu
 	}
 	ahead := cpu.Ours.Median < cpu.peerNamed("haproxy").Median
+	if r.cpu == tlsTarget {
+		ahead = cpu.Ours.Median < cpu.peerNamed("caddy").Median
+		return cpu.aiming(ahead && cpu.Ratio <= r.cpu, "≤ %.3g× nginx, < caddy", r.cpu)
+	}
 	return cpu.aiming(ahead && cpu.Ratio <= r.cpu, "≤ %.2g× nginx, < haproxy", r.cpu)
 }
 

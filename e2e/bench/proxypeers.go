@@ -56,6 +56,11 @@ http {
 	server {
 		listen 127.0.0.1:8081 reuseport backlog=4096;
 		listen 127.0.0.1:8091 http2 reuseport backlog=4096;
+		listen 127.0.0.1:8441 ssl http2 reuseport backlog=4096;
+		ssl_certificate /etc/bench/cert.pem;
+		ssl_certificate_key /etc/bench/key.pem;
+		ssl_protocols TLSv1.2 TLSv1.3;
+		ssl_session_cache shared:tls:10m;
 		location / {
 			proxy_pass http://backend;
 			proxy_http_version 1.1;
@@ -94,6 +99,7 @@ defaults
 	unique-id-format %[uuid()]
 frontend front
 	bind 127.0.0.1:8082 backlog 4096
+	bind 127.0.0.1:8442 ssl crt /etc/bench/both.pem alpn h2,http/1.1 backlog 4096
 	unique-id-header X-Request-ID
 	http-request set-header X-Forwarded-For %[src]
 	http-request set-header X-Forwarded-Host %[req.hdr(Host)]
@@ -110,11 +116,19 @@ backend echo
 	admin off
 	auto_https off
 	servers {
-		protocols h1 h2c
+		protocols h1 h2 h2c
 	}
+}
+https://backend.localhost:8443 {
+	bind 127.0.0.1
+	tls /etc/bench/cert.pem /etc/bench/key.pem
+	import proxy
 }
 http://:8083 {
 	bind 127.0.0.1
+	import proxy
+}
+(proxy) {
 	header X-Request-ID {http.request.uuid}
 	reverse_proxy /echo unix//run/fnctl/instances/echo-00001@1.sock
 	reverse_proxy unix//run/fnctl/instances/backend-00001@1.sock {
@@ -147,6 +161,14 @@ func (l *lab) prepareProxies(ctx context.Context) error {
 		}
 	}
 	_, err := l.machine.Shell(ctx, `systemctl stop fnctl-activator
+mkdir /etc/bench && cd /etc/bench
+openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes -days 30 -subj /CN=bench -addext subjectAltName=DNS:backend.localhost \
+	-keyout key.pem -out cert.pem 2>/dev/null
+cat cert.pem key.pem >both.pem
+{ echo 'fnctl certificate, format 1'; cat key.pem cert.pem; } >/var/lib/fnctl/certificates/backend.localhost.pem
+chgrp fnctl-gateway /var/lib/fnctl/certificates/backend.localhost.pem
+systemctl enable --quiet fnctl-gateway-https.socket
+systemctl restart fnctl-gateway
 mkdir /srv/bench && head --bytes=1M /dev/zero >/srv/bench/large
 for name in backend nginx; do
 	systemd-run --quiet --unit=bench-"$name" --property=LimitNOFILE=65536 nginx -c /etc/bench-"$name".conf -g 'daemon off;'

@@ -13,11 +13,14 @@ import (
 )
 
 // h2load is the load that nghttp2's program of that name makes: each connection asks again in each of its streams as soon as
-// that has its answer, over HTTP/2 with prior knowledge.
+// that has its answer, over HTTP/2 with prior knowledge, or over TLS 1.3 in either version of HTTP.
 type h2load struct {
 	path                 string
 	connections, streams int
 	duration             time.Duration
+	tls, http1           bool
+	// handshakes has each connection ask once: it is the number of connections, of which so many are made at once.
+	handshakes int
 }
 
 // through implements traffic.
@@ -32,8 +35,13 @@ func (l h2load) through(p proxy) (outcome, error) {
 	if err != nil {
 		return outcome{}, err
 	}
-	if err := l.run(p.h2c, log.Name()); err != nil {
+	began := time.Now()
+	if err := l.run(p, log.Name()); err != nil {
 		return outcome{}, err
+	}
+	seconds := l.duration.Seconds()
+	if l.handshakes > 0 {
+		seconds = time.Since(began).Seconds()
 	}
 	after, err := p.cpu()
 	if err != nil {
@@ -43,17 +51,30 @@ func (l h2load) through(p proxy) (outcome, error) {
 	if err != nil {
 		return outcome{}, err
 	}
-	got := outcome{seconds: l.duration.Seconds(), cpu: after - before}
+	got := outcome{seconds: seconds, cpu: after - before}
 	err = got.takeLog(string(text))
 	return got, err
 }
 
-func (l h2load) run(port int, log string) error {
+func (l h2load) run(p proxy, log string) error {
 	ctx, cancel := context.WithTimeout(context.Background(), l.duration+answerTimeout)
 	defer cancel()
-	out, err := exec.CommandContext(ctx, "h2load", "--clients="+strconv.Itoa(l.connections),
-		"--max-concurrent-streams="+strconv.Itoa(l.streams), fmt.Sprintf("--duration=%dms", l.duration.Milliseconds()),
-		"--log-file="+log, "--header=:authority: "+backendHost, fmt.Sprintf("http://127.0.0.1:%d/%s", port, l.path)).CombinedOutput()
+	args := []string{"--log-file=" + log}
+	if l.handshakes > 0 {
+		args = append(args, "--clients="+strconv.Itoa(l.handshakes), "--requests="+strconv.Itoa(l.handshakes))
+	} else {
+		args = append(args, "--clients="+strconv.Itoa(l.connections), "--max-concurrent-streams="+strconv.Itoa(max(l.streams, 1)),
+			fmt.Sprintf("--duration=%dms", l.duration.Milliseconds()))
+	}
+	if l.http1 {
+		args = append(args, "--h1")
+	}
+	if l.tls {
+		args = append(args, fmt.Sprintf("--connect-to=127.0.0.1:%d", p.https), "https://"+secureHost+"/"+l.path)
+	} else {
+		args = append(args, "--header=:authority: "+backendHost, fmt.Sprintf("http://127.0.0.1:%d/%s", p.h2c, l.path))
+	}
+	out, err := exec.CommandContext(ctx, "h2load", args...).CombinedOutput()
 	if err != nil {
 		return fmt.Errorf("h2load: %w\n%s", err, out)
 	}

@@ -14,18 +14,18 @@ import (
 )
 
 // proxy is one of those that are compared: the unit whose CPU time and memory count, where it listens, and its port for HTTP/2
-// without TLS, which is another one if it cannot tell the two apart.
+// without TLS, which is another one if it cannot tell the two apart, and that for TLS.
 type proxy struct {
 	name, unit string
 	address    unix.Sockaddr
-	h2c        int
+	h2c, https int
 }
 
 var proxies = []proxy{
-	{"fnctl", "fnctl-gateway.service", loopback(8080), 8080},
-	{"nginx", "bench-nginx.service", loopback(8081), 8091},
-	{"haproxy", "bench-haproxy.service", loopback(8082), 8082},
-	{"caddy", "bench-caddy.service", loopback(8083), 8083},
+	{"fnctl", "fnctl-gateway.service", loopback(8080), 8080, 443},
+	{"nginx", "bench-nginx.service", loopback(8081), 8091, 8441},
+	{"haproxy", "bench-haproxy.service", loopback(8082), 8082, 8442},
+	{"caddy", "bench-caddy.service", loopback(8083), 8083, 8443},
 }
 
 // What all of them are a proxy of, and what is asked itself to see that it is not the bottleneck.

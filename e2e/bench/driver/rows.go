@@ -42,6 +42,11 @@ var rows = []row{
 	echo500,
 	{"h2c 1", h2load{path: "small", connections: 1, streams: 32, duration: smallTime}},
 	{"h2c 8", h2load{path: "small", connections: 8, streams: 32, duration: smallTime}},
+	{"tls 32", h2load{path: "small", connections: 32, duration: smallTime, tls: true, http1: true}},
+	{"tls 512", h2load{path: "small", connections: 512, duration: smallTime, tls: true, http1: true}},
+	{"tls h2 32", h2load{path: "small", connections: 32, streams: 1, duration: smallTime, tls: true}},
+	{"tls large", h2load{path: "large", connections: 32, duration: largeTime, tls: true, http1: true}},
+	{"tls new", h2load{path: "small", handshakes: 500, tls: true, http1: true}},
 }
 
 // Rows that are needed by themselves: what backends are asked, and what warms up.
@@ -65,6 +70,9 @@ func paced(nginx float64) row {
 
 // backendHost is the host of the function that the backend is an instance of.
 const backendHost = "backend.localhost:8080"
+
+// secureHost is the same, over TLS.
+const secureHost = "backend.localhost"
 
 func get(path string, fields ...string) []byte { return request("GET", path, backendHost, fields...) }
 
