@@ -119,15 +119,6 @@ backend echo
 		protocols h1 h2 h2c
 	}
 }
-https://backend.localhost:8443 {
-	bind 127.0.0.1
-	tls /etc/bench/cert.pem /etc/bench/key.pem
-	import proxy
-}
-http://:8083 {
-	bind 127.0.0.1
-	import proxy
-}
 (proxy) {
 	header X-Request-ID {http.request.uuid}
 	reverse_proxy /echo unix//run/fnctl/instances/echo-00001@1.sock
@@ -138,6 +129,15 @@ http://:8083 {
 			keepalive_idle_conns_per_host 1024
 		}
 	}
+}
+https://backend.localhost:8443 {
+	bind 127.0.0.1
+	tls /etc/bench/cert.pem /etc/bench/key.pem
+	import proxy
+}
+http://:8083 {
+	bind 127.0.0.1
+	import proxy
 }
 `
 )
