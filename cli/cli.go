@@ -48,7 +48,7 @@ func newApp(stdout, stderr io.Writer) *cli.App {
 			os.Exit(2)
 		},
 		Commands: []*cli.Command{
-			deployCommand(), listCommand(), statusCommand(), revisionsCommand(), rollbackCommand(), trafficCommand(), gcCommand(), pauseCommand(), resumeCommand(), restartCommand(), upgradeCommand(), envCommand(), domainCommand(), secretCommand(), logsCommand(), eventsCommand(), invokeCommand(), scaleCommand(),
+			deployCommand(), listCommand(), statusCommand(), revisionsCommand(), rollbackCommand(), trafficCommand(), gcCommand(), pauseCommand(), resumeCommand(), restartCommand(), upgradeCommand(), envCommand(), domainCommand(), secretCommand(), tokenCommand(), logsCommand(), eventsCommand(), invokeCommand(), scaleCommand(),
 			removeCommand(), validateCommand(), simulateCommand(), doctorCommand(), publicCommand(), backupCommand(), restoreCommand(), versionCommand(), completionCommand(), gatewayCommand(),
 			activatorCommand(), shimCommand(), filterCheckCommand(),
 		},

@@ -13,8 +13,8 @@ import (
 // formerFlags are flags of fastapi-serve, which deployed to Jina AI Cloud, with what is done instead.
 var formerFlags = map[string]string{
 	"app-id":     "a function is known by its name: --name",
-	"cors":       "an app has its own rules for that, such as FastAPI's CORSMiddleware",
-	"no-cors":    "leave it out: an app has its own rules for that",
+	"cors":       "cors: {origins: '*'} in jcloud.yml, or the app's own rules, such as FastAPI's CORSMiddleware",
+	"no-cors":    "leave it out: it is off without cors in jcloud.yml",
 	"envs":       "--env FILE",
 	"secrets":    "--secret FILE",
 	"image-name": "leave it out: there are no images",

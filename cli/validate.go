@@ -8,6 +8,7 @@ import (
 
 	"github.com/fnctl/fnctl/deploy"
 	"github.com/fnctl/fnctl/platform"
+	"github.com/fnctl/fnctl/platform/auth"
 )
 
 func validateCommand() *cli.Command {
@@ -40,6 +41,11 @@ func validate(c *cli.Context) error {
 	}
 	if file == "" {
 		return platform.WithHint(fmt.Errorf("no jcloud.yml or jcloud.yaml in this directory"), "an app without one gets the defaults")
+	}
+	if config.UsersFile() != "" {
+		if _, err := auth.ProjectUsers(filepath.Dir(file), config.UsersFile()); err != nil {
+			return err
+		}
 	}
 	warnConfig(c.App.ErrWriter, config, nil)
 	warnNetwork(c, config)

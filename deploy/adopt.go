@@ -99,7 +99,24 @@ func (a adoption) move(ctx context.Context) error {
 	if err := a.Store.MakeFunction(a.Name); err != nil { // the backup has the modes of where it was made
 		return err
 	}
+	if err := a.openToGateway(revisions); err != nil {
+		return err
+	}
 	return platform.SyncDir(a.Store.Paths.Functions())
+}
+
+// openToGateway opens to the gateway what says who may come in.
+func (a adoption) openToGateway(revisions []platform.Revision) error {
+	files := []string{a.Store.Paths.Tokens(a.Name)}
+	for _, rev := range revisions {
+		files = append(files, a.Store.Paths.Users(rev.ID))
+	}
+	for _, file := range files {
+		if err := platform.OpenToGateway(file); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // writeSecrets encrypts the secrets of a revision with the key of this machine, if it can.

@@ -41,6 +41,9 @@ func (d *deployment) copyApp(ctx context.Context) (string, error) {
 	if err := d.writeEnv(temporary); err != nil {
 		return "", err
 	}
+	if err := d.request.writeUsers(temporary); err != nil {
+		return "", err
+	}
 	if err := d.secrets.write(ctx, d.Store.Paths, temporary); err != nil {
 		return "", fmt.Errorf("write the secrets: %w", err)
 	}
@@ -62,7 +65,7 @@ func (d *deployment) snapshot(ctx context.Context, to string) (snapshot.Result, 
 		return snapshot.Share(ctx, d.Store.Paths.Snapshot(d.request.from), to)
 	}
 	copied, err := snapshot.Take(ctx, d.request.Dir, to, snapshot.Options{
-		Before: d.lastSnapshot(), Report: d.Progress.Copying(),
+		Without: d.request.withoutUsers(), Before: d.lastSnapshot(), Report: d.Progress.Copying(),
 	})
 	if err != nil {
 		return copied, explainSnapshot(err)

@@ -36,6 +36,7 @@ type Request struct {
 	// Verbose says more about each step.
 	Verbose bool
 
+	users     []byte              // the file of those who may come in, nil: there is none
 	from      platform.RevisionID // whose files are taken instead of those in Dir, unless it is zero
 	source    string              // the directory that the files are from, at first
 	nameOfDir bool                // nobody chose the name: it is the directory's
@@ -92,6 +93,9 @@ func NewRequest(s Source) (Request, error) {
 	}
 	if err := r.Config.Protocol.CheckFor(r.App.Runtime); err != nil {
 		return r, fmt.Errorf("protocol: %w", err)
+	}
+	if r.users, err = readUsers(dir, r.Config); err != nil {
+		return r, err
 	}
 	if r.Env, err = readEnv(s.EnvFile); err != nil {
 		return r, err

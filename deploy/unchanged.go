@@ -36,7 +36,7 @@ func (d *deployment) unchanged(ctx context.Context) (current platform.Revision, 
 		return current, false // perhaps it can start when it is made anew
 	}
 	same = reflect.DeepEqual(route, expected) && sameJSON(desired, current) && sameUnits(d.Store.Paths, desired) && d.sameEnv(current.ID) &&
-		d.secrets.same(ctx, d.Store.Paths, current)
+		d.request.hasUsersOf(d.Store.Paths, current.ID) && d.secrets.same(ctx, d.Store.Paths, current)
 	return current, same && d.sameFiles(ctx, current.ID)
 }
 
@@ -68,6 +68,6 @@ func (d *deployment) sameFiles(ctx context.Context, id platform.RevisionID) bool
 	if d.request.from == id {
 		return true
 	}
-	same, err := snapshot.Same(ctx, d.request.Dir, d.Store.Paths.Snapshot(id))
+	same, err := snapshot.Same(ctx, d.request.Dir, d.Store.Paths.Snapshot(id), d.request.withoutUsers()...)
 	return err == nil && same
 }

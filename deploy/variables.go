@@ -168,6 +168,9 @@ func (v Variables) request(paths platform.Paths) (Request, error) {
 	r := Request{Name: rev.ID.Function, from: rev.ID, source: rev.Source, Config: rev.Config, Env: v.Env, Secrets: v.secrets}
 	r.Config.Env = v.Config
 	var err error
+	if r.users, err = usersOf(paths, rev); err != nil {
+		return r, err
+	}
 	r.App, err = build.Deployed(rev, paths.Snapshot(rev.ID))
 	return r, err
 }

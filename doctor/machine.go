@@ -101,9 +101,9 @@ func (e *examination) checkPermissions(context.Context) error {
 		return nil
 	}
 	bad := 0
-	if !isMember(gateway, gatewayGroup) {
+	if !isMember(gateway, platform.GatewayGroup) {
 		bad++
-		e.fail(remake+" && systemctl restart fnctl-gateway", "the user fnctl is not in the group %s, which may connect to instances", gatewayGroup)
+		e.fail(remake+" && systemctl restart fnctl-gateway", "the user fnctl is not in the group %s, which may connect to instances", platform.GatewayGroup)
 	}
 	old, err := e.openInstances(gateway)
 	if err != nil {
@@ -134,16 +134,13 @@ func (e *examination) checkPermissions(context.Context) error {
 	}
 	for _, file := range readable {
 		bad++
-		e.fail("chmod 600 "+file+", and change what it holds", "other users may read %s", file)
+		e.fail(fmt.Sprintf("chmod %03o %s, and change what it holds", file.mode, file.path), "other users may read %s", file.path)
 	}
 	if bad == 0 {
 		e.ok("directories and secrets are as they should be")
 	}
 	return nil
 }
-
-// gatewayGroup is that of the sockets of instances.
-const gatewayGroup = "fnctl-gateway"
 
 func isMember(u *user.User, group string) bool {
 	g, err := user.LookupGroup(group)
@@ -216,24 +213,35 @@ func directoryProblem(dir string, mode fs.FileMode) string {
 	return ""
 }
 
-// readableSecrets lists the files of variables that others than root may read.
-func (e *examination) readableSecrets() ([]string, error) {
+// secretFile is a file that not everybody may read, with the mode that it should have.
+type secretFile struct {
+	path string
+	mode fs.FileMode
+}
+
+// readableSecrets lists the secret files that others may read than those for whom they are.
+func (e *examination) readableSecrets() ([]secretFile, error) {
 	names, err := e.store.Functions()
 	if err != nil {
 		return nil, err
 	}
-	var readable []string
+	var readable []secretFile
+	check := func(mode fs.FileMode, paths ...string) {
+		for _, path := range paths {
+			if info, err := os.Stat(path); err == nil && info.Mode().Perm()&0o077&^mode != 0 {
+				readable = append(readable, secretFile{path, mode})
+			}
+		}
+	}
 	for _, name := range names {
+		check(0o640, e.store.Paths.Tokens(name))
 		ids, err := e.store.Revisions(name)
 		if err != nil {
 			return nil, err
 		}
 		for _, id := range ids {
-			for _, file := range append(e.store.Paths.EnvFiles(id), e.store.Paths.Credentials(id)) {
-				if info, err := os.Stat(file); err == nil && info.Mode().Perm()&0o077 != 0 {
-					readable = append(readable, file)
-				}
-			}
+			check(0o600, append(e.store.Paths.EnvFiles(id), e.store.Paths.Credentials(id))...)
+			check(0o640, e.store.Paths.Users(id))
 		}
 	}
 	return readable, nil

@@ -89,7 +89,7 @@ func TestDoctor(t *testing.T) {
 		{
 			"a route of a later version", "cp -a /var/lib/fnctl/functions/echo/route.json /root/; sed -i 's/\"format\": 1/\"format\": 99/' /var/lib/fnctl/functions/echo/route.json",
 			"mv /root/route.json /var/lib/fnctl/functions/echo/route.json",
-			"functions", "error", "it has format 99, and this one knows 1", "install the later version of fnctl again",
+			"functions", "error", "it has format 99, and this one knows 3", "install the later version of fnctl again",
 		},
 		{
 			"a route that is damaged", "cp -a /var/lib/fnctl/functions/echo/route.json /root/; echo '{' >/var/lib/fnctl/functions/echo/route.json",

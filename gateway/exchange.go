@@ -85,10 +85,7 @@ func (x *exchange) setCookie(cookie string) { x.cookie = cookie }
 // choose makes a revision of the destination the one that gets the request.
 func (x *exchange) choose(to destination) {
 	x.share = to.pick(x)
-	x.prefix = ""
-	if to.route.StripPrefix {
-		x.prefix = to.rule
-	}
+	x.prefix = to.prefix()
 	x.pool, x.maxContent = x.share.pool, x.share.maxContent
 }
 
@@ -103,6 +100,9 @@ func (x *exchange) aim(to destination) {
 func (x *exchange) respond(head answer) {
 	x.head = head
 	x.head.id, x.head.wake, x.head.cookie = x.id, x.wake, x.cookie
+	if x.entry != nil {
+		x.head.fields = x.entry.AppendFields(head.fields[:len(head.fields):len(head.fields)], head.fields)
+	}
 	x.lifetime.respond()
 	x.client.respond(&x.head)
 }
@@ -122,7 +122,7 @@ func (x *exchange) refuse(r *refusal) {
 		_ = x.client.finish(nil)
 		return
 	}
-	content := r.text + "\n"
+	content := r.content()
 	x.respond(answer{status: r.code, reason: []byte(http.StatusText(r.code)), fields: r.fields(), framing: wire.Length(int64(len(content))), length: int64(len(content))})
 	if x.method != http.MethodHead {
 		buf := x.buffers.Get()
@@ -211,7 +211,10 @@ func (x *exchange) record(now time.Time, aborted abortion) {
 		RequestID: x.id, Peer: x.sender.client, Received: x.received.Load(), Sent: x.sent, Aborted: string(aborted), Retries: x.resends,
 	}
 	if x.function != nil {
-		x.access.Function, x.access.Revision = x.function.name, x.pool.name
+		x.access.Function = x.function.name
+	}
+	if x.pool != nil {
+		x.access.Revision = x.pool.name
 	}
 	if x.lease != nil {
 		x.access.Instance = x.lease.instance.name

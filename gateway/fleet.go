@@ -9,6 +9,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"github.com/fnctl/fnctl/gateway/admission"
 	"github.com/fnctl/fnctl/gateway/netio"
 	"github.com/fnctl/fnctl/platform"
 )
@@ -75,15 +76,18 @@ func (f *fleet) route(function string) (platform.Route, bool) {
 
 // install replaces the table, which keeps the routes. A request that meets a retired pool looks up the table again: so the pools of the new table are
 // in service before it is published, and those that it does not reach are retired after.
-func (f *fleet) install(routes map[string]platform.Route, owners map[string]string) {
+func (f *fleet) install(routes map[string]platform.Route, owners map[string]string, policies map[string]*admission.Policy) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	targets := make(map[string]*target, len(routes))
 	reached := make(map[*pool]bool, len(routes))
 	for name, route := range routes {
 		targets[name] = f.target(route, reached)
+		targets[name].policy = policies[name]
 	}
-	f.table.Store(newTable(targets, routes, owners))
+	t := newTable(targets, routes, owners)
+	t.policies = policies
+	f.table.Store(t)
 	for _, p := range f.pools {
 		if !reached[p] {
 			p.retire()

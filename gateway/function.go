@@ -5,6 +5,8 @@ import (
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
+
+	"github.com/fnctl/fnctl/gateway/admission"
 )
 
 // uncounted are the paths whose requests do not count as serving, as on JCloud: to look at a function costs nothing.
@@ -22,6 +24,7 @@ type function struct {
 	firstByte func() prometheus.Observer
 	queueTime func() prometheus.Observer
 	woke      func(wake)
+	denied    func(admission.Reason)
 
 	mu      sync.Mutex
 	warned  int       // warnings since

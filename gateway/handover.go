@@ -19,7 +19,7 @@ import (
 //	                                             ←     loads, whenever they change
 //	(reads the routes and finds the instances)
 //	dismiss                                      →     stops accepting
-//	                                             ←     loads, resigned
+//	                                             ←     loads, resigned, rates
 //	(accepts)
 //	gone, grants (Slots)                         →
 //	                                             ←     loads
@@ -47,6 +47,14 @@ type fromPredecessor struct {
 	Acked uint64 `json:"seen,omitempty"`
 	// Resigned is true once it accepts nothing any more.
 	Resigned bool `json:"resigned,omitempty"`
+	// Rates are what senders have used of the limits of functions until then.
+	Rates []rates `json:"rates,omitempty"`
+}
+
+// rates are when the senders of a function would be through, in nanoseconds of Unix, by the hexadecimal digits of a sender.
+type rates struct {
+	Function string           `json:"function"`
+	Times    map[string]int64 `json:"times"`
 }
 
 // fromSuccessor is what a gateway sends to its predecessor.

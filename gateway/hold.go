@@ -64,7 +64,7 @@ func (x *exchange) hold() (time.Time, error) {
 	chosen.counts.pin(1)
 	defer chosen.counts.pin(-1)
 	err := x.readHeld()
-	to, refused := x.proxy.fleet.find(x.host, x.path) // it may lead elsewhere by now
+	to, refused := x.find() // it may lead elsewhere by now
 	switch {
 	case refused == nil:
 		x.aim(to)

@@ -6,6 +6,7 @@ import (
 
 	"github.com/prometheus/client_golang/prometheus"
 
+	"github.com/fnctl/fnctl/gateway/admission"
 	"github.com/fnctl/fnctl/gateway/secure"
 	"github.com/fnctl/fnctl/platform"
 )
@@ -38,6 +39,8 @@ const (
 	MetricColdStart = "fnctl_gateway_cold_start_seconds"
 	// MetricWakes counts what [platform.MetricWake] observes. Labels: function, from.
 	MetricWakes = "fnctl_gateway_wakes_total"
+	// MetricDenied counts the requests that did not come in to a function, and are none of its requests. Labels: function, reason.
+	MetricDenied = "fnctl_gateway_denied_total"
 	// MetricUnrouted counts the requests that reached no function. Labels: code.
 	MetricUnrouted = "fnctl_gateway_unrouted_requests_total"
 	// MetricHandshakes counts the handshakes of TLS that ended. Labels: outcome.
@@ -59,6 +62,7 @@ type metrics struct {
 	queueTime  *prometheus.HistogramVec
 	unrouted   *prometheus.CounterVec
 	handshakes *prometheus.CounterVec
+	denied     *prometheus.CounterVec
 }
 
 func newMetrics() *metrics {
@@ -100,12 +104,16 @@ func newMetrics() *metrics {
 			Name: MetricHandshakes,
 			Help: "Handshakes of TLS that ended.",
 		}, []string{"outcome"}),
+		denied: prometheus.NewCounterVec(prometheus.CounterOpts{
+			Name: MetricDenied,
+			Help: "Requests that did not come in to a function, by the reason.",
+		}, []string{"function", "reason"}),
 	}
 }
 
 // register registers the metrics, and a collector of others.
 func (m *metrics) register(r prometheus.Registerer, others prometheus.Collector) error {
-	for _, each := range []prometheus.Collector{m.duration, m.coldStart, m.wakes, m.wake, m.firstByte, m.queueTime, m.unrouted, m.handshakes, others} {
+	for _, each := range []prometheus.Collector{m.duration, m.coldStart, m.wakes, m.wake, m.firstByte, m.queueTime, m.unrouted, m.handshakes, m.denied, others} {
 		if err := r.Register(each); err != nil {
 			return err
 		}
@@ -124,6 +132,7 @@ func (m *metrics) function(name string) *function {
 			m.wakes.WithLabelValues(name, string(w.from)).Inc()
 			m.wake.WithLabelValues(name, string(w.from)).Observe(w.took.Seconds())
 		},
+		denied: func(reason admission.Reason) { m.denied.WithLabelValues(name, string(reason)).Inc() },
 	}
 }
 
@@ -134,6 +143,9 @@ func lazily(of *prometheus.HistogramVec, function string) func() prometheus.Obse
 func (m *metrics) forget(function string) {
 	for _, each := range []*prometheus.HistogramVec{m.duration, m.coldStart, m.firstByte, m.queueTime} {
 		each.DeleteLabelValues(function)
+	}
+	for _, reason := range admission.Reasons {
+		m.denied.DeleteLabelValues(function, string(reason))
 	}
 	for _, from := range wakeStates {
 		m.wakes.DeleteLabelValues(function, string(from))

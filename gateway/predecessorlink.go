@@ -69,6 +69,7 @@ func (p *predecessorLink) handle(m *fromPredecessor) {
 	if m.Acked > 0 {
 		p.fleet.ackDepartures(p, m.Acked)
 	}
+	p.fleet.adoptRates(m.Rates)
 	if m.Resigned {
 		close(p.resigned)
 	}

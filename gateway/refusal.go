@@ -19,8 +19,7 @@ type refusal struct {
 	code   int
 	text   string
 	status grpc.Status // that a client of gRPC is told; 0: that of the code
-	// location is where the client is sent instead, "" for nowhere.
-	location string
+	more   []wire.Field
 }
 
 func (r *refusal) Error() string { return r.text }
@@ -153,17 +152,26 @@ func (r *refusal) inGRPC(late bool) answer {
 	}, framing: wire.Length(0)}
 }
 
+// content is that of the answer. That to a preflight has none.
+func (r *refusal) content() string {
+	if r.code == http.StatusNoContent {
+		return ""
+	}
+	return r.text + "\n"
+}
+
 // fields are those of the answer, without its length.
 func (r *refusal) fields() []wire.Field {
+	if r.code == http.StatusNoContent {
+		return r.more
+	}
 	fields := []wire.Field{
 		{Name: []byte("Content-Type"), Value: []byte("text/plain; charset=utf-8")},
 		{Name: []byte("X-Content-Type-Options"), Value: []byte("nosniff")},
 	}
-	if r.location != "" {
-		fields = append(fields, wire.Field{Name: []byte("Location"), Value: []byte(r.location)})
-	}
-	if r.code == http.StatusServiceUnavailable || r.code == http.StatusTooManyRequests {
+	busy := r.code == http.StatusServiceUnavailable || r.code == http.StatusTooManyRequests
+	if busy && !has(r.more, "retry-after") {
 		fields = append(fields, wire.Field{Name: []byte("Retry-After"), Value: []byte("1")})
 	}
-	return fields
+	return append(fields, r.more...)
 }

@@ -14,6 +14,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"github.com/fnctl/fnctl/gateway/admission"
 	"github.com/fnctl/fnctl/gateway/netio"
 	"github.com/fnctl/fnctl/gateway/wire"
 )
@@ -30,12 +31,14 @@ type request struct {
 	sender     sender
 	id         string
 	method     string
-	path       string // without the query
-	via        string // what the gateway appends to the Via field
-	prefix     string // of the path that the instance does not get
-	content    bool   // it has some
-	chunked    bool   // its content is sent on in chunks
-	upgrade    bool   // it may become a tunnel
+	path       string            // without the query
+	via        string            // what the gateway appends to the Via field
+	prefix     string            // of the path that the instance does not get
+	policy     *admission.Policy // by which it came in; nil: everybody does
+	entry      *admission.Entry  // nil without a policy
+	content    bool              // it has some
+	chunked    bool              // its content is sent on in chunks
+	upgrade    bool              // it may become a tunnel
 	began      time.Time
 	end        time.Time // when its time is over; zero: the function is not known
 	maxContent int64     // most bytes of content that the function takes; 0: no limit
@@ -58,6 +61,7 @@ func (r *request) begin(req *wire.Request) {
 	r.method, r.path, r.prefix = methodName(req.Method), pathOf(req.Path), ""
 	r.content, r.chunked, r.upgrade = req.HasContent(), req.Chunked, upgrades(req)
 	r.began, r.end, r.maxContent = time.Now(), time.Time{}, 0
+	r.policy, r.entry = nil, nil
 	r.held, r.heldRoom, r.whole, r.pace = r.held[:0], 0, false, nil
 	r.received.Store(0)
 	r.awaited.Store(0)
@@ -67,7 +71,7 @@ func (r *request) begin(req *wire.Request) {
 func (r *request) forget() {
 	r.lifetime.restart(nil)
 	r.client, r.origin, r.req = nil, nil, nil
-	r.sender = sender{}
+	r.sender, r.policy, r.entry = sender{}, nil, nil
 	r.host, r.id, r.method, r.path, r.prefix = "", "", "", "", ""
 }
 
@@ -100,9 +104,14 @@ func pathOf(target []byte) string {
 
 // target is what the instance is asked for: the path, with the query.
 func (r *request) target() []byte {
-	rest := r.req.Path[len(r.prefix):] // the path begins with it
-	if r.prefix != "" && (len(rest) == 0 || rest[0] != '/') {
-		return append([]byte("/"), rest...)
+	return withoutPrefix(r.req.Path, r.prefix)
+}
+
+// withoutPrefix is a path, with or without the query, without the prefix with which it begins.
+func withoutPrefix[Path []byte | string](path Path, prefix string) Path {
+	rest := path[len(prefix):]
+	if prefix != "" && (len(rest) == 0 || rest[0] != '/') {
+		return Path("/" + string(rest))
 	}
 	return rest
 }
@@ -116,6 +125,9 @@ func (r *request) eachPassed(each func(wire.Field)) {
 	if r.origin.trusted {
 		ours = isOurRequestField
 	}
+	if others := ours; r.entry != nil {
+		ours = func(name []byte) bool { return others(name) || r.entry.Strips(name) }
+	}
 	endToEnd(r.req.Fields, ours, each)
 }
 
@@ -125,6 +137,9 @@ func (r *request) eachAdded(each func(name, value string)) {
 		each("TE", "trailers") // without a Connection field, as is usual
 	}
 	r.origin.forwarded(r.req, r.sender, r.prefix, each)
+	if r.entry != nil && r.entry.User != "" {
+		each(admission.HeaderUser, r.entry.User)
+	}
 	each("Via", r.via)
 	each(headerRequestID, r.id)
 }

@@ -19,6 +19,7 @@ type routeFollower struct {
 	fleet  *fleet
 	log    *slog.Logger
 
+	policies  *policies
 	good      map[string]platform.Route
 	bad       map[string]string // function → the error of reading its route
 	owners    map[string]string // host → function
@@ -33,8 +34,10 @@ func newRouteFollower(cfg Config, fleet *fleet) *routeFollower {
 		hostOf: cfg.Host,
 		fleet:  fleet,
 		log:    cfg.Logger,
-		good:   make(map[string]platform.Route),
-		bad:    make(map[string]string),
+
+		policies: newPolicies(cfg),
+		good:     make(map[string]platform.Route),
+		bad:      make(map[string]string),
 	}
 }
 
@@ -72,7 +75,7 @@ func (r *routeFollower) install() {
 	owners, conflicts := claimHosts(routes, r.hostOf, r.owners)
 	r.owners = owners
 	r.report(conflicts)
-	r.fleet.install(routes, owners)
+	r.fleet.install(routes, owners, r.policies.all())
 }
 
 // read reads one route and reports whether it is another one than before.
@@ -87,7 +90,8 @@ func (r *routeFollower) read(name string) (changed bool) {
 		r.log.Info("the route can be read again", "function", name)
 	}
 	r.good[name] = route
-	return !had || !reflect.DeepEqual(before, route)
+	admits := r.policies.read(route)
+	return !had || admits || !reflect.DeepEqual(before, route)
 }
 
 // unreadable notes that a route cannot be read, and reports whether that changes the table.
@@ -97,13 +101,15 @@ func (r *routeFollower) unreadable(name string, err error) (changed bool) {
 	if errors.Is(err, platform.ErrNoFunction) {
 		delete(r.bad, name)
 		delete(r.good, name)
+		r.policies.forget(name)
 		return had || was
 	}
+	admits := had && r.policies.read(r.good[name]) // the files beside the route may have changed
 	if text != err.Error() {
 		r.bad[name] = err.Error()
 		r.log.Error("the route cannot be read, the last good one stays", "function", name, "err", err)
 	}
-	return !had && !was
+	return admits || !had && !was
 }
 
 // report logs the conflicts that are new.

@@ -18,6 +18,10 @@ func (x *exchange) serve() {
 		x.record(time.Now(), "")
 		return
 	}
+	if refused := x.admit(to); refused != nil {
+		x.deny(to, refused)
+		return
+	}
 	x.aim(to)
 	began, err := x.hold()
 	defer x.dropHeld()
@@ -142,7 +146,7 @@ func (x *exchange) acquire() error {
 		if !errors.Is(err, errRerouted) {
 			return err
 		}
-		to, refused := x.proxy.fleet.find(x.host, x.path)
+		to, refused := x.find()
 		if refused != nil {
 			return refused
 		}

@@ -162,6 +162,9 @@ func (l *successorLink) delta(before fromPredecessor) (m fromPredecessor) {
 	}
 	m.Resigned = l.resigned && !before.Resigned
 	l.mu.Unlock()
+	if m.Resigned {
+		m.Rates = l.succession.fleet.rates()
+	}
 	m.Loads = l.changedLoads()
 	return m
 }

@@ -7,13 +7,15 @@ import (
 	"strings"
 	"time"
 
+	"github.com/fnctl/fnctl/gateway/admission"
 	"github.com/fnctl/fnctl/platform"
 )
 
 // table leads from hosts and paths to targets. It is never changed: a new one takes its place.
 type table struct {
-	hosts  map[string]*site          // by the host of a rule: a name, *.NAME or *
-	routes map[string]platform.Route // those that were good, by function
+	hosts    map[string]*site             // by the host of a rule: a name, *.NAME or *
+	routes   map[string]platform.Route    // those that were good, by function
+	policies map[string]*admission.Policy // by function, of those that not everybody comes in to
 }
 
 // site is what the rules of one host lead to.
@@ -79,6 +81,7 @@ type target struct {
 	aside    []share // they get no traffic but by a host of their own
 	sticky   *platform.Sticky
 	route    platform.Route
+	policy   *admission.Policy // nil: everybody comes in
 }
 
 // share is the part of a function's requests that a revision gets.
@@ -97,6 +100,14 @@ type destination struct {
 	*target
 	label string // in front of the function's own host: it asks for a revision
 	rule  string // the path of the rule by which the request goes there
+}
+
+// prefix is what of a path the app does not get.
+func (d destination) prefix() string {
+	if d.route.StripPrefix {
+		return d.rule
+	}
+	return ""
 }
 
 // find returns where a request goes, without a target if nowhere. The rule with the exact host comes before the hosts of revisions, those
@@ -125,7 +136,7 @@ func (t *target) only(label string) *target {
 	for _, shares := range [][]share{t.shares, t.aside} {
 		for i := range shares {
 			if shares[i].pool.revision == id {
-				return &target{function: t.function, shares: shares[i : i+1]}
+				return &target{function: t.function, shares: shares[i : i+1], policy: t.policy}
 			}
 		}
 	}

@@ -8,6 +8,7 @@ import (
 	"strings"
 
 	"github.com/fnctl/fnctl/certificates"
+	"github.com/fnctl/fnctl/gateway/wire"
 )
 
 // toTLS is where requests without TLS are sent to come back.
@@ -42,7 +43,7 @@ func (x *exchange) redirect(host string) *refusal {
 		return noCertificate(host)
 	}
 	location := "https://" + host + x.proxy.toTLS.port + string(x.req.Path)
-	return &refusal{code: http.StatusPermanentRedirect, text: "this is at " + location, location: location}
+	return &refusal{code: http.StatusPermanentRedirect, text: "this is at " + location, more: []wire.Field{{Name: []byte("Location"), Value: []byte(location)}}}
 }
 
 func noCertificate(host string) *refusal {

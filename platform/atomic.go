@@ -2,10 +2,14 @@ package platform
 
 import (
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"os"
+	"os/user"
 	"path/filepath"
+	"strconv"
 
 	"golang.org/x/sys/unix"
 )
@@ -89,4 +93,49 @@ func SyncFileSystem(dir string) error {
 	}
 	defer d.Close()
 	return unix.Syncfs(int(d.Fd()))
+}
+
+// GatewayGroup is the group of the gateway, which reads what not everybody may.
+const GatewayGroup = "fnctl-gateway"
+
+// forGateway is the mode of a file that only root and the gateway may read.
+const forGateway = 0o640
+
+// WriteForGateway does what WriteFile does with a file that only root and the gateway may read.
+func WriteForGateway(path string, data []byte) error {
+	return ReplaceFile(path, forGateway, func(w io.Writer) error {
+		if file, is := w.(*os.File); is {
+			if err := giveToGateway(file); err != nil {
+				return err
+			}
+		}
+		_, err := w.Write(data)
+		return err
+	})
+}
+
+// OpenToGateway makes a file that is there one that only root and the gateway may read.
+func OpenToGateway(path string) error {
+	file, err := os.Open(path)
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	defer file.Close()
+	return errors.Join(giveToGateway(file), file.Chmod(forGateway))
+}
+
+// giveToGateway gives a file the group of the gateway. Where there is none, as where functions are not deployed, it stays root's.
+func giveToGateway(file *os.File) error {
+	group, err := user.LookupGroup(GatewayGroup)
+	if err != nil || os.Geteuid() != 0 {
+		return nil
+	}
+	id, err := strconv.Atoi(group.Gid)
+	if err != nil {
+		return err
+	}
+	return file.Chown(-1, id)
 }

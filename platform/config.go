@@ -59,6 +59,7 @@ type Config struct {
 	MetricsPath string `json:"metrics_path,omitempty"`
 	// Expose reports whether the gateway serves the function to the outside.
 	Expose bool `json:"expose"`
+	Admission
 	// MinAvailable is the number of instances that must stay ready while a revision replaces another.
 	MinAvailable int `json:"min_available"`
 	Timeouts

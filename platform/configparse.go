@@ -40,6 +40,7 @@ func (r configRecord) check() {
 	r.checkRuntime()
 	r.checkProtocol()
 	r.setIsolation()
+	r.checkAdmission()
 }
 
 // minIdleDefault is the least that the default of autoscale.scale_to_zero_after is if nothing but timeout says how long a window

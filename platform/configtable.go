@@ -14,6 +14,11 @@ type draft struct {
 	query string
 	// revisionTimeout is autoscale.revision_timeout, an old second name of timeout.
 	revisionTimeout Duration
+	// The sections of Admission, each of which counts if it is written.
+	auth      Auth
+	usersFile string
+	rateLimit RateLimit
+	cors      CORS
 }
 
 // addedHosts adds host names to those that are there, each once.
@@ -64,7 +69,7 @@ var (
 )
 
 // configTable has the keys of jcloud.yml.
-var configTable = &keys.Table[draft]{Keys: []keys.Key[draft]{
+var configTable = &keys.Table[draft]{Keys: slices.Concat([]keys.Key[draft]{
 	{
 		Path: "name", Doc: "Name of the function. `--name` comes first; without either it is the name of the app's directory.",
 		Example: "shop",
@@ -325,7 +330,7 @@ var configTable = &keys.Table[draft]{Keys: []keys.Key[draft]{
 			return keys.Bind(&d.MinAvailable, keys.Integer{Min: 0, Max: keys.Unbounded})
 		},
 	},
-}, Exclusive: []keys.Pair{
+}, admissionKeys), Exclusive: []keys.Pair{
 	{First: "app", Second: "command"},
 	{First: "autoscale", Second: "autoscale_min"},
 	{First: "autoscale", Second: "autoscale_max"},
@@ -333,3 +338,12 @@ var configTable = &keys.Table[draft]{Keys: []keys.Key[draft]{
 	{First: "autoscale.target", Second: "autoscale.metrics"},
 	{First: "autoscale.query", Second: "autoscale.metrics"},
 }}
+
+// ConfigSchema returns the JSON Schema (draft 2020-12) of jcloud.yml, for editors. What it accepts can still be refused
+// by ParseConfig, where keys contradict each other; what it refuses is refused.
+func ConfigSchema() []byte {
+	return configTable.Schema("jcloud.yml", "Configuration of a function of fnctl.")
+}
+
+// ConfigManual describes the keys of jcloud.yml.
+func ConfigManual() []keys.Manual { return configTable.Manual() }

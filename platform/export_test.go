@@ -3,6 +3,7 @@ package platform
 import (
 	"cmp"
 	"fmt"
+	"slices"
 	"strings"
 
 	"github.com/fnctl/fnctl/platform/keys"
@@ -48,14 +49,14 @@ func markdown(manual []keys.Manual) string {
 func examples(manual []keys.Manual) []string {
 	var files []string
 	for _, k := range manual {
-		section, _, nested := strings.Cut(k.Path, ".")
-		switch {
-		case k.Value == "":
-		case nested:
-			files = append(files, fmt.Sprintf("%s: {%s}\n", section, k.Example))
-		default:
-			files = append(files, k.Example+"\n")
+		if k.Value == "" {
+			continue
 		}
+		sections, text := strings.Split(k.Path, "."), k.Example
+		for _, section := range slices.Backward(sections[:len(sections)-1]) {
+			text = fmt.Sprintf("%s: {%s}", section, text)
+		}
+		files = append(files, text+"\n")
 	}
 	return files
 }

@@ -15,6 +15,13 @@ const format = 1
 // formatInternet is that of the revision.json of a revision with network: internet, which an older version would give all of the network.
 const formatInternet = 2
 
+// formatAdmission is that of the route.json and the revision.json of what not everybody may come in to, which an older version would let
+// everybody.
+const formatAdmission = 3
+
+// newest is the highest format that this version knows.
+const newest = formatAdmission
+
 // ErrNewer is wrapped by errors about a file of a form that this version does not know: a later one has written it.
 var ErrNewer = errors.New("a later version of fnctl has written it")
 
@@ -41,8 +48,19 @@ type (
 
 // formatOf is the number of the form in which a revision is written.
 func formatOf(rev Revision) int {
-	if rev.Config.Network == NetworkInternet {
+	switch {
+	case !rev.Config.Admission.isZero():
+		return formatAdmission
+	case rev.Config.Network == NetworkInternet:
 		return formatInternet
+	}
+	return format
+}
+
+// formatOfRoute is the number of the form in which a route is written.
+func formatOfRoute(route Route) int {
+	if route.Admission != nil {
+		return formatAdmission
 	}
 	return format
 }

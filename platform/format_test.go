@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"errors"
 	"os"
+	"reflect"
 	"testing"
 
 	"github.com/fnctl/fnctl/platform"
@@ -32,7 +33,7 @@ func TestFilesOfLaterVersions(t *testing.T) {
 		if err := errors.Join(file.put(), file.read()); err != nil {
 			t.Fatal(err)
 		}
-		later := bytes.Replace(readFixture(t, file.path), []byte(`"format": 1`), []byte(`"format": 3`), 1)
+		later := bytes.Replace(readFixture(t, file.path), []byte(`"format": 1`), []byte(`"format": 99`), 1)
 		writeFixture(t, file.path, string(later))
 		if err := file.read(); !errors.Is(err, platform.ErrNewer) {
 			t.Errorf("%s: reads as %v", file.path, err)
@@ -64,6 +65,31 @@ func TestFormatOfInternet(t *testing.T) {
 		}
 		if got, err := store.Revision(rev.ID); err != nil || got.Config.Network != network {
 			t.Errorf("%s: reads as %q, %v", network, got.Config.Network, err)
+		}
+	}
+}
+
+// What not everybody may come in to is of a form that versions refuse which would let everybody; the routes of others are as they were.
+func TestFormatOfAdmission(t *testing.T) {
+	for text, want := range map[string]string{"": `"format": 1`, "auth: {token: true}": `"format": 3`, "deny: 192.0.2.1": `"format": 3`, "cors: {origins: '*'}": `"format": 3`} {
+		store := newStore(t)
+		config, err := platform.ParseConfig("jcloud.yml", []byte(text))
+		if err != nil {
+			t.Fatal(err)
+		}
+		rev := platform.Revision{ID: platform.RevisionID{Function: "ping", Number: 1}, Config: config}
+		route := platform.RouteTo(rev)
+		dir := store.Paths.Revision(rev.ID)
+		if err := errors.Join(os.MkdirAll(dir, 0o755), store.PutRevision(dir, rev), store.PutRoute(route)); err != nil {
+			t.Fatal(err)
+		}
+		for _, path := range []string{dir + "/revision.json", store.Paths.Route("ping")} {
+			if file := readFixture(t, path); !bytes.Contains(file, []byte(want)) || text == "" && bytes.Contains(file, []byte("admission")) {
+				t.Errorf("%s: %s", text, file)
+			}
+		}
+		if got, err := store.Route("ping"); err != nil || !reflect.DeepEqual(got, route) {
+			t.Errorf("%s: reads as %+v, %v", text, got, err)
 		}
 	}
 }

@@ -1,6 +1,8 @@
 package platform
 
 import (
+	"fmt"
+	"regexp"
 	"time"
 
 	"github.com/fnctl/fnctl/platform/keys"
@@ -27,4 +29,18 @@ const (
 // healthTimeout is the default of healthcheck.timeout: the timeout, within what a start needs at least and may take at most.
 func healthTimeout(timeout Duration) Duration {
 	return min(max(timeout, minStartDefault), MaxStartTimeout)
+}
+
+// urlPathPattern is the path of a URL, without a query.
+var urlPathPattern = regexp.MustCompile(`^/([A-Za-z0-9._~!$&'()*+,;=:@/-]|%[0-9A-Fa-f]{2}){0,255}$`)
+
+// urlPath is the kind of paths of URLs, with an example for messages.
+func urlPath(example string) keys.Text[string] {
+	check := func(path string) error {
+		if !urlPathPattern.MatchString(path) {
+			return fmt.Errorf("must be the path of a URL such as %s, got %s", example, keys.Quote(path))
+		}
+		return nil
+	}
+	return keys.Text[string]{Parse: keys.Checked(check), Pattern: urlPathPattern.String(), What: "a path such as " + example}
 }

@@ -72,6 +72,15 @@ func (p Paths) FailedDeploy(id RevisionID) string {
 	return filepath.Join(p.Revision(id), "failed.json")
 }
 
+// Users is the file of the users who may come in to a revision, which the gateway reads.
+func (p Paths) Users(id RevisionID) string { return filepath.Join(p.Revision(id), UsersFile) }
+
+// UsersFile is the name of Paths.Users.
+const UsersFile = "users"
+
+// Tokens is the file of a function's tokens, which the gateway reads.
+func (p Paths) Tokens(name string) string { return filepath.Join(p.Function(name), "tokens.json") }
+
 // Venvs is the directory of a function's virtual environments. They are not shared between functions, which
 // could see from them what others are made of.
 func (p Paths) Venvs(function string) string { return filepath.Join(p.Function(function), "venvs") }

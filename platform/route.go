@@ -21,6 +21,8 @@ type Route struct {
 	Tags map[string]RevisionID `json:"tags,omitempty"`
 	// Sticky tells requests that belong together while traffic is split; nil: each request is on its own.
 	Sticky *Sticky `json:"sticky,omitempty"`
+	// Admission says who may come in; nil: everybody may. The users are those of the newest revision with traffic.
+	Admission *Admission `json:"admission,omitempty"`
 	// Private functions are reached by their socket or `fnctl invoke` only.
 	Private bool `json:"private,omitempty"`
 	// Paused functions answer no request and have no instance.
@@ -50,7 +52,7 @@ func (r Route) Check() error {
 			return fmt.Errorf("route of %s: %w", r.Function, err)
 		}
 	}
-	if err := errors.Join(r.checkTags(), r.Sticky.check()); err != nil {
+	if err := errors.Join(r.checkTags(), r.Sticky.check(), r.Admission.check()); err != nil {
 		return fmt.Errorf("route of %s: %w", r.Function, err)
 	}
 	return nil
@@ -99,7 +101,7 @@ func RouteOver(splits []Split) Route {
 	for _, split := range splits {
 		rev := split.Revision
 		route.Function, route.Hosts, route.Private = rev.ID.Function, rev.Config.Hosts, !rev.Config.Expose
-		route.StripPrefix = rev.Config.StripPrefix
+		route.StripPrefix, route.Admission = rev.Config.StripPrefix, rev.Config.Admission.routed()
 		route.Traffic = append(route.Traffic, shareOf(rev, split.Percent))
 	}
 	return route

@@ -93,7 +93,7 @@ var settingsTable = &keys.Table[Settings]{Keys: []keys.Key[Settings]{
 		Path: "gateway.trusted_proxies", Doc: "The proxies before the gateway, by address or prefix: their `X-Forwarded-*` headers are " +
 			"believed, or `Forwarded` (RFC 7239) where there are none.",
 		Example: "[192.0.2.10, 10.0.0.0/8]",
-		Bind:    func(s *Settings) keys.Value { return keys.Bind(&s.Gateway.TrustedProxies, proxies) },
+		Bind:    func(s *Settings) keys.Value { return keys.Bind(&s.Gateway.TrustedProxies, networks) },
 	},
 	{
 		Path: "gateway.proxy_protocol", Doc: "Whether each connection of a trusted proxy begins with a PROXY header of either version, as load balancers " +
@@ -130,3 +130,6 @@ var settingsTable = &keys.Table[Settings]{Keys: []keys.Key[Settings]{
 		Bind: func(s *Settings) keys.Value { return keys.Bind(&s.Poised.Memory, keys.Percent{}) },
 	},
 }}
+
+// SettingsManual describes the keys of fnctl.yml.
+func SettingsManual() []keys.Manual { return settingsTable.Manual() }

@@ -65,7 +65,7 @@ func (s Store) Route(name string) (Route, error) {
 	if err := CheckName(name); err != nil {
 		return route, err
 	}
-	err := readFormed(s.Paths.Route(name), format, &route)
+	err := readFormed(s.Paths.Route(name), newest, &route)
 	if errors.Is(err, fs.ErrNotExist) {
 		return route, s.explainNoRoute(name)
 	}
@@ -100,7 +100,7 @@ func (s Store) PutRoute(route Route) error {
 	if err != nil {
 		return err
 	}
-	if err := writeJSON(s.Paths.Route(route.Function), routeFile{header{format}, route}, 0o644); err != nil {
+	if err := writeJSON(s.Paths.Route(route.Function), routeFile{header{formatOfRoute(route)}, route}, 0o644); err != nil {
 		return err
 	}
 	if routed := s.Paths.Routed(route.Function); !Exists(routed) {
@@ -164,7 +164,7 @@ func removeFile(path string) error {
 // Revision reads one revision.
 func (s Store) Revision(id RevisionID) (Revision, error) {
 	var rev Revision
-	err := readFormed(filepath.Join(s.Paths.Revision(id), "revision.json"), formatInternet, &rev)
+	err := readFormed(filepath.Join(s.Paths.Revision(id), "revision.json"), newest, &rev)
 	if err == nil && rev.ID != id {
 		err = fmt.Errorf("%s describes another revision, %s", s.Paths.Revision(id), rev.ID)
 	}

@@ -30,7 +30,7 @@ func changedIfGone(name string, err error) error {
 // checkUnchanged looks at everything a second time. What is written, replaced, renamed or removed has another inode then,
 // or another time of change, which nobody can set; what is new has a name that was not there.
 func (t *tree) checkUnchanged(ctx context.Context) error {
-	now, err := readTree(ctx, t.root.Name(), withoutIgnored)
+	now, err := readTree(ctx, t.root.Name(), withoutIgnored, t.without...)
 	if err != nil {
 		return err
 	}

@@ -10,11 +10,11 @@ import (
 	"os"
 )
 
-// Same reports whether a snapshot of an app's directory would have the paths, modes and contents of one that there
+// Same reports whether a snapshot of an app's directory, without some paths, would have the paths, modes and contents of one that there
 // is. Times don't count. Contents are read only if everything else is the same, and nothing is trusted but them: a build
 // may give each file one time.
-func Same(ctx context.Context, dir, snapshot string) (bool, error) {
-	now, err := readTree(ctx, dir, withoutIgnored)
+func Same(ctx context.Context, dir, snapshot string, without ...string) (bool, error) {
+	now, err := readTree(ctx, dir, withoutIgnored, without...)
 	if err != nil {
 		return false, fmt.Errorf("compare the app: %w", err)
 	}

@@ -84,6 +84,20 @@ func TestSameSnapshot(t *testing.T) {
 			}
 		})
 	}
+	dir, without := writeApp(t), "lib/part.py"
+	taken := filepath.Join(t.TempDir(), "app")
+	if _, err := snapshot.Take(t.Context(), dir, taken, snapshot.Options{Without: []string{without}}); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := os.Lstat(filepath.Join(taken, without)); err == nil {
+		t.Errorf("%s was not left out", without)
+	}
+	if same, err := snapshot.Same(t.Context(), dir, taken, without); err != nil || !same {
+		t.Errorf("without %s: got %v, %v", without, same, err)
+	}
+	if same, err := snapshot.Same(t.Context(), dir, taken); err != nil || same {
+		t.Errorf("with %s: got %v, %v", without, same, err)
+	}
 	if _, err := snapshot.Same(t.Context(), writeApp(t), "/nonexistent"); err == nil {
 		t.Error("a snapshot that is gone is no error")
 	}

@@ -21,6 +21,8 @@ var noAppNeeds = map[string]bool{
 
 // Options are what a snapshot can be told.
 type Options struct {
+	// Without are paths in the app's directory that stay behind, too.
+	Without []string
 	// Before, if not empty, is another snapshot, whose files are shared where they are the same.
 	Before string
 	// Report, if not nil, is told now and then how much is done, by the goroutine that does it.
@@ -63,7 +65,7 @@ func Take(ctx context.Context, from, to string, options Options) (Result, error)
 }
 
 func take(ctx context.Context, from, to string, options Options) (Result, error) {
-	t, err := readTree(ctx, from, withoutIgnored)
+	t, err := readTree(ctx, from, withoutIgnored, options.Without...)
 	if err != nil {
 		return Result{}, err
 	}

@@ -9,6 +9,7 @@ import (
 	"os"
 	"path"
 	"path/filepath"
+	"slices"
 
 	"golang.org/x/sys/unix"
 )
@@ -17,6 +18,7 @@ import (
 // through an os.Root: a link that takes the place of something meanwhile leads nowhere else.
 type tree struct {
 	root    *os.Root
+	without []string
 	nodes   []node // a directory is before what is in it
 	leftOut []LeftOut
 }
@@ -36,13 +38,14 @@ const (
 	withoutIgnored            // without what ignore files name, either
 )
 
-// readTree looks at all that is in a directory. What cannot be part of a snapshot is an error that wraps ErrUnsupported.
-func readTree(ctx context.Context, dir string, filter treeFilter) (*tree, error) {
+// readTree looks at all that is in a directory, but for some paths and what the filter leaves out. What cannot be part of a snapshot is an
+// error that wraps ErrUnsupported.
+func readTree(ctx context.Context, dir string, filter treeFilter, without ...string) (*tree, error) {
 	root, err := os.OpenRoot(dir)
 	if err != nil {
 		return nil, err
 	}
-	t := &tree{root: root}
+	t := &tree{root: root, without: without}
 	if err := t.readDir(ctx, ".", filter, ignoreRules{}); err != nil {
 		t.close()
 		return nil, err
@@ -109,7 +112,7 @@ func (t *tree) list(dir string) ([]fs.DirEntry, error) {
 
 // leaveOut reports whether a file or directory stays behind.
 func (t *tree) leaveOut(name string, entry fs.DirEntry, rules ignoreRules) bool {
-	if noAppNeeds[entry.Name()] || entry.IsDir() && t.isVenv(name) {
+	if slices.Contains(t.without, name) || noAppNeeds[entry.Name()] || entry.IsDir() && t.isVenv(name) {
 		t.leftOut = append(t.leftOut, LeftOut{Name: name})
 		return true
 	}

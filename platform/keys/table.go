@@ -37,14 +37,8 @@ type Key[T any] struct {
 	Rules []Schema
 }
 
-// section is the part of a path before the first dot, "" at the top level.
-func (k Key[T]) section() string {
-	section, _, nested := strings.Cut(k.Path, ".")
-	if !nested {
-		return ""
-	}
-	return section
-}
+// section is the part of a path before the last dot, "" at the top level.
+func (k Key[T]) section() string { return k.Path[:max(strings.LastIndexByte(k.Path, '.'), 0)] }
 
 // name is the name of the key in its section.
 func (k Key[T]) name() string { return strings.TrimPrefix(k.Path, k.section()+".") }

@@ -7,11 +7,11 @@ import (
 	"github.com/fnctl/fnctl/platform/keys"
 )
 
-// proxies is the kind of proxies: addresses and prefixes.
-var proxies = keys.List[netip.Prefix]{Of: keys.Text[netip.Prefix]{Parse: parseProxy, What: "an address or a prefix such as 10.0.0.0/8"}}
+// networks is the kind of networks: addresses and prefixes.
+var networks = keys.List[netip.Prefix]{Of: keys.Text[netip.Prefix]{Parse: parseNetwork, What: "an address or a prefix such as 10.0.0.0/8"}}
 
-// parseProxy reads an address, or a prefix of addresses.
-func parseProxy(text string) (netip.Prefix, error) {
+// parseNetwork reads an address, or a prefix of addresses.
+func parseNetwork(text string) (netip.Prefix, error) {
 	if addr, err := netip.ParseAddr(text); err == nil && addr.Zone() == "" {
 		addr = addr.Unmap()
 		return netip.PrefixFrom(addr, addr.BitLen()), nil
