@@ -10,7 +10,7 @@ import (
 
 // DefaultSettings are those of a machine without a settings file. The caller may change them.
 func DefaultSettings() Settings {
-	settings, err := parseSettings("", nil)
+	settings, err := ParseSettings("", nil)
 	if err != nil {
 		panic(fmt.Sprintf("platform: the default settings are invalid: %v", err))
 	}
@@ -27,10 +27,11 @@ func LoadSettings(paths Paths) (Settings, error) {
 	if err != nil {
 		return Settings{}, fmt.Errorf("read the settings: %w", err)
 	}
-	return parseSettings(paths.Settings(), data)
+	return ParseSettings(paths.Settings(), data)
 }
 
-func parseSettings(file string, data []byte) (Settings, error) {
+// ParseSettings reads the text of a settings file, whose name is for the errors.
+func ParseSettings(file string, data []byte) (Settings, error) {
 	record := settingsTable.Read(file, data)
 	if err := record.Err(); err != nil {
 		return Settings{}, err

@@ -64,7 +64,7 @@ type Plan struct {
 	// Notes say what was found.
 	Notes []Note `json:"notes"`
 
-	edits []platform.SettingsEdit
+	edits []edit
 }
 
 // Blocked reports whether something has to be done before.
@@ -107,10 +107,10 @@ func Make(ctx context.Context, store platform.Store, units *systemd.Manager, wis
 	p := Plan{Endpoint: settings.Endpoint, Notes: []Note{}}
 	if wish.Domain != "" {
 		p.Endpoint = "https://{name}." + wish.Domain
-		p.edits = append(p.edits, platform.SettingsEdit{Path: "endpoint", Value: p.Endpoint})
+		p.edits = append(p.edits, edit{"endpoint", p.Endpoint})
 	}
 	if wish.Email != "" {
-		p.edits = append(p.edits, platform.SettingsEdit{Path: "acme.email", Value: wish.Email})
+		p.edits = append(p.edits, edit{"acme.email", wish.Email})
 	}
 	if err := p.notePorts(ctx, units); err != nil {
 		return Plan{}, err
@@ -172,7 +172,7 @@ func (p Plan) Do(ctx context.Context, store platform.Store, units *systemd.Manag
 	if err != nil {
 		return err
 	}
-	if err := platform.EditSettings(store.Paths, p.edits...); err != nil {
+	if err := editSettings(store.Paths, p.edits...); err != nil {
 		return err
 	}
 	if err := open(ctx, units); err != nil {
@@ -218,7 +218,7 @@ func Off(ctx context.Context, store platform.Store, units *systemd.Manager) erro
 		return err
 	}
 	if strings.HasPrefix(settings.Endpoint, "https://") {
-		if err := platform.EditSettings(store.Paths, platform.SettingsEdit{Path: "endpoint"}); err != nil {
+		if err := editSettings(store.Paths, edit{path: "endpoint"}); err != nil {
 			return err
 		}
 	}

@@ -51,7 +51,7 @@ func TestSettingsAreRestored(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		if err := platform.EditSettings(paths, platform.SettingsEdit{Path: "endpoint", Value: "https://{name}.fn.example.com"}); err != nil {
+		if err := editSettings(paths, edit{"endpoint", "https://{name}.fn.example.com"}); err != nil {
 			t.Fatal(err)
 		}
 		if err := old.restore(); err != nil {

@@ -1,4 +1,4 @@
-package platform
+package public
 
 import (
 	"bytes"
@@ -10,45 +10,45 @@ import (
 	"strings"
 
 	"gopkg.in/yaml.v3"
+
+	"github.com/fnctl/fnctl/platform"
 )
 
-// SettingsEdit is a change of the settings file. Comments, and all that it says nothing of, stay as they are.
-type SettingsEdit struct {
-	// Path is a key such as acme.email.
-	Path string
-	// Value is a scalar; "" takes the key away.
-	Value string
+// edit is a change of the settings file. Comments, and all that it says nothing of, stay as they are.
+type edit struct {
+	path  string // a key such as acme.email
+	value string // a scalar; "" takes the key away
 }
 
-// EditSettings changes the settings file, which need not exist, as a whole or not at all. What comes out is checked first: the error is that
-// of LoadSettings then.
-func EditSettings(paths Paths, edits ...SettingsEdit) error {
+// editSettings changes the settings file, which need not exist, as a whole or not at all. What comes out is checked first: the error is that
+// of platform.LoadSettings then.
+func editSettings(paths platform.Paths, edits ...edit) error {
 	file := paths.Settings()
 	before, err := os.ReadFile(file)
 	if err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return fmt.Errorf("read the settings: %w", err)
 	}
-	if _, err := parseSettings(file, before); err != nil {
+	if _, err := platform.ParseSettings(file, before); err != nil {
 		return err
 	}
 	after := before
-	for _, edit := range edits {
-		if after, err = edit.apply(after); err != nil {
+	for _, e := range edits {
+		if after, err = e.apply(after); err != nil {
 			return fmt.Errorf("%s: %w", file, err)
 		}
 	}
-	if _, err := parseSettings(file, after); err != nil {
+	if _, err := platform.ParseSettings(file, after); err != nil {
 		return err
 	}
 	if bytes.Equal(before, after) {
 		return nil
 	}
-	return WriteFile(file, after, 0o644)
+	return platform.WriteFile(file, after, 0o644)
 }
 
 // apply changes the text of a file that is valid YAML. A key that is there is changed on its line; another is added behind the others of
 // its parent.
-func (e SettingsEdit) apply(data []byte) ([]byte, error) {
+func (e edit) apply(data []byte) ([]byte, error) {
 	var root yaml.Node
 	if err := yaml.Unmarshal(data, &root); err != nil {
 		return nil, err
@@ -60,24 +60,24 @@ func (e SettingsEdit) apply(data []byte) ([]byte, error) {
 		lines[len(lines)-1] += "\n"
 	}
 	var value yaml.Node
-	value.SetString(e.Value)
+	value.SetString(e.value)
 	text, err := yaml.Marshal(&value)
 	if err != nil {
 		return nil, err
 	}
-	keys := strings.Split(e.Path, ".")
+	keys := strings.Split(e.path, ".")
 	parent, place, indent := mappingOf(&root), len(lines), ""
 	for depth, key := range keys {
 		at, node := childOf(parent, key)
 		last := depth == len(keys)-1
 		switch {
-		case node == nil && e.Value == "":
+		case node == nil && e.value == "":
 			return data, nil
 		case node == nil:
 			return []byte(strings.Join(slices.Insert(lines, place, addedKeys(keys[depth:], indent, string(text))...), "")), nil
 		case last && (node.Kind != yaml.ScalarNode || node.Line != at.Line):
-			return nil, fmt.Errorf("line %d: %s cannot be changed there: write it on one line", at.Line, e.Path)
-		case last && e.Value == "":
+			return nil, fmt.Errorf("line %d: %s cannot be changed there: write it on one line", at.Line, e.path)
+		case last && e.value == "":
 			return []byte(strings.Join(slices.Delete(lines, at.Line-1, at.Line), "")), nil
 		case last:
 			lines[at.Line-1] = strings.Repeat(" ", at.Column-1) + key + ": " + string(text)
@@ -85,7 +85,7 @@ func (e SettingsEdit) apply(data []byte) ([]byte, error) {
 		case node.Kind == yaml.ScalarNode && node.Tag == "!!null": // a key without anything below it
 			place, indent, parent = at.Line, strings.Repeat(" ", at.Column-1)+"  ", nil
 		case node.Kind != yaml.MappingNode || node.Style&yaml.FlowStyle != 0 || len(node.Content) == 0:
-			return nil, fmt.Errorf("line %d: %s cannot be changed there: write the keys below %s on lines of their own", at.Line, e.Path, key)
+			return nil, fmt.Errorf("line %d: %s cannot be changed there: write the keys below %s on lines of their own", at.Line, e.path, key)
 		default:
 			place, indent, parent = node.Content[0].Line-1, strings.Repeat(" ", node.Content[0].Column-1), node
 		}
