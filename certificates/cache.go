@@ -7,6 +7,7 @@ import (
 	"maps"
 	"path/filepath"
 	"strings"
+	"sync"
 	"sync/atomic"
 
 	"github.com/fsnotify/fsnotify"
@@ -15,9 +16,10 @@ import (
 // Cache has the certificates of a store in memory, and keeps up with it: platform.Follow it. One that cannot be read stays as it was last
 // good.
 type Cache struct {
-	store Store
-	log   *slog.Logger
-	pairs atomic.Pointer[map[string]*Pair] // by host; never changed, but replaced
+	store   Store
+	log     *slog.Logger
+	pairs   atomic.Pointer[map[string]*Pair] // by host; never changed, but replaced
+	replace sync.Mutex
 }
 
 // NewCache makes one that is empty until it is followed or read.
@@ -50,6 +52,8 @@ func (c *Cache) Watch(w *fsnotify.Watcher) error { return w.Add(c.store.Dir) }
 
 // Resync implements platform.Follower.
 func (c *Cache) Resync() {
+	c.replace.Lock()
+	defer c.replace.Unlock()
 	hosts, err := c.store.Hosts()
 	if err != nil {
 		c.log.Error("the certificates cannot be listed, those that were good stay", "err", err)
@@ -67,24 +71,30 @@ func (c *Cache) Resync() {
 
 // Changed implements platform.Follower.
 func (c *Cache) Changed(_ *fsnotify.Watcher, events []fsnotify.Event) {
-	var next map[string]*Pair
+	var hosts []string
 	for _, event := range events {
-		host, is := hostOf(filepath.Base(event.Name))
-		if !is {
-			continue // a file that is being written has another name
+		if host, is := hostOf(filepath.Base(event.Name)); is { // a file that is being written has another name
+			hosts = append(hosts, host)
 		}
-		if next == nil {
-			next = maps.Clone(*c.pairs.Load())
-		}
+	}
+	if len(hosts) > 0 {
+		c.Reload(hosts...)
+	}
+}
+
+// Reload reads the certificates of hosts at once.
+func (c *Cache) Reload(hosts ...string) {
+	c.replace.Lock()
+	defer c.replace.Unlock()
+	next := maps.Clone(*c.pairs.Load())
+	for _, host := range hosts {
 		if p := c.read(host, next[host]); p != nil {
 			next[host] = p
 		} else {
 			delete(next, host)
 		}
 	}
-	if next != nil {
-		c.pairs.Store(&next)
-	}
+	c.pairs.Store(&next)
 }
 
 // read returns the certificate of a host, the one before if it cannot be read, and nil if there is none.

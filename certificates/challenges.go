@@ -72,6 +72,22 @@ func (c Challenges) RemoveHTTP(token string) error {
 	return nil
 }
 
+// Clear ends whatever is answered: nobody is asked any more for what was begun by a service that was killed.
+func (c Challenges) Clear() error {
+	for _, dir := range []string{filepath.Join(c.Dir, "http-01"), c.alpn().Dir} {
+		entries, err := os.ReadDir(dir)
+		if err != nil {
+			return err
+		}
+		for _, entry := range entries {
+			if err := platform.Remove(filepath.Join(dir, entry.Name())); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}
+
 // ALPN returns the certificate by which a host answers.
 func (c Challenges) ALPN(host string) (*Pair, error) { return c.alpn().Read(host) }
 

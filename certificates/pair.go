@@ -7,6 +7,7 @@ import (
 	"encoding/pem"
 	"errors"
 	"fmt"
+	"slices"
 	"time"
 
 	"github.com/fnctl/fnctl/platform"
@@ -49,14 +50,11 @@ const originHeader = "origin: "
 
 // encode makes a file of a key and a chain, both in PEM.
 func encode(origin Origin, key, chain []byte) ([]byte, error) {
-	p, err := tls.X509KeyPair(chain, key)
-	if err != nil {
+	if _, err := tls.X509KeyPair(chain, key); err != nil {
 		return nil, err
 	}
-	if len(p.Certificate) == 0 {
-		return nil, errors.New("there is no certificate")
-	}
-	return bytes.Join([][]byte{[]byte(formatLine + originHeader + string(origin) + "\n"), bytes.TrimSpace(key), []byte("\n"), bytes.TrimSpace(chain), []byte("\n")}, nil), nil
+	head := formatLine + originHeader + string(origin) + "\n"
+	return slices.Concat([]byte(head), bytes.TrimSpace(key), []byte("\n"), bytes.TrimSpace(chain), []byte("\n")), nil
 }
 
 // decode reads such a file.

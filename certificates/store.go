@@ -17,6 +17,8 @@ const (
 	wildcard = "_wildcard"
 	// fileMode lets the group of the directory read a file, which is that of the gateway.
 	fileMode = 0o640
+	// maxHost is the longest host that makes the name of a file, which has 255 bytes at most while it is written.
+	maxHost = 220
 )
 
 // Store is the directory of the certificates that the gateway serves.
@@ -27,12 +29,20 @@ func StoreOf(p platform.Paths) Store {
 	return Store{Dir: filepath.Join(p.Root, "/var/lib/fnctl/certificates")}
 }
 
+// checkName returns why there can be no certificate of a host, which may be *.NAME.
+func checkName(host string) error {
+	if len(host) > maxHost {
+		return fmt.Errorf("the host %q has %d characters: a certificate's has %d at most", platform.Clip(host), len(host), maxHost)
+	}
+	return platform.CheckHost(strings.TrimPrefix(host, "*."))
+}
+
 // path is the file of a host, which may be *.NAME.
 func (s Store) path(host string) (string, error) {
-	name, isWildcard := strings.CutPrefix(host, "*.")
-	if err := platform.CheckHost(name); err != nil {
+	if err := checkName(host); err != nil {
 		return "", fmt.Errorf("certificate of %q: %w", platform.Clip(host), err)
 	}
+	name, isWildcard := strings.CutPrefix(host, "*.")
 	if isWildcard {
 		name = wildcard + "." + name
 	}
@@ -46,9 +56,11 @@ func hostOf(file string) (host string, is bool) {
 		return "", false
 	}
 	if below, isWildcard := strings.CutPrefix(name, wildcard+"."); isWildcard {
-		return "*." + below, platform.CheckHost(below) == nil
+		name = "*." + below
+	} else if strings.HasPrefix(name, "*") {
+		return "", false
 	}
-	return name, platform.CheckHost(name) == nil
+	return name, checkName(name) == nil
 }
 
 // Write replaces the certificate of a host by a key and a chain, both in PEM. What does not fit together, or is for another host, is

@@ -11,7 +11,7 @@ import (
 
 // Wanted lists the hosts at which functions are reached, and which are to have a certificate therefore: the addresses of public functions
 // and of their tags if the endpoint is one of https, and the hosts of their own. A rule for *.NAME wants a wildcard; one for every host
-// wants none. The hosts of functions come before those of tags.
+// wants none. Each host is there once, those of functions before those of tags.
 func Wanted(settings platform.Settings, routes []platform.Route) []string {
 	secure := strings.HasPrefix(settings.Endpoint, "https://")
 	hosts, tags := map[string]bool{}, map[string]bool{}
@@ -32,7 +32,9 @@ func Wanted(settings platform.Settings, routes []platform.Route) []string {
 			}
 		}
 	}
-	return append(slices.Sorted(maps.Keys(hosts)), slices.Sorted(maps.Keys(tags))...)
+	maps.DeleteFunc(tags, func(host string, _ bool) bool { return hosts[host] })
+	wanted := append(slices.Sorted(maps.Keys(hosts)), slices.Sorted(maps.Keys(tags))...)
+	return slices.DeleteFunc(wanted, func(host string) bool { return checkName(host) != nil }) // a tag may make one too long
 }
 
 // localNames are top-level names that no public authority signs: RFC 6761, RFC 6762, RFC 8375, RFC 2606, and what ICANN keeps for private use.
@@ -45,5 +47,5 @@ func IsLocal(host string) bool {
 	if _, err := netip.ParseAddr(host); err == nil || !strings.Contains(host, ".") {
 		return true
 	}
-	return slices.ContainsFunc(localNames, func(name string) bool { return strings.HasSuffix(host, "."+name) })
+	return slices.ContainsFunc(localNames, func(name string) bool { return host == name || strings.HasSuffix(host, "."+name) })
 }

@@ -49,8 +49,8 @@ func newApp(stdout, stderr io.Writer) *cli.App {
 		},
 		Commands: []*cli.Command{
 			deployCommand(), listCommand(), statusCommand(), revisionsCommand(), rollbackCommand(), trafficCommand(), gcCommand(), pauseCommand(), resumeCommand(), restartCommand(), upgradeCommand(), envCommand(), domainCommand(), secretCommand(), tokenCommand(), logsCommand(), eventsCommand(), invokeCommand(), scaleCommand(),
-			removeCommand(), validateCommand(), simulateCommand(), doctorCommand(), publicCommand(), backupCommand(), restoreCommand(), versionCommand(), completionCommand(), gatewayCommand(),
-			activatorCommand(), shimCommand(), filterCheckCommand(),
+			removeCommand(), validateCommand(), simulateCommand(), doctorCommand(), publicCommand(), backupCommand(), restoreCommand(), trustCommand(), versionCommand(), completionCommand(), gatewayCommand(),
+			activatorCommand(), acmeCommand(), shimCommand(), filterCheckCommand(),
 		},
 	}
 	for _, command := range app.Commands {

@@ -22,6 +22,8 @@ type Settings struct {
 	Standby StandbySettings
 	// Poised is about instances that wait in their sandbox.
 	Poised PoisedSettings
+	// ACME is about the authorities that certificates are from.
+	ACME ACMESettings
 }
 
 // PoisedSettings are about instances that wait in their sandbox for a request.

@@ -49,18 +49,27 @@ func TestLoadSettings(t *testing.T) {
 				netip.MustParsePrefix("10.0.0.0/8"), netip.MustParsePrefix("fd00::/8"), netip.MustParsePrefix("::1/128"),
 			}
 		},
-		"standby: {memory: 20%}":         func(s *platform.Settings) { s.Standby.Memory = 0.2 },
-		"standby: {memory: 0}":           func(s *platform.Settings) { s.Standby.Memory = 0 },
-		"standby: {memory: 12.5%}":       func(s *platform.Settings) { s.Standby.Memory = 0.125 },
-		"gateway: {access_log: on}":      nil,
-		"gateway: {access_log: 'on'}":    nil,
-		"gateway: {access_log: true}":    nil,
-		"gateway: {access_log: off}":     func(s *platform.Settings) { s.Gateway.AccessLog = platform.AccessLogOff },
-		"gateway: {access_log: false}":   func(s *platform.Settings) { s.Gateway.AccessLog = platform.AccessLogOff },
-		"poised: {count: 0, memory: 5%}": func(s *platform.Settings) { s.Poised = platform.PoisedSettings{Memory: 0.05} },
-		"gateway: {access_log: errors}":  func(s *platform.Settings) { s.Gateway.AccessLog = platform.AccessLogErrors },
-		"standby: {swap: true}":          nil,
-		"standby: {swap: false}":         func(s *platform.Settings) { s.Standby.Swap = false },
+		"standby: {memory: 20%}":                          func(s *platform.Settings) { s.Standby.Memory = 0.2 },
+		"standby: {memory: 0}":                            func(s *platform.Settings) { s.Standby.Memory = 0 },
+		"standby: {memory: 12.5%}":                        func(s *platform.Settings) { s.Standby.Memory = 0.125 },
+		"gateway: {access_log: on}":                       nil,
+		"gateway: {access_log: 'on'}":                     nil,
+		"gateway: {access_log: true}":                     nil,
+		"gateway: {access_log: off}":                      func(s *platform.Settings) { s.Gateway.AccessLog = platform.AccessLogOff },
+		"gateway: {access_log: false}":                    func(s *platform.Settings) { s.Gateway.AccessLog = platform.AccessLogOff },
+		"poised: {count: 0, memory: 5%}":                  func(s *platform.Settings) { s.Poised = platform.PoisedSettings{Memory: 0.05} },
+		"gateway: {access_log: errors}":                   func(s *platform.Settings) { s.Gateway.AccessLog = platform.AccessLogErrors },
+		"standby: {swap: true}":                           nil,
+		"standby: {swap: false}":                          func(s *platform.Settings) { s.Standby.Swap = false },
+		"acme: {email: '', root_ca: '', dns: {hook: ''}}": nil,
+		"acme: {dns: null}":                               nil,
+		"acme: {dns: {}}":                                 nil,
+		"acme: {email: a@example.com, root_ca: /etc/ca.pem, dns: {hook: /usr/local/bin/hook}}": func(s *platform.Settings) {
+			s.ACME.Email, s.ACME.RootCA, s.ACME.DNS.Hook = "a@example.com", "/etc/ca.pem", "/usr/local/bin/hook"
+		},
+		"acme: {directory: [https://ca.example.com/dir, 'https://[::1]:14000/dir']}": func(s *platform.Settings) {
+			s.ACME.Directories = []string{"https://ca.example.com/dir", "https://[::1]:14000/dir"}
+		},
 	} {
 		want := platform.DefaultSettings()
 		if change != nil {
@@ -84,6 +93,7 @@ func TestDefaultSettings(t *testing.T) {
 		},
 		Standby: platform.StandbySettings{Memory: 0.5, Swap: true},
 		Poised:  platform.PoisedSettings{Count: 64, Memory: 0.02},
+		ACME:    platform.ACMESettings{Directories: []string{"https://acme-v02.api.letsencrypt.org/directory"}},
 	}
 	if got := platform.DefaultSettings(); !reflect.DeepEqual(got, want) {
 		t.Errorf("got %+v, want %+v", got, want)
@@ -131,9 +141,18 @@ func TestLoadSettingsRefuses(t *testing.T) {
 			`got "::ffff:10.0.0.0/104"`,
 		"gateway: {trusted_proxies: [fe80::1%eth0]}": `1:29: gateway.trusted_proxies: must be an address such as 192.0.2.1 or a prefix such as 10.0.0.0/8, ` +
 			`got "fe80::1%eth0"`,
-		"gateway: {access_log: On}": `1:11: gateway.access_log: must be one of on, errors, off, got "On", did you mean on?`,
-		"gateway: {access_log: 1}":  "1:11: gateway.access_log: must be one of on, errors, off, got 1",
-		"gateway: [":                "1:1: invalid YAML: did not find expected node content",
+		"acme: {email: 'A <a@example.com>'}": `1:8: acme.email: must be an address such as admin@example.com, got "A <a@example.com>"`,
+		"acme: {directory: 'http://ca.example.com'}": "1:8: acme.directory: must be the address of an ACME directory, such as " +
+			`https://acme-v02.api.letsencrypt.org/directory, got "http://ca.example.com"`,
+		"acme: {directory: 'https://a:hush@example.com'}": "1:8: acme.directory: must have no user and password: everybody may read this file",
+		"acme: {root_ca: ca.pem}":                         `1:8: acme.root_ca: must be the absolute path of a file, got "ca.pem"`,
+		"acme: {dns: {hook: /etc/../x}}":                  `1:14: acme.dns.hook: must be the absolute path of a file, got "/etc/../x"`,
+		"acme: {dns: {hok: /x}}":                          "1:14: acme.dns.hok: unknown key, did you mean acme.dns.hook?",
+		"acme: {dns: route53}":                            `1:8: acme.dns: must be a mapping of keys to values, got "route53"`,
+		"acme: {hook: /x}":                                "1:8: acme.hook: unknown key, did you mean acme.dns.hook?",
+		"gateway: {access_log: On}":                       `1:11: gateway.access_log: must be one of on, errors, off, got "On", did you mean on?`,
+		"gateway: {access_log: 1}":                        "1:11: gateway.access_log: must be one of on, errors, off, got 1",
+		"gateway: [":                                      "1:1: invalid YAML: did not find expected node content",
 	} {
 		settings, err := loadSettings(t, text)
 		if want = "FILE:" + want; err != want {

@@ -129,6 +129,29 @@ var settingsTable = &keys.Table[Settings]{Keys: []keys.Key[Settings]{
 		Default: "2%", Example: "5%",
 		Bind: func(s *Settings) keys.Value { return keys.Bind(&s.Poised.Memory, keys.Percent{}) },
 	},
+	{Path: "acme", Doc: "The authorities from which hosts get their certificates ([certificates.md](certificates.md))."},
+	{
+		Path: "acme.email", Doc: "Where an authority writes when there is something to say about the account.",
+		Example: "admin@example.com",
+		Bind:    func(s *Settings) keys.Value { return keys.Bind(&s.ACME.Email, emails) },
+	},
+	{
+		Path: "acme.directory", Doc: "The authorities, by the address of their directory (RFC 8555). One after the first is asked while those before it " +
+			"cannot be reached or limit how much they are asked.",
+		Default: LetsEncrypt, Example: "https://ca.example.com/acme/directory",
+		Bind: func(s *Settings) keys.Value { return keys.Bind(&s.ACME.Directories, directories) },
+	},
+	{
+		Path: "acme.root_ca", Doc: "A file of PEM with what the authorities' own servers are signed by, where the system does not trust it.",
+		Example: "/etc/fnctl/authority.pem",
+		Bind:    func(s *Settings) keys.Value { return keys.Bind(&s.ACME.RootCA, files) },
+	},
+	{Path: "acme.dns", Doc: "How records of the DNS are made that show an authority whose a name is. Without it no host `*.NAME` gets a certificate."},
+	{
+		Path: "acme.dns.hook", Doc: "The program that makes and removes them ([certificates.md](certificates.md#wildcards)).",
+		Example: "/etc/fnctl/dns-hook",
+		Bind:    func(s *Settings) keys.Value { return keys.Bind(&s.ACME.DNS.Hook, files) },
+	},
 }}
 
 // SettingsManual describes the keys of fnctl.yml.

@@ -17,7 +17,7 @@ type Pair struct{ First, Second string }
 
 // Key is one key of a file.
 type Key[T any] struct {
-	// Path is the name of the key, with its section: autoscale.min. A key whose path is a section is that section.
+	// Path is the name of the key, with its sections: autoscale.min. A key whose path is a section is that section.
 	Path string
 	// Bind returns the field of a T that the key sets; a section has none.
 	Bind func(*T) Value
