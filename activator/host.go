@@ -30,7 +30,7 @@ func newHost(paths platform.Paths) *host {
 // refresh reads how much memory is free. coming is what will be soon, in bytes. It returns an error if memory cannot be read; then it
 // bounds nothing.
 func (h *host) refresh(coming int64) error {
-	memory, err := h.paths.HostMemory()
+	memory, err := platform.ReadHostMemory(h.paths)
 	if err != nil {
 		h.memory, h.free = platform.HostMemory{Total: math.MaxInt64}, 1<<62
 		return err

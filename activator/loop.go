@@ -149,7 +149,7 @@ func (a *Activator) lookAtMemory(now time.Time) (looked bool) {
 		}
 	}
 	if sleeps {
-		pressure.look(a.store.Paths.Reclaims(), now)
+		pressure.look(platform.ReadReclaims(a.store.Paths), now)
 	} else {
 		pressure.lookAway()
 	}

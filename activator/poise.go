@@ -52,7 +52,7 @@ func (r *reconciler) lookAtPoised(rev *revision, now time.Time) {
 		if !i.poised || !i.service.Running() || r.actor.isBusy(i.id) {
 			continue
 		}
-		group := r.paths.InstanceCgroup(rev.slice, i.id)
+		group := platform.InstanceCgroup(r.paths, rev.slice, i.id)
 		if waiter := group.Waiting(r.paths); waiter != 0 {
 			i.waiter = waiter
 			continue
@@ -215,7 +215,7 @@ func (w *world) sweepPoised() {
 		if w.busy[id] {
 			continue
 		}
-		i, group := w.instance(id), w.store.Paths.InstanceCgroup(platform.SliceName(id.Revision.Function), id)
+		i, group := w.instance(id), platform.InstanceCgroup(w.store.Paths, platform.SliceName(id.Revision.Function), id)
 		if i != nil && i.service.Running() {
 			waiter := group.Waiting(w.store.Paths)
 			if waiter == 0 && i.poised {

@@ -31,7 +31,7 @@ type pressureWatcher struct {
 }
 
 func newPressureWatcher(paths platform.Paths, log *slog.Logger) *pressureWatcher {
-	return &pressureWatcher{file: paths.MemoryPressure(), triggers: pressureTriggers, log: log, stalls: make(chan struct{}, 1)}
+	return &pressureWatcher{file: platform.MemoryPressureFile(paths), triggers: pressureTriggers, log: log, stalls: make(chan struct{}, 1)}
 }
 
 // run waits until the context ends, or returns at once where the kernel tells nothing: then what is free at each tick has to do.

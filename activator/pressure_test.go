@@ -155,14 +155,14 @@ func TestKernelTellsOfPressure(t *testing.T) {
 	ctx, cancel := context.WithCancel(t.Context())
 	done := make(chan error, 1)
 	go func() { done <- w.run(ctx) }()
-	before := platform.DefaultPaths().Reclaims()
+	before := platform.ReadReclaims(platform.DefaultPaths())
 	thrash(t)
 	select {
 	case <-w.stalls:
 	case <-time.After(20 * time.Second):
 		t.Error("it has told nothing")
 	}
-	if now := platform.DefaultPaths().Reclaims(); now.Direct != before.Direct {
+	if now := platform.ReadReclaims(platform.DefaultPaths()); now.Direct != before.Direct {
 		t.Errorf("before it %+v, then %+v", before, now)
 	}
 	cancel()

@@ -121,7 +121,7 @@ func (r *revision) lookAround(paths platform.Paths, now time.Time) {
 		if r.active && i.state() != platform.Draining {
 			i.background.request(now)
 		}
-		i.look(paths.InstanceCgroup(r.slice, i.id), paths.Busy(i.id), now)
+		i.look(platform.InstanceCgroup(paths, r.slice, i.id), paths.Busy(i.id), now)
 	}
 }
 

@@ -43,7 +43,7 @@ func (i *instance) isNoted(asOf time.Time) bool {
 // lookAtRest looks which of the instances that may be frozen are.
 func (r *revision) lookAtRest(paths platform.Paths) {
 	for _, i := range r.instances {
-		group := paths.InstanceCgroup(r.slice, i.id)
+		group := platform.InstanceCgroup(paths, r.slice, i.id)
 		was := i.rest.frozen
 		i.rest.frozen = i.rest.marked && group.Sleeper().IsFrozen()
 		switch {
@@ -155,7 +155,7 @@ func (a *actor) rouse(id platform.InstanceID) error {
 }
 
 func (a *actor) group(id platform.InstanceID) platform.Cgroup {
-	return a.store.Paths.InstanceCgroup(platform.SliceName(id.Revision.Function), id)
+	return platform.InstanceCgroup(a.store.Paths, platform.SliceName(id.Revision.Function), id)
 }
 
 // noteRest takes over what an action has done about the rest of an instance.
@@ -187,7 +187,7 @@ func (w *world) sweepMarks() {
 		case w.busy[id]:
 		case i != nil && i.service.Running() && i.rest.marked:
 		case i != nil && i.service.Running(): // another activator has marked it
-			group := w.store.Paths.InstanceCgroup(platform.SliceName(id.Revision.Function), id)
+			group := platform.InstanceCgroup(w.store.Paths, platform.SliceName(id.Revision.Function), id)
 			i.rest.marked, i.rest.woken = true, !group.Sleeper().IsFrozen()
 		default:
 			if err := w.store.Unmark(id, platform.MarkStandby); err != nil {

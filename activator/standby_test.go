@@ -149,7 +149,7 @@ func TestSettledWithStandby(t *testing.T) {
 // sleeperFile makes the control group of an instance look frozen, or not.
 func (w *world) sleeperFile(t *testing.T, id platform.InstanceID, events string) {
 	t.Helper()
-	dir := w.store.Paths.InstanceCgroup(platform.SliceName(id.Revision.Function), id).Sleeper().Dir()
+	dir := platform.InstanceCgroup(w.store.Paths, platform.SliceName(id.Revision.Function), id).Sleeper().Dir()
 	if err := os.MkdirAll(dir, 0o755); err != nil {
 		t.Fatal(err)
 	}

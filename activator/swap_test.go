@@ -76,7 +76,7 @@ func TestSwappedIsMeasured(t *testing.T) {
 	rev := w.revisions[id]
 	i := rev.instances[1]
 	w.sleeperFile(t, i.id, "populated 1\nfrozen 1\n")
-	dir := w.store.Paths.InstanceCgroup(rev.slice, i.id).Dir()
+	dir := platform.InstanceCgroup(w.store.Paths, rev.slice, i.id).Dir()
 	for name, text := range map[string]string{"memory.current": "15\n", "memory.stat": "inactive_file 5\n", "memory.swap.current": "80\n"} {
 		if err := os.WriteFile(filepath.Join(dir, name), []byte(text), 0o600); err != nil {
 			t.Fatal(err)

@@ -28,7 +28,7 @@ func newUsage(tier platform.Tier) usage {
 func (u *usage) cpuPercentSeconds(paths platform.Paths, slice string, ready []*instance) float64 {
 	read := make(map[int]time.Duration, len(ready))
 	for _, i := range ready {
-		used, err := paths.InstanceCgroup(slice, i.id).CPUTime()
+		used, err := platform.InstanceCgroup(paths, slice, i.id).CPUTime()
 		if err != nil {
 			continue // it has ended meanwhile
 		}
@@ -45,7 +45,7 @@ func (u *usage) cpuPercentSeconds(paths platform.Paths, slice string, ready []*i
 func memory(paths platform.Paths, slice string, ready []*instance) []int64 {
 	var used []int64
 	for _, i := range ready {
-		if n, err := paths.InstanceCgroup(slice, i.id).Memory(); err == nil { // else it has ended meanwhile
+		if n, err := platform.InstanceCgroup(paths, slice, i.id).Memory(); err == nil { // else it has ended meanwhile
 			used = append(used, n)
 		}
 	}

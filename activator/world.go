@@ -263,12 +263,12 @@ func (w *world) adopt(id platform.RevisionID, now time.Time) *revision {
 		w.instances[id] = instances{}
 	}
 	for _, i := range w.instances[id] {
-		if i.poised && w.store.Paths.InstanceCgroup(platform.SliceName(id.Function), i.id).Waiting(w.store.Paths) == 0 {
+		if i.poised && platform.InstanceCgroup(w.store.Paths, platform.SliceName(id.Function), i.id).Waiting(w.store.Paths) == 0 {
 			i.begin(now) // a request has come since it was found waiting
 			w.unmarkPoised(i.id)
 		}
 		i.inherit(now)
-		i.inheritRest(w.store.Paths.InstanceCgroup(platform.SliceName(id.Function), i.id))
+		i.inheritRest(platform.InstanceCgroup(w.store.Paths, platform.SliceName(id.Function), i.id))
 	}
 	rev := newRevision(described, w.instances[id], now)
 	rev.load = w.loads[id]

@@ -21,8 +21,8 @@ type hardware struct {
 
 // thisMachine is where a deploy runs, and what it deploys.
 func thisMachine(paths platform.Paths) *hardware {
-	memory, _ := paths.HostMemory() // what is not known is not warned of
-	return &hardware{runtime.NumCPU(), memory.Total, paths.GPUs()}
+	memory, _ := platform.ReadHostMemory(paths) // what is not known is not warned of
+	return &hardware{runtime.NumCPU(), memory.Total, platform.FindGPUs(paths)}
 }
 
 // warnTier says what of a tier a machine has not.

@@ -70,7 +70,7 @@ func (s starter) launchSome(ctx context.Context, rev platform.Revision, count in
 // checkMemory refuses to start more than one instance if the machine has no memory for them beside what runs: they are expected to
 // use what the largest instance of their function does, and never more than their tier.
 func (s starter) checkMemory(ctx context.Context, rev platform.Revision, count int) error {
-	memory, err := s.Store.Paths.HostMemory()
+	memory, err := platform.ReadHostMemory(s.Store.Paths)
 	if err != nil || count < 2 {
 		return nil // what is not known bounds nothing
 	}
@@ -80,7 +80,7 @@ func (s starter) checkMemory(ctx context.Context, rev platform.Revision, count i
 	}
 	var each int64
 	for id, runs := range running {
-		if used, err := s.Store.Paths.InstanceCgroup(platform.SliceName(id.Revision.Function), id).Memory(); runs && err == nil {
+		if used, err := platform.InstanceCgroup(s.Store.Paths, platform.SliceName(id.Revision.Function), id).Memory(); runs && err == nil {
 			each = max(each, used)
 		}
 	}
@@ -148,7 +148,7 @@ func (s starter) proveAwake(ctx context.Context, rev platform.Revision, id platf
 	var claim *standby.Claim
 	defer func() { claim.Release() }()
 	_, err := s.prove(ctx, rev, id, time.Now(), func(ctx context.Context) (err error) {
-		claim, err = standby.Wake(ctx, s.Store.Paths.InstanceCgroup(platform.SliceName(id.Revision.Function), id))
+		claim, err = standby.Wake(ctx, platform.InstanceCgroup(s.Store.Paths, platform.SliceName(id.Revision.Function), id))
 		if errors.Is(err, fs.ErrNotExist) || errors.Is(err, unix.ENODEV) {
 			return nil // it was never frozen, or has ended
 		}

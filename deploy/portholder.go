@@ -122,7 +122,7 @@ func (s starter) holderOf(ctx context.Context, asks platform.InstanceID, port ui
 		if !ok || unit.Gone() || id == asks || port == 0 && id.Revision.Function != asks.Revision.Function {
 			continue
 		}
-		pids, err := s.Store.Paths.InstanceCgroup(platform.SliceName(id.Revision.Function), id).PIDs()
+		pids, err := platform.InstanceCgroup(s.Store.Paths, platform.SliceName(id.Revision.Function), id).PIDs()
 		if err != nil {
 			continue
 		}

@@ -26,7 +26,7 @@ const (
 
 // watchPorts tells where a program listens instead of where it should, and cancels if it does nothing else.
 func (s starter) watchPorts(ctx context.Context, rev platform.Revision, id platform.InstanceID, cancel context.CancelCauseFunc) {
-	group := s.Store.Paths.InstanceCgroup(platform.SliceName(id.Revision.Function), id)
+	group := platform.InstanceCgroup(s.Store.Paths, platform.SliceName(id.Revision.Function), id)
 	var told string
 	var since time.Time // it has been idle
 	used := 0

@@ -196,7 +196,7 @@ func (r Request) revision(paths platform.Paths, id platform.RevisionID, secrets 
 	config.Env = nil // anyone may read a revision; its variables are in a file of their own
 	var gpus []string
 	if config.Instance.GPUCount() > 0 {
-		gpus = paths.GPUs().Nodes
+		gpus = platform.FindGPUs(paths).Nodes
 	}
 	venv := r.App.Venv(paths, r.Name, config.SystemPackages)
 	rev := platform.Revision{
@@ -209,7 +209,7 @@ func (r Request) revision(paths platform.Paths, id platform.RevisionID, secrets 
 		SourceDir: r.App.SourceDir,
 		Source:    r.source,
 		Secrets:   secrets,
-		Poised:    paths.HasPoise(),
+		Poised:    platform.HasPoise(paths),
 
 		TierDevices:  gpus,
 		DeviceGroups: platform.DeviceGroups(slices.Concat(config.Devices, gpus)),

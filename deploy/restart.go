@@ -85,7 +85,7 @@ func (f *Function) runningInstances(ctx context.Context, route platform.Route) (
 // sandboxes anew.
 func (f *Function) dismissPoised(running []platform.InstanceID) (others []platform.InstanceID, err error) {
 	for _, id := range running {
-		group := f.Store.Paths.InstanceCgroup(platform.SliceName(f.Name), id)
+		group := platform.InstanceCgroup(f.Store.Paths, platform.SliceName(f.Name), id)
 		if group.Waiting(f.Store.Paths) == 0 {
 			others = append(others, id)
 			continue

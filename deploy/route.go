@@ -14,7 +14,7 @@ import (
 // putUnits writes the units of a revision, with what they start, and returns how many there are.
 func putUnits(store platform.Store, rev platform.Revision) (int, error) {
 	var err error
-	if rev.Poised, err = store.Paths.InstallPoise(); err != nil {
+	if rev.Poised, err = platform.InstallPoise(store.Paths); err != nil {
 		return 0, err
 	}
 	files, err := units.Files(store.Paths, rev)

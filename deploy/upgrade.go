@@ -40,7 +40,7 @@ func (f *Function) Upgrade(ctx context.Context, verbose bool) (Deployed, error) 
 
 // sameUnits reports whether the units of a revision would be those that there are.
 func sameUnits(paths platform.Paths, rev platform.Revision) bool {
-	rev.Poised = paths.HasPoise()
+	rev.Poised = platform.HasPoise(paths)
 	files, err := units.Files(paths, rev)
 	if err != nil {
 		return false

@@ -93,7 +93,7 @@ func (e *examination) checkUnits(context.Context) error {
 
 // checkMemory compares what the instances that always run may use with what the machine has.
 func (e *examination) checkMemory(context.Context) error {
-	memory, err := e.store.Paths.HostMemory()
+	memory, err := platform.ReadHostMemory(e.store.Paths)
 	if err != nil {
 		return err
 	}

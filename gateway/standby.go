@@ -17,7 +17,7 @@ type wakeFunc func(ctx context.Context, id platform.InstanceID) (*standby.Claim,
 
 func waker(paths platform.Paths) wakeFunc {
 	return func(ctx context.Context, id platform.InstanceID) (*standby.Claim, error) {
-		return standby.Wake(ctx, paths.InstanceCgroup(platform.SliceName(id.Revision.Function), id))
+		return standby.Wake(ctx, platform.InstanceCgroup(paths, platform.SliceName(id.Revision.Function), id))
 	}
 }
 

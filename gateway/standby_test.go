@@ -53,7 +53,7 @@ func (b *bed) wake(ctx context.Context, id platform.InstanceID) (*standby.Claim,
 }
 
 func (b *bed) group(index int) platform.Cgroup {
-	return b.paths.InstanceCgroup(platform.SliceName("ping"), platform.InstanceID{Revision: b.revision, Index: index})
+	return platform.InstanceCgroup(b.paths, platform.SliceName("ping"), platform.InstanceID{Revision: b.revision, Index: index})
 }
 
 // bear adds an instance that answers at once when it is awake, and can be frozen.

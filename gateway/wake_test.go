@@ -59,7 +59,7 @@ func TestClientIsToldFromWhichState(t *testing.T) {
 				if protocol == "HTTP/2.0" {
 					w.client = &http.Client{Transport: http2Transport(t)}
 				}
-				freeze := w.paths.InstanceCgroup(platform.SliceName("ping"), id).Sleeper().FreezeFile()
+				freeze := platform.InstanceCgroup(w.paths, platform.SliceName("ping"), id).Sleeper().FreezeFile()
 				mkdir(t, filepath.Dir(freeze))
 				if err := os.WriteFile(freeze, []byte("1"), 0o644); err != nil {
 					t.Fatal(err)

@@ -126,7 +126,7 @@ func (in *Inspector) stateOf(id platform.InstanceID) platform.InstanceState {
 	proved := id.Revision == in.Proved || known.Instances[id.Index] == platform.Ready || in.gatewayReady(id) ||
 		!met && in.desired != nil && in.Store.Served(id.Revision) // a moment ago, when a command had proved it
 	load := in.loads[id.Revision]
-	group := in.Store.Paths.InstanceCgroup(platform.SliceName(id.Revision.Function), id)
+	group := platform.InstanceCgroup(in.Store.Paths, platform.SliceName(id.Revision.Function), id)
 	return platform.StateOf(both.socket, both.service, platform.Seen{
 		Proved: proved,
 		Deaf:   load != nil && load.Instances[id.Index].Deaf,
@@ -160,7 +160,7 @@ func (in *Inspector) instancesOf(rev platform.RevisionID) []Instance {
 			continue
 		}
 		// A group that is gone has no processes and no memory.
-		group := in.Store.Paths.InstanceCgroup(platform.SliceName(rev.Function), id)
+		group := platform.InstanceCgroup(in.Store.Paths, platform.SliceName(rev.Function), id)
 		pids, _ := group.PIDs()
 		memory, _ := group.Memory()
 		if pids == nil {

@@ -14,7 +14,7 @@ import (
 type Cgroup struct{ dir string }
 
 // InstanceCgroup returns the control group of an instance whose function has the slice named slice.
-func (p Paths) InstanceCgroup(slice string, id InstanceID) Cgroup {
+func InstanceCgroup(p Paths, slice string, id InstanceID) Cgroup {
 	return Cgroup{dir: filepath.Join(p.Cgroup(), "fn.slice", slice, id.Service())}
 }
 

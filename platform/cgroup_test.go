@@ -25,7 +25,7 @@ func TestMemoryIsTheWorkingSet(t *testing.T) {
 	} {
 		writeFixture(t, filepath.Join(dir, "memory.current"), "100\n")
 		writeFixture(t, filepath.Join(dir, "memory.stat"), stat)
-		if got, err := paths.InstanceCgroup(platform.SliceName("ping"), id).Memory(); err != nil || got != want {
+		if got, err := platform.InstanceCgroup(paths, platform.SliceName("ping"), id).Memory(); err != nil || got != want {
 			t.Errorf("%q: %d, %v, want %d", stat, got, err, want)
 		}
 	}
@@ -33,7 +33,7 @@ func TestMemoryIsTheWorkingSet(t *testing.T) {
 
 func TestSwapOfCgroup(t *testing.T) {
 	paths := platform.Paths{Root: t.TempDir()}
-	group := paths.InstanceCgroup(platform.SliceName("ping"), platform.InstanceID{Revision: platform.RevisionID{Function: "ping", Number: 1}, Index: 1})
+	group := platform.InstanceCgroup(paths, platform.SliceName("ping"), platform.InstanceID{Revision: platform.RevisionID{Function: "ping", Number: 1}, Index: 1})
 	if _, err := group.Anonymous(); !errors.Is(err, fs.ErrNotExist) || group.Swapped() != 0 {
 		t.Errorf("a group that is gone has %d in swap, and memory: %v", group.Swapped(), err)
 	}
@@ -55,7 +55,7 @@ func TestHostMemory(t *testing.T) {
 	check := func(what string, free int64) {
 		t.Helper()
 		want := platform.HostMemory{Total: 1000 << 10, Free: free, SwapTotal: 50 << 10, SwapFree: 20 << 10}
-		if got, err := paths.HostMemory(); err != nil || got != want {
+		if got, err := platform.ReadHostMemory(paths); err != nil || got != want {
 			t.Errorf("%s: got %+v, %v, want %+v", what, got, err, want)
 		}
 	}
@@ -73,16 +73,16 @@ func TestHostMemory(t *testing.T) {
 // What a single function does at its own limit is told from what the machine does, or all functions at theirs.
 func TestReclaims(t *testing.T) {
 	paths := platform.Paths{Root: t.TempDir()}
-	if got := paths.Reclaims(); got != (platform.Reclaims{}) {
+	if got := platform.ReadReclaims(paths); got != (platform.Reclaims{}) {
 		t.Errorf("nothing is known: %+v", got)
 	}
 	writeFixture(t, filepath.Join(paths.Root, "proc/vmstat"), "pgscan_kswapd 1000\npgscan_direct 20\npgscan_direct_throttle 300\n")
-	if got, want := paths.Reclaims(), (platform.Reclaims{Direct: 20, Kswapd: 1000}); got != want {
+	if got, want := platform.ReadReclaims(paths), (platform.Reclaims{Direct: 20, Kswapd: 1000}); got != want {
 		t.Errorf("no slice: got %+v, want %+v", got, want)
 	}
 	writeFixture(t, filepath.Join(paths.Cgroup(), "fn.slice/memory.events"), "max 5000\n")
 	writeFixture(t, filepath.Join(paths.Cgroup(), "fn.slice/memory.events.local"), "low 0\nhigh 0\nmax 3\noom 0\n")
-	if got, want := paths.Reclaims(), (platform.Reclaims{Direct: 23, Kswapd: 1000, Limits: 4997}); got != want {
+	if got, want := platform.ReadReclaims(paths), (platform.Reclaims{Direct: 23, Kswapd: 1000, Limits: 4997}); got != want {
 		t.Errorf("got %+v, want %+v", got, want)
 	}
 }

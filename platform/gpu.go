@@ -26,15 +26,15 @@ var (
 // The nodes that CUDA opens beside those of the GPUs. The driver makes the first two when root first uses it.
 var nvidiaNodes = []string{"nvidiactl", "nvidia-uvm", "nvidia-uvm-tools", "nvidia-modeset"}
 
-// GPUs finds those of NVIDIA, and those of AMD that ROCm knows: /dev/kfd is there.
-func (p Paths) GPUs() GPUs {
+// FindGPUs finds those of NVIDIA, and those of AMD that ROCm knows: /dev/kfd is there.
+func FindGPUs(p Paths) GPUs {
 	var g GPUs
 	add := func(names ...string) {
 		for _, name := range names {
 			g.Nodes = append(g.Nodes, "/dev/"+name)
 		}
 	}
-	nvidia := p.devices("", nvidiaGPU)
+	nvidia := devices(p, "", nvidiaGPU)
 	add(nvidia...)
 	for i, name := range nvidiaNodes {
 		switch there := Exists(p.join("dev", name)); {
@@ -45,11 +45,11 @@ func (p Paths) GPUs() GPUs {
 		}
 	}
 	if len(nvidia) > 0 {
-		add(p.devices("nvidia-caps", regexp.MustCompile(`^nvidia-cap\d+$`))...)
+		add(devices(p, "nvidia-caps", regexp.MustCompile(`^nvidia-cap\d+$`))...)
 	}
 	g.Count = len(nvidia)
 	if Exists(p.join("dev/kfd")) {
-		render := p.devices("dri", renderNode)
+		render := devices(p, "dri", renderNode)
 		add("kfd")
 		add(render...)
 		g.Count += len(render)
@@ -58,7 +58,7 @@ func (p Paths) GPUs() GPUs {
 }
 
 // devices lists the names of a directory of /dev that match, with the directory.
-func (p Paths) devices(dir string, name *regexp.Regexp) (names []string) {
+func devices(p Paths, dir string, name *regexp.Regexp) (names []string) {
 	entries, _ := os.ReadDir(p.join("dev", dir)) // without the directory there is none
 	for _, entry := range entries {
 		if name.MatchString(entry.Name()) {

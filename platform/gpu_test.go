@@ -31,7 +31,7 @@ func TestGPUs(t *testing.T) {
 				t.Fatal(err)
 			}
 		}
-		if got := paths.GPUs(); got.Count != c.count || !slices.Equal(got.Nodes, c.want) || !slices.Equal(got.Missing, c.missing) {
+		if got := platform.FindGPUs(paths); got.Count != c.count || !slices.Equal(got.Nodes, c.want) || !slices.Equal(got.Missing, c.missing) {
 			t.Errorf("%s: got %+v", name, got)
 		}
 	}

@@ -28,8 +28,8 @@ type HostMemory struct {
 	SwapTotal, SwapFree int64
 }
 
-// HostMemory reads how much memory the machine has, and has left.
-func (p Paths) HostMemory() (HostMemory, error) {
+// ReadHostMemory reads how much memory the machine has, and has left.
+func ReadHostMemory(p Paths) (HostMemory, error) {
 	data, err := os.ReadFile(p.join("proc/meminfo"))
 	if err != nil {
 		return HostMemory{}, fmt.Errorf("read the host's memory: %w", err)
@@ -38,12 +38,12 @@ func (p Paths) HostMemory() (HostMemory, error) {
 	if err != nil {
 		return HostMemory{}, fmt.Errorf("read the host's memory: %w", err)
 	}
-	memory.Free = min(memory.Free-int64(float64(memory.Total)*memoryHeadroom), p.sliceRoom())
+	memory.Free = min(memory.Free-int64(float64(memory.Total)*memoryHeadroom), sliceRoom(p))
 	return memory, nil
 }
 
 // sliceRoom is what all functions together may still take before the kernel kills one of them for it (MemoryMax= of fn.slice), in bytes.
-func (p Paths) sliceRoom() int64 {
+func sliceRoom(p Paths) int64 {
 	slice := Cgroup{dir: filepath.Join(p.Cgroup(), "fn.slice")}
 	most, err := readNumber(filepath.Join(slice.dir, "memory.max"))
 	if err != nil {
@@ -88,8 +88,8 @@ func parseMeminfo(data []byte) (memory HostMemory, err error) {
 	return memory, nil
 }
 
-// MemoryPressure is the kernel's file that tells of processes that wait for memory (Linux, "PSI - Pressure Stall Information").
-func (p Paths) MemoryPressure() string { return p.join("proc/pressure/memory") }
+// MemoryPressureFile is the kernel's file that tells of processes that wait for memory (Linux, "PSI - Pressure Stall Information").
+func MemoryPressureFile(p Paths) string { return p.join("proc/pressure/memory") }
 
 // Reclaims are counters of how memory was taken from somebody, for somebody else who needs it.
 type Reclaims struct {
@@ -98,8 +98,8 @@ type Reclaims struct {
 	Limits int64 // for functions that are at a limit of their own: everybody else's memory is no help to them
 }
 
-// Reclaims reads how memory was taken until now. What cannot be read is 0.
-func (p Paths) Reclaims() (r Reclaims) {
+// ReadReclaims reads how memory was taken until now. What cannot be read is 0.
+func ReadReclaims(p Paths) (r Reclaims) {
 	vmstat, _ := os.ReadFile(p.join("proc/vmstat"))
 	// What is searched within one control group is counted in neither (Linux, mm/vmscan.c).
 	r.Direct, _ = readStat(vmstat, "pgscan_direct")

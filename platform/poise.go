@@ -20,14 +20,14 @@ const PoiseVariable = "FNCTL_POISE"
 func (p Paths) Poise() string { return p.join("var/lib/fnctl/poise") }
 
 // packagedPoise is the package's.
-func (p Paths) packagedPoise() string { return p.join("usr/lib/fnctl/poise") }
+func packagedPoise(p Paths) string { return p.join("usr/lib/fnctl/poise") }
 
 // HasPoise reports whether the package has the program for this machine.
-func (p Paths) HasPoise() bool { return Exists(p.packagedPoise()) }
+func HasPoise(p Paths) bool { return Exists(packagedPoise(p)) }
 
 // InstallPoise makes the copy, or renews it, and reports whether the package has the program.
-func (p Paths) InstallPoise() (has bool, err error) {
-	packaged, err := os.ReadFile(p.packagedPoise())
+func InstallPoise(p Paths) (has bool, err error) {
+	packaged, err := os.ReadFile(packagedPoise(p))
 	if errors.Is(err, fs.ErrNotExist) {
 		return false, nil
 	}

@@ -13,7 +13,7 @@ import (
 // The copy is what the package has, and is renewed with it.
 func TestInstallPoise(t *testing.T) {
 	paths := platform.Paths{Root: t.TempDir()}
-	if has, err := paths.InstallPoise(); has || err != nil || paths.HasPoise() {
+	if has, err := platform.InstallPoise(paths); has || err != nil || platform.HasPoise(paths) {
 		t.Errorf("without a package: %v, %v", has, err)
 	}
 	packaged := filepath.Join(paths.Root, "usr/lib/fnctl/poise")
@@ -27,10 +27,10 @@ func TestInstallPoise(t *testing.T) {
 		if err := os.WriteFile(packaged, []byte(content), 0o755); err != nil {
 			t.Fatal(err)
 		}
-		has, err := paths.InstallPoise()
+		has, err := platform.InstallPoise(paths)
 		copied, _ := os.ReadFile(paths.Poise())
 		info, statErr := os.Stat(paths.Poise())
-		if !has || err != nil || !paths.HasPoise() || string(copied) != content || statErr != nil || info.Mode() != 0o755 {
+		if !has || err != nil || !platform.HasPoise(paths) || string(copied) != content || statErr != nil || info.Mode() != 0o755 {
 			t.Errorf("%s: got %v, %v: %q with %v", content, has, err, copied, info.Mode())
 		}
 		if n == 1 && !os.SameFile(before, info) {
@@ -42,7 +42,7 @@ func TestInstallPoise(t *testing.T) {
 	if err := os.Remove(packaged); err != nil {
 		t.Fatal(err)
 	}
-	if has, err := paths.InstallPoise(); has || err != nil || !platform.Exists(paths.Poise()) {
+	if has, err := platform.InstallPoise(paths); has || err != nil || !platform.Exists(paths.Poise()) {
 		t.Errorf("with another package: %v, %v", has, err)
 	}
 }
@@ -50,7 +50,7 @@ func TestInstallPoise(t *testing.T) {
 // An instance waits if the program that does so is its only process, also after the program was replaced.
 func TestWaiting(t *testing.T) {
 	paths := platform.Paths{Root: t.TempDir()}
-	group := paths.InstanceCgroup("fn-ping.slice", platform.InstanceID{Revision: platform.RevisionID{Function: "ping", Number: 1}, Index: 1})
+	group := platform.InstanceCgroup(paths, "fn-ping.slice", platform.InstanceID{Revision: platform.RevisionID{Function: "ping", Number: 1}, Index: 1})
 	for _, dir := range []string{group.Dir(), filepath.Dir(paths.Poise())} {
 		if err := os.MkdirAll(dir, 0o755); err != nil {
 			t.Fatal(err)

@@ -224,7 +224,7 @@ func TestStateOf(t *testing.T) {
 // Only the group of the processes is looked at, which need not be there.
 func TestIsFrozen(t *testing.T) {
 	paths := platform.Paths{Root: t.TempDir()}
-	group := paths.InstanceCgroup(platform.SliceName("my-app"), platform.InstanceID{Revision: platform.RevisionID{Function: "my-app", Number: 1}, Index: 1})
+	group := platform.InstanceCgroup(paths, platform.SliceName("my-app"), platform.InstanceID{Revision: platform.RevisionID{Function: "my-app", Number: 1}, Index: 1})
 	if group.Sleeper().IsFrozen() {
 		t.Error("a group that is not there is frozen")
 	}

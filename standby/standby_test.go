@@ -70,7 +70,7 @@ func help(as string) error {
 }
 
 func groupOf(root string) platform.Cgroup {
-	return platform.Paths{Root: root}.InstanceCgroup(platform.SliceName("ping"), ping)
+	return platform.InstanceCgroup(platform.Paths{Root: root}, platform.SliceName("ping"), ping)
 }
 
 // rig is the control group of an instance, below one of the test's own.

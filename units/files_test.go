@@ -183,7 +183,7 @@ func names(text string) []string {
 // Whoever stops an instance that may be frozen thaws it before, with the file by its name on disk; nobody else has such a line.
 func TestStandbyIsThawedBeforeStop(t *testing.T) {
 	some := platform.InstanceID{Revision: platform.RevisionID{Function: "my-app", Number: 3}, Index: 12}
-	frozen := platform.DefaultPaths().InstanceCgroup(platform.SliceName("my-app"), some).Sleeper().FreezeFile()
+	frozen := platform.InstanceCgroup(platform.DefaultPaths(), platform.SliceName("my-app"), some).Sleeper().FreezeFile()
 	for name, rev := range golden(t) {
 		files, err := units.Files(platform.DefaultPaths(), rev)
 		if err != nil {

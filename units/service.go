@@ -172,7 +172,7 @@ func writeStandby(w *writer, paths platform.Paths, rev platform.Revision) {
 		return
 	}
 	some := platform.InstanceID{Revision: rev.ID}
-	file := quoteArg(paths.InstanceCgroup(platform.SliceName(rev.ID.Function), some).Sleeper().FreezeFile())
+	file := quoteArg(platform.InstanceCgroup(paths, platform.SliceName(rev.ID.Function), some).Sleeper().FreezeFile())
 	w.comment("standby: its processes are frozen in a control group below its own.")
 	w.set("Delegate", "")
 	w.set("ExecStop", `-+/bin/sh -c '[ ! -e "$$0" ] || echo 0 >"$$0"' `+strings.Replace(file, some.Service(), "fn-"+rev.ID.String()+"@%i.service", 1))
