@@ -8,6 +8,7 @@ import (
 	"io/fs"
 	"slices"
 	"strings"
+	"sync"
 	"time"
 
 	"github.com/jedib0t/go-pretty/v6/table"
@@ -57,6 +58,8 @@ func domain(c *cli.Context) error {
 		return listDomains(c, name)
 	case verb == "list":
 		return usage("domain NAME list takes no host, got %q", hosts[2])
+	case verb == "":
+		return usage("domain NAME: list, add or remove is missing")
 	case verb != "add" && verb != "remove":
 		return usage("domain: %q is neither list, add nor remove", platform.Clip(verb))
 	case len(hosts) == 2:
@@ -99,6 +102,8 @@ type shownDomain struct {
 	DNS *public.Direction `json:"dns"`
 	// Certificate is the host's; nil: it has none.
 	Certificate *shownCertificate `json:"certificate"`
+	// Error is why it has none, or why the next one was not got yet.
+	Error string `json:"error,omitempty"`
 }
 
 type shownCertificate struct {
@@ -118,17 +123,23 @@ func listDomains(c *cli.Context, name string) error {
 	if err != nil {
 		return platform.WithRouteHint(err, name)
 	}
-	var list []shownDomain
+	status, _ := certificates.ReadStatus(paths()) // it says why, where there is something to say
+	list := []shownDomain{}
 	if !route.Private {
-		list = append(list, showDomain(c.Context, settings.HostOf(name), "endpoint"))
+		list = append(list, shownDomain{Host: settings.HostOf(name), From: "endpoint"})
 	}
 	for _, host := range route.AllHosts() {
 		from := "jcloud.yml"
 		if !slices.Contains(route.Hosts, host) {
 			from = "domain"
 		}
-		list = append(list, showDomain(c.Context, host, from))
+		list = append(list, shownDomain{Host: host, From: from})
 	}
+	var looking sync.WaitGroup // the DNS may take its time
+	for i := range list {
+		looking.Go(func() { list[i].look(c.Context, status) })
+	}
+	looking.Wait()
 	if wantsJSON(c) {
 		return printJSON(c.App.Writer, list)
 	}
@@ -136,21 +147,22 @@ func listDomains(c *cli.Context, name string) error {
 	return nil
 }
 
-func showDomain(ctx context.Context, host, from string) shownDomain {
-	shown := shownDomain{Host: host, From: from}
-	rule, err := platform.ParseHostRule(host)
+// look finds out what there is to know of a host.
+func (d *shownDomain) look(ctx context.Context, status certificates.Status) {
+	rule, err := platform.ParseHostRule(d.Host)
 	if err != nil || rule.Host == platform.AnyHost {
-		return shown
+		return
 	}
 	if _, wild := rule.Below(); !wild && !certificates.IsLocal(rule.Host) {
-		if d, err := public.Lookup(ctx, rule.Host); err == nil {
-			shown.DNS = &d
+		if to, err := public.Lookup(ctx, rule.Host); err == nil {
+			d.DNS = &to
 		}
 	}
+	known, _ := status.Of(rule.Host)
+	d.Error = known.Error
 	if pair, err := certificates.StoreOf(paths()).Read(rule.Host); err == nil {
-		shown.Certificate = &shownCertificate{Until: pair.Leaf().NotAfter.UTC(), Origin: pair.Origin}
+		d.Certificate = &shownCertificate{Until: pair.Leaf().NotAfter.UTC(), Origin: pair.Origin}
 	}
-	return shown
 }
 
 func printDomains(w io.Writer, list []shownDomain) {
@@ -160,6 +172,11 @@ func printDomains(w io.Writer, list []shownDomain) {
 		t.AppendRow(table.Row{d.Host, d.From, dnsText(d.DNS), certificateText(d.Certificate, time.Now())})
 	}
 	t.Render()
+	for _, d := range list {
+		if d.Error != "" {
+			fmt.Fprintf(w, "%s: %s\n", d.Host, d.Error)
+		}
+	}
 }
 
 func dnsText(d *public.Direction) string {
@@ -187,6 +204,9 @@ func certificateText(c *shownCertificate, now time.Time) string {
 
 // awaitCertificates waits until hosts have certificates, those of which one can be made.
 func awaitCertificates(c *cli.Context, hosts []string) error {
+	if _, err := certificates.ReadStatus(paths()); errors.Is(err, fs.ErrNotExist) {
+		return platform.WithHint(errors.New("nothing makes certificates on this machine"), "fnctl public does")
+	}
 	ctx, cancel := context.WithTimeout(c.Context, c.Duration("timeout"))
 	defer cancel()
 	from := certificates.StoreOf(paths())
@@ -203,11 +223,23 @@ func awaitCertificates(c *cli.Context, hosts []string) error {
 			if !errors.Is(err, fs.ErrNotExist) {
 				return err
 			}
+			if err := c.Context.Err(); err != nil {
+				return errors.New("interrupted: the host is the function's already")
+			}
 			if ctx.Err() != nil {
-				return platform.WithHint(fmt.Errorf("%s has no certificate after %v", rule.Host, c.Duration("timeout")), "journalctl -u fnctl-acme says why")
+				return platform.WithHint(fmt.Errorf("%s has no certificate after %v%s", rule.Host, c.Duration("timeout"), whyNot(rule.Host)), "journalctl -u fnctl-acme")
 			}
 			platform.Sleep(ctx, 200*time.Millisecond)
 		}
 	}
 	return nil
+}
+
+// whyNot is what is known of why a host has no certificate.
+func whyNot(host string) string {
+	status, _ := certificates.ReadStatus(paths())
+	if known, _ := status.Of(host); known.Error != "" {
+		return ": " + known.Error
+	}
+	return ""
 }

@@ -98,7 +98,7 @@ const (
 // Make plans, and changes nothing.
 func Make(ctx context.Context, store platform.Store, units *systemd.Manager, wish Wish) (Plan, error) {
 	if err := wish.Check(); err != nil {
-		return Plan{}, err
+		return Plan{}, platform.UsageError(err)
 	}
 	settings, err := platform.LoadSettings(store.Paths)
 	if err != nil {
