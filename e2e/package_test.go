@@ -94,14 +94,15 @@ func testPackageInstalled(t *testing.T, m *testMachine) {
 }
 
 // The most that systemd-analyze may say of how exposed a service is, in tenths. The units say what is missing and why.
-var exposure = map[string]string{"fnctl-gateway.service": "15", "fnctl-activator.service": "25"}
+var exposure = map[string]string{"fnctl-gateway.service": "15", "fnctl-activator.service": "25", "fnctl-acme.service": "15"}
 
 func testPackageHardened(t *testing.T, m *testMachine) {
 	for unit, most := range exposure {
 		m.MustRun(t, "systemd-analyze", "security", "--no-pager", "--threshold="+most, unit)
 	}
 	// With the manual pages that the units name.
-	m.MustRun(t, "systemd-analyze", append([]string{"verify"}, packageUnits...)...)
+	units := append(slices.Clone(packageUnits), "fnctl-acme.service", "fnctl-gateway-http.socket", "fnctl-gateway-https.socket")
+	m.MustRun(t, "systemd-analyze", append([]string{"verify"}, units...)...)
 }
 
 func testPackageUpgrade(t *testing.T, m *testMachine) {
