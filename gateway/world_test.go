@@ -9,6 +9,7 @@ import (
 	"net"
 	"net/http"
 	"os"
+	"reflect"
 	"slices"
 	"strings"
 	"testing"
@@ -32,6 +33,7 @@ type world struct {
 	addr     string
 	registry *prometheus.Registry
 	client   *http.Client
+	gateway  *gateway.Gateway // that was run last
 	stop     func() error
 	wait     func() error // for the end, which it takes no part in
 }
@@ -78,6 +80,7 @@ func (w *world) run(adjust ...func(*gateway.Config)) {
 	if err != nil {
 		w.t.Fatal(err)
 	}
+	w.gateway = g
 	ctx, cancel := context.WithCancel(context.Background())
 	done := make(chan error, 1)
 	go func() { done <- g.Run(ctx) }()
@@ -120,7 +123,20 @@ func (w *world) route(id platform.RevisionID, adjust ...func(*platform.TrafficSh
 		f(&share)
 	}
 	w.put(platform.Route{Function: id.Function, Traffic: []platform.TrafficShare{share}})
-	w.eventually("the route is taken", func() bool { return w.has(platform.MetricInFlight, "revision="+id.String()) })
+	w.awaitRoute(id.Function)
+}
+
+// awaitRoute waits until requests to a function go as the store says.
+func (w *world) awaitRoute(function string) {
+	w.t.Helper()
+	want, err := w.store.Route(function)
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	w.eventually("the route is taken", func() bool {
+		got, has := w.gateway.Route(function)
+		return has && reflect.DeepEqual(got, want)
+	})
 }
 
 func (w *world) put(route platform.Route) {
