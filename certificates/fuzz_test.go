@@ -43,7 +43,8 @@ func FuzzToken(f *testing.F) {
 
 // A host names a file in its directory or none, and that file names the host again.
 func FuzzHost(f *testing.F) {
-	for _, host := range []string{"shop.example.com", "*.example.com", "_wildcard.example.com", "..", "*.*.com", "*", "a/b", "", "A.com"} {
+	for _, host := range []string{"shop.example.com", "*.example.com", "_wildcard.example.com", "..", "*.*.com", "*", "a/b", "", "A.com",
+		"*.example.com.pem", "_wildcard.example.com.pem", "_wildcard.*.com.pem", "a.com.pem.pem", ".pem"} {
 		f.Add(host)
 	}
 	s := certificates.Store{Dir: "/var/lib/fnctl/certificates"}

@@ -74,7 +74,7 @@ func (c *Client) Obtain(ctx context.Context, r Request) (Issued, error) {
 	ctx, seen := withWitness(ctx)
 	issued, err := c.obtain(ctx, r)
 	var problem acme.Problem
-	if errors.As(err, &problem) && false {
+	if errors.As(err, &problem) && problem.Type == acme.ProblemTypeAccountDoesNotExist {
 		if err := c.forgetAccount(r.Directory); err != nil {
 			return issued, err
 		}
