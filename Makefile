@@ -126,6 +126,7 @@ test: check lint-packages deb rpm image ## everything: check, unit and end to en
 .PHONY: soak
 soak: deb rpm image ## what takes hours
 	go test $(E2E_FLAGS),soak -count=1 -timeout 24h -run Soak ./e2e/... ./gateway
+	go test $(E2E_FLAGS),soak -count=1 -timeout 1h -run ManyHosts ./certificates/acme
 
 .PHONY: emulated
 emulated: deb image-bookworm ## what takes a kernel of its own, or another processor, emulated: some minutes

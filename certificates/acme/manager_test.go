@@ -172,11 +172,11 @@ func TestSecondAuthority(t *testing.T) {
 func TestManyHosts(t *testing.T) {
 	t.Setenv("PEBBLE_WFE_NONCEREJECT", "15")
 	w := newWorld(t)
-	const count = 200
-	for i := range count / 50 {
+	const count, each = manyHosts, 10
+	for i := range count / each {
 		var hosts []string
-		for j := range 50 {
-			hosts = append(hosts, fmt.Sprintf("h%d.example.com", i*50+j))
+		for j := range each {
+			hosts = append(hosts, fmt.Sprintf("h%d.example.com", i*each+j))
 		}
 		w.route(fmt.Sprintf("f%d", i), hosts...)
 	}

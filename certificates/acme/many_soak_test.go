@@ -1,0 +1,5 @@
+//go:build soak
+
+package acme
+
+const manyHosts = 200
