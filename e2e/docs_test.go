@@ -28,7 +28,7 @@ func TestDocs(t *testing.T) {
 		t.Fatal(err)
 	}
 	run := 0
-	for _, file := range append([]string{first, filepath.Join(machine.Root(), "README.md")}, files...) {
+	for _, file := range append([]string{first, filepath.Join(machine.Root(), "docs", "operate.md")}, files...) {
 		if file == first && run > 0 {
 			continue
 		}
@@ -46,7 +46,7 @@ func TestDocs(t *testing.T) {
 	t.Run("Caddyfile", func(t *testing.T) { testCaddyfile(t, m) })
 }
 
-// The Caddyfile of the README is one that Caddy takes.
+// The Caddyfile of the documents is one that Caddy takes.
 func testCaddyfile(t *testing.T, m *testMachine) {
 	data, err := os.ReadFile(filepath.Join(machine.Root(), "README.md"))
 	if err != nil {
@@ -57,7 +57,7 @@ func testCaddyfile(t *testing.T, m *testMachine) {
 		t.Fatal("there is none")
 	}
 	m.WriteFile(t, "/root/Caddyfile", string(found[1]))
-	if got := m.MustRun(t, "caddy", "adapt", "--config", "/root/Caddyfile"); !strings.Contains(got, "127.0.0.1:8080") {
+	if got := m.MustRun(t, "caddy", "adapt", "--config", "/root/Caddyfile"); !strings.Contains(got, "/run/fnctl/proxy.sock") {
 		t.Errorf("got %s", got)
 	}
 }
