@@ -28,7 +28,7 @@ func TestDocs(t *testing.T) {
 		t.Fatal(err)
 	}
 	run := 0
-	for _, file := range append([]string{first, filepath.Join(machine.Root(), "docs", "operate.md")}, files...) {
+	for _, file := range append([]string{first, filepath.Join(machine.Root(), "README.md")}, files...) {
 		if file == first && run > 0 {
 			continue
 		}
@@ -48,7 +48,7 @@ func TestDocs(t *testing.T) {
 
 // The Caddyfile of the documents is one that Caddy takes.
 func testCaddyfile(t *testing.T, m *testMachine) {
-	data, err := os.ReadFile(filepath.Join(machine.Root(), "README.md"))
+	data, err := os.ReadFile(filepath.Join(machine.Root(), "docs", "operate.md"))
 	if err != nil {
 		t.Fatal(err)
 	}
