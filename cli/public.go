@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"strings"
 
 	"github.com/urfave/cli/v2"
 
@@ -68,9 +69,18 @@ func makePublic(c *cli.Context) error {
 		return fmt.Errorf("public: %w", err)
 	}
 	if !wantsJSON(c) {
-		fmt.Fprintf(c.App.Writer, "Functions are at %s.\nA certificate is made for each host when a function has it; see fnctl doctor.\n", plan.Endpoint)
+		printDone(c.App.Writer, plan)
 	}
 	return nil
+}
+
+func printDone(w io.Writer, plan public.Plan) {
+	if at := (platform.Settings{Endpoint: plan.Endpoint}).EndpointOf("NAME"); strings.HasPrefix(at, "https://") {
+		fmt.Fprintf(w, "Each function is at %s, and at hosts of its own.\n", at)
+	} else {
+		fmt.Fprintln(w, "Functions are served at hosts of their own: fnctl domain NAME add HOST. With --domain, each has a name below that, too.")
+	}
+	fmt.Fprintln(w, "A certificate is made for each host once a function has it; fnctl doctor says how that goes.")
 }
 
 // agrees asks, unless that is answered already.
@@ -87,6 +97,9 @@ func agrees(c *cli.Context) (bool, error) {
 func endPublic(c *cli.Context, manager *systemd.Manager) error {
 	if err := public.Off(c.Context, store(), manager); err != nil {
 		return fmt.Errorf("public --off: %w", err)
+	}
+	if wantsJSON(c) {
+		return printJSON(c.App.Writer, struct{}{})
 	}
 	fmt.Fprintln(c.App.Writer, "Nothing listens on the ports 80 and 443 any more. Certificates stay for the next time.")
 	return nil
