@@ -100,11 +100,12 @@ func TestHTTPS(t *testing.T) {
 			pool := m.authorities(t)
 			t.Run("visitors", func(t *testing.T) { testVisitors(t, m, pool) })
 			t.Run("domain", func(t *testing.T) { testDomain(t, m, pool) })
+			t.Run("local name", func(t *testing.T) { testLocalName(t, m) })
 			t.Run("openssl", func(t *testing.T) { testOpenSSL(t, m) })
 			t.Run("handover", func(t *testing.T) { testSecureHandover(t, m, pool) })
 			t.Run("no authority", func(t *testing.T) { testNoAuthority(t, m, pool) })
 			t.Run("doctor", func(t *testing.T) {
-				if text := m.MustRun(t, "sh", "-c", "fnctl doctor || true"); !strings.Contains(text, "✓ https: 2 hosts, each with a certificate") {
+				if text := m.MustRun(t, "sh", "-c", "fnctl doctor || true"); !strings.Contains(text, "✓ https: 3 hosts, each with a certificate") {
 					t.Error(text)
 				}
 			})
@@ -196,6 +197,26 @@ func testDomain(t *testing.T, m *testMachine, pool *x509.CertPool) {
 	m.deploy(t, "echo", "labels: {a: b}\n", "main:app") // it outlives a deploy
 	if !m.hasCertificate(t, ownHost) {
 		t.Error("a deploy has taken the host away")
+	}
+}
+
+// testLocalName has a name that no public authority signs signed by the machine, which says how to trust it.
+func testLocalName(t *testing.T, m *testMachine) {
+	m.MustRun(t, "fnctl", "domain", "echo", "add", "nas.lan", "--wait", "--timeout", "1m")
+	var trust struct{ File string }
+	text := m.MustRun(t, "fnctl", "trust", "-o", "json")
+	if err := json.Unmarshal([]byte(text), &trust); err != nil || trust.File == "" {
+		t.Fatalf("%v: %s", err, text)
+	}
+	as := func(user string, args ...string) []string {
+		return append([]string{"--reuid=" + user, "--regid=nogroup", "--clear-groups"}, args...)
+	}
+	m.MustRun(t, "setpriv", as("nobody", "curl", "-sf", "--cacert", trust.File, "--resolve", "nas.lan:443:127.0.0.1", "https://nas.lan/headers")...)
+	for _, secret := range []string{"/var/lib/fnctl/certificates/nas.lan.pem", "/var/lib/fnctl-acme/authority.pem"} {
+		m.MustFail(t, 1, "setpriv", as("nobody", "cat", secret)...)
+		if mode := strings.TrimSpace(m.MustRun(t, "stat", "-c", "%a", secret)); mode != "640" && mode != "600" {
+			t.Errorf("%s has mode %s", secret, mode)
+		}
 	}
 }
 
