@@ -21,8 +21,11 @@ import (
 )
 
 // newDynasty is a world whose gateway has a status socket, so that others can take its place.
-func newDynasty(t *testing.T) *world {
-	return newWorld(t, func(c *gateway.Config) {
+func newDynasty(t *testing.T) *world { return newWorld(t, withStatus(t)) }
+
+// withStatus gives a gateway a status socket.
+func withStatus(t testing.TB) func(*gateway.Config) {
+	return func(c *gateway.Config) {
 		path := c.Paths.GatewaySocket()
 		mkdir(t, filepath.Dir(path))
 		listener, err := net.Listen("unix", path)
@@ -31,7 +34,7 @@ func newDynasty(t *testing.T) *world {
 		}
 		listener.(*net.UnixListener).SetUnlinkOnClose(false) // systemd's stay
 		c.Status = []net.Listener{listener}
-	})
+	}
 }
 
 // succeed runs another gateway in the place of the world's, and returns how to wait for the end of the one before.
@@ -45,7 +48,7 @@ func (w *world) succeed(adjust ...func(*gateway.Config)) (ended func() error) {
 	serving := make(chan struct{})
 	w.registry = newRegistry()
 	w.run(append(adjust, func(c *gateway.Config) {
-		c.Listeners, c.Status, c.Predecessor = from.Listeners, from.Status, from
+		c.Listeners, c.Secure, c.Redirecting, c.Status, c.Predecessor = from.Listeners, from.Secure, from.Redirecting, from.Status, from
 		c.Serving = func() error { close(serving); return nil }
 	})...)
 	select {

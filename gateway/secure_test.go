@@ -370,6 +370,60 @@ func TestSecureWebSocket(t *testing.T) {
 	}
 }
 
+// A successor gets the sockets of each kind. What is encrypted with the keys of the gateway before it stays there.
+func TestSecureHandover(t *testing.T) {
+	s := openShop(t, http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if r.Header.Get("Upgrade") == "" {
+			mirror(w, r)
+			return
+		}
+		c, err := websocket.Accept(w, r, nil)
+		if err != nil {
+			return
+		}
+		defer c.CloseNow()
+		for {
+			kind, message, err := c.Read(r.Context())
+			if err != nil || c.Write(r.Context(), kind, message) != nil {
+				return
+			}
+		}
+	}), withStatus(t))
+	ctx, cancel := context.WithTimeout(t.Context(), requestTimeout)
+	defer cancel()
+	c, _, err := websocket.Dial(ctx, "wss://"+secureHost, &websocket.DialOptions{HTTPClient: s.visitor(false)})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer c.CloseNow()
+	for n := range 3 {
+		sent := fmt.Sprint("message ", n)
+		if err := c.Write(ctx, websocket.MessageText, []byte(sent)); err != nil {
+			t.Fatal(err)
+		}
+		if _, got, err := c.Read(ctx); err != nil || string(got) != sent {
+			t.Fatalf("gateway %d: got %q, %v", n, got, err)
+		}
+		res, err := s.visitor(true).Get("https://" + secureHost + "/new")
+		if err != nil {
+			t.Fatal(err)
+		}
+		res.Body.Close()
+		plain, err := net.Dial("tcp", s.plain.Addr().String())
+		if err != nil {
+			t.Fatal(err)
+		}
+		io.WriteString(plain, "GET / HTTP/1.1\r\nHost: shop.localhost\r\nConnection: close\r\n\r\n")
+		if got, _ := io.ReadAll(plain); !bytes.HasPrefix(got, []byte("HTTP/1.1 308")) {
+			t.Errorf("gateway %d: %.60q", n, got)
+		}
+		plain.Close()
+		s.succeed(func(cfg *gateway.Config) {
+			cfg.Certificates, cfg.Challenges = certificates.NewCache(s.store, cfg.Logger), s.challenges
+		})
+	}
+}
+
 // A response whose end is that of the connection must not look whole when it is not.
 func TestSecureBrokenOff(t *testing.T) {
 	whole := make(chan bool, 1)
