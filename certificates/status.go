@@ -2,8 +2,6 @@ package certificates
 
 import (
 	"encoding/json"
-	"fmt"
-	"os"
 	"path/filepath"
 	"time"
 
@@ -77,21 +75,9 @@ func (c Challenges) statusFile() string { return filepath.Join(c.Dir, "status.js
 // ReadStatus reads the status of a machine. The error wraps fs.ErrNotExist if the service has not run, and platform.ErrNewer if a later
 // version wrote it.
 func ReadStatus(paths platform.Paths) (Status, error) {
-	file := ChallengesOf(paths).statusFile()
 	var s Status
-	data, err := os.ReadFile(file)
-	if err != nil {
-		return s, err
-	}
-	var header struct{ Format int }
-	if err := json.Unmarshal(data, &header); err != nil {
-		return s, fmt.Errorf("read %s: %w", file, err)
-	}
-	if header.Format > statusFormat {
-		return s, fmt.Errorf("read %s: %w: it has format %d, and this one knows %d", file, platform.ErrNewer, header.Format, statusFormat)
-	}
-	if err := json.Unmarshal(data, &s); err != nil {
-		return Status{}, fmt.Errorf("read %s: %w", file, err)
+	if err := platform.ReadFormed(ChallengesOf(paths).statusFile(), statusFormat, &s); err != nil {
+		return Status{}, err
 	}
 	return s, nil
 }

@@ -6,6 +6,7 @@ import (
 	"net/mail"
 	"net/url"
 	"path/filepath"
+	"strings"
 
 	"github.com/fnctl/fnctl/platform/keys"
 )
@@ -48,13 +49,15 @@ func checkDirectory(address string) error {
 }
 
 // emails is the kind of Email.
-var emails = keys.Text[string]{Parse: keys.Checked(checkEmail), What: "an address such as admin@example.com"}
+var emails = keys.Text[string]{Parse: keys.Checked(CheckEmail), What: "an address such as admin@example.com"}
 
-func checkEmail(address string) error {
+// CheckEmail returns why authorities cannot be told to write to an address, nil if they can. It may be empty: they need not write.
+func CheckEmail(address string) error {
 	if address == "" {
 		return nil
 	}
-	if parsed, err := mail.ParseAddress(address); err != nil || parsed.Address != address {
+	_, host, _ := strings.Cut(address, "@")
+	if parsed, err := mail.ParseAddress(address); err != nil || parsed.Address != address || CheckHost(strings.ToLower(host)) != nil {
 		return fmt.Errorf("must be an address such as admin@example.com, got %s", keys.Quote(address))
 	}
 	return nil

@@ -65,8 +65,9 @@ func formatOfRoute(route Route) int {
 	return format
 }
 
-// readFormed reads a file of a form that this version knows, which are those up to a number.
-func readFormed(path string, known int, v any) error {
+// ReadFormed reads a file of JSON of a form that this version knows, which are those up to a number. The error wraps fs.ErrNotExist if there
+// is none, and ErrNewer if a later version wrote it.
+func ReadFormed(path string, known int, v any) error {
 	data, err := os.ReadFile(path)
 	if err != nil {
 		return err

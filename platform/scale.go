@@ -72,7 +72,7 @@ func (s Store) Scale(name string) (Scale, error) {
 	if err := CheckName(name); err != nil {
 		return scale, err
 	}
-	err := readFormed(s.Paths.Scale(name), format, &scale)
+	err := ReadFormed(s.Paths.Scale(name), format, &scale)
 	if errors.Is(err, fs.ErrNotExist) {
 		return Scale{}, nil
 	}

@@ -65,7 +65,7 @@ func (s Store) Route(name string) (Route, error) {
 	if err := CheckName(name); err != nil {
 		return route, err
 	}
-	err := readFormed(s.Paths.Route(name), newest, &route)
+	err := ReadFormed(s.Paths.Route(name), newest, &route)
 	if errors.Is(err, fs.ErrNotExist) {
 		return route, s.explainNoRoute(name)
 	}
@@ -164,7 +164,7 @@ func removeFile(path string) error {
 // Revision reads one revision.
 func (s Store) Revision(id RevisionID) (Revision, error) {
 	var rev Revision
-	err := readFormed(filepath.Join(s.Paths.Revision(id), "revision.json"), newest, &rev)
+	err := ReadFormed(filepath.Join(s.Paths.Revision(id), "revision.json"), newest, &rev)
 	if err == nil && rev.ID != id {
 		err = fmt.Errorf("%s describes another revision, %s", s.Paths.Revision(id), rev.ID)
 	}

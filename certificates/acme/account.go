@@ -141,24 +141,13 @@ func decodeKey(text string) (crypto.Signer, error) {
 	return signer, nil
 }
 
-// readFormed reads a file of JSON of a form that this version knows, which are those up to a number.
+// readFormed does what platform.ReadFormed does, and says what to do about a later form.
 func readFormed(file string, known int, v any) error {
-	data, err := os.ReadFile(file)
-	if err != nil {
-		return err
-	}
-	var header struct{ Format int }
-	if err := json.Unmarshal(data, &header); err != nil {
-		return fmt.Errorf("read %s: %w", file, err)
-	}
-	if header.Format > known {
-		err := fmt.Errorf("read %s: %w: it has format %d, and this one knows %d", file, platform.ErrNewer, header.Format, known)
+	err := platform.ReadFormed(file, known, v)
+	if errors.Is(err, platform.ErrNewer) {
 		return platform.WithHint(err, "install the later version of fnctl again")
 	}
-	if err := json.Unmarshal(data, v); err != nil {
-		return fmt.Errorf("read %s: %w", file, err)
-	}
-	return nil
+	return err
 }
 
 // writeFormed replaces a file of JSON that only the service reads.

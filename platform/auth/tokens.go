@@ -9,7 +9,6 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
-	"os"
 	"slices"
 	"strings"
 	"time"
@@ -65,19 +64,12 @@ type tokensFile struct {
 // ReadTokens reads the tokens of a function, by label. It may have none.
 func ReadTokens(paths platform.Paths, function string) ([]Token, error) {
 	path := paths.Tokens(function)
-	data, err := os.ReadFile(path)
-	if errors.Is(err, fs.ErrNotExist) {
-		return nil, nil
-	}
-	if err != nil {
-		return nil, fmt.Errorf("read the tokens of %s: %w", function, err)
-	}
 	var file tokensFile
-	if err := json.Unmarshal(data, &file); err != nil {
-		return nil, fmt.Errorf("read %s: %w", path, err)
-	}
-	if file.Format > tokensFormat {
-		return nil, fmt.Errorf("read %s: %w: it has format %d, and this one knows %d", path, platform.ErrNewer, file.Format, tokensFormat)
+	switch err := platform.ReadFormed(path, tokensFormat, &file); {
+	case errors.Is(err, fs.ErrNotExist):
+		return nil, nil
+	case err != nil:
+		return nil, fmt.Errorf("tokens of %s: %w", function, err)
 	}
 	for _, token := range file.Tokens {
 		if _, err := token.Sum(); err != nil {
