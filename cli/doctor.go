@@ -51,9 +51,14 @@ var verdictMarks = map[doctor.Verdict]string{doctor.OK: "✓", doctor.Warning: "
 
 func printFindings(w io.Writer, findings []doctor.Finding) {
 	for _, finding := range findings {
-		fmt.Fprintf(w, "%s %s: %s\n", verdictMarks[finding.Verdict], finding.Check, finding.Text)
-		if finding.Remedy != "" {
-			fmt.Fprintf(w, "  → %s\n", finding.Remedy)
-		}
+		printFinding(w, finding.Verdict, finding.Check+": "+finding.Text, finding.Remedy)
+	}
+}
+
+// printFinding prints what was found, and what to do about it if there is something.
+func printFinding(w io.Writer, verdict doctor.Verdict, text, remedy string) {
+	fmt.Fprintf(w, "%s %s\n", verdictMarks[verdict], text)
+	if remedy != "" {
+		fmt.Fprintf(w, "  → %s\n", remedy)
 	}
 }

@@ -71,9 +71,9 @@ func domain(c *cli.Context) error {
 	}
 	err := changeDeployed(c, name, func(function *deploy.Function) error {
 		if verb == "add" {
-			return function.AddDomains(hosts)
+			return deploy.Domains{Function: function}.Add(hosts)
 		}
-		return function.RemoveDomains(hosts)
+		return deploy.Domains{Function: function}.Remove(hosts)
 	})
 	if err == nil && verb == "add" && c.Bool("wait") {
 		err = awaitCertificates(c, hosts)

@@ -9,6 +9,7 @@ import (
 
 	"github.com/urfave/cli/v2"
 
+	"github.com/fnctl/fnctl/doctor"
 	"github.com/fnctl/fnctl/platform"
 	"github.com/fnctl/fnctl/public"
 	"github.com/fnctl/fnctl/units/systemd"
@@ -105,13 +106,10 @@ func endPublic(c *cli.Context, manager *systemd.Manager) error {
 	return nil
 }
 
-var kindMarks = map[public.Kind]string{public.Good: "✓", public.Advice: "!", public.Blocking: "✗"}
+var verdicts = map[public.Kind]doctor.Verdict{public.Good: doctor.OK, public.Advice: doctor.Warning, public.Blocking: doctor.Error}
 
 func printPlan(w io.Writer, plan public.Plan) {
 	for _, note := range plan.Notes {
-		fmt.Fprintf(w, "%s %s\n", kindMarks[note.Kind], note.Text)
-		if note.Remedy != "" {
-			fmt.Fprintf(w, "  → %s\n", note.Remedy)
-		}
+		printFinding(w, verdicts[note.Kind], note.Text, note.Remedy)
 	}
 }

@@ -8,10 +8,14 @@ import (
 	"github.com/fnctl/fnctl/platform"
 )
 
-// AddDomains gives the function hosts besides those of its jcloud.yml. They are its own at once, and stay through all further deploys. Ones
+// Domains are the hosts of a function, whose lock is held, besides those of its jcloud.yml.
+type Domains struct{ Function *Function }
+
+// Add gives the function hosts besides those of its jcloud.yml. They are its own at once, and stay through all further deploys. Ones
 // that it has are left as they are; one that another function has is refused, and then nothing changes.
-func (f *Function) AddDomains(hosts []string) error {
-	return f.changeDomains(func(route *platform.Route) error {
+func (d Domains) Add(hosts []string) error {
+	f := d.Function
+	return d.change(func(route *platform.Route) error {
 		for _, host := range hosts {
 			if err := platform.CheckHostRule(host); err != nil {
 				return platform.UsageError(err)
@@ -26,9 +30,10 @@ func (f *Function) AddDomains(hosts []string) error {
 	}, "added "+strings.Join(hosts, ", "))
 }
 
-// RemoveDomains takes hosts away that AddDomains has given.
-func (f *Function) RemoveDomains(hosts []string) error {
-	return f.changeDomains(func(route *platform.Route) error {
+// Remove takes hosts away that Add has given.
+func (d Domains) Remove(hosts []string) error {
+	f := d.Function
+	return d.change(func(route *platform.Route) error {
 		for _, host := range hosts {
 			i := slices.Index(route.Domains, host)
 			switch {
@@ -44,7 +49,8 @@ func (f *Function) RemoveDomains(hosts []string) error {
 	}, "removed "+strings.Join(hosts, ", "))
 }
 
-func (f *Function) changeDomains(change func(*platform.Route) error, done string) error {
+func (d Domains) change(change func(*platform.Route) error, done string) error {
+	f := d.Function
 	route, err := f.route()
 	if err != nil {
 		return err

@@ -32,7 +32,7 @@ func (e *examination) run(ctx context.Context) {
 		{"settings", (*examination).checkSettings},
 		{"gateway", (*examination).checkGateway},
 		{"ports", (*examination).checkPorts},
-		{"https", (*examination).checkHTTPS},
+		{"https", checkHTTPS},
 		{"activator", (*examination).checkActivator},
 		{"disks", (*examination).checkDisks},
 		{"disk quotas", (*examination).checkQuotas},

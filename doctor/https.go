@@ -16,7 +16,7 @@ import (
 const soon = 7 * 24 * time.Hour
 
 // checkHTTPS looks at a machine that serves the world: its ports, and the certificate of each host that a route has.
-func (e *examination) checkHTTPS(ctx context.Context) error {
+func checkHTTPS(e *examination, ctx context.Context) error {
 	on := 0
 	for _, unit := range []string{public.HTTPSocket, public.HTTPSSocket} {
 		list, err := e.units.List(ctx, unit)
@@ -41,10 +41,17 @@ func (e *examination) checkHTTPS(ctx context.Context) error {
 	if service.MainPID == 0 {
 		e.fail("systemctl enable --now "+public.ACMEService+"; journalctl -u "+public.ACMEService, "%s does not run: no certificate is made or renewed", public.ACMEService)
 	}
-	return e.checkCertificates(time.Now())
+	return (&certificateCheck{examination: e, now: time.Now()}).run()
 }
 
-func (e *examination) checkCertificates(now time.Time) error {
+// certificateCheck looks at the certificates of all hosts.
+type certificateCheck struct {
+	*examination
+	now    time.Time
+	status certificates.Status // what the service says of them
+}
+
+func (e *certificateCheck) run() error {
 	settings, err := platform.LoadSettings(e.store.Paths)
 	if err != nil {
 		return nil // said already
@@ -59,11 +66,10 @@ func (e *examination) checkCertificates(now time.Time) error {
 			routes = append(routes, route)
 		}
 	}
-	status, err := certificates.ReadStatus(e.store.Paths)
-	if err != nil && !errors.Is(err, fs.ErrNotExist) {
+	if e.status, err = certificates.ReadStatus(e.store.Paths); err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return err
 	}
-	if status.Paused != nil {
+	if status := e.status; status.Paused != nil {
 		e.warn("journalctl -u "+public.ACMEService, "no authority is asked before %s: %s", status.Paused.Until.Local().Format(time.DateTime), status.Paused.Error)
 	}
 	wanted, good := certificates.Wanted(settings, routes), 0
@@ -73,7 +79,7 @@ func (e *examination) checkCertificates(now time.Time) error {
 			e.ok("only root can look at certificates")
 			return nil
 		}
-		if e.checkCertificate(host, pair, err, status, now) {
+		if e.isWell(host, pair, err) {
 			good++
 		}
 	}
@@ -83,9 +89,10 @@ func (e *examination) checkCertificates(now time.Time) error {
 	return nil
 }
 
-// checkCertificate reports whether all is well with the certificate of a host.
-func (e *examination) checkCertificate(host string, pair *certificates.Pair, err error, status certificates.Status, now time.Time) bool {
-	known, _ := status.Of(host)
+// isWell reports whether all is well with the certificate of a host.
+func (e *certificateCheck) isWell(host string, pair *certificates.Pair, err error) bool {
+	now := e.now
+	known, _ := e.status.Of(host)
 	why := "journalctl -u " + public.ACMEService
 	said := ""
 	if known.Error != "" {

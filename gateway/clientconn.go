@@ -333,7 +333,7 @@ func (c *clientConn) receive() error {
 		n, next, err := wire.HeadLength(r.Buffered(), scanned)
 		switch {
 		case !c.used.Load() && isPreface(r.Buffered()):
-			if !c.agreedOn("h2") {
+			if !c.secure.MaySpeak("h2") {
 				return malformed(errors.New("the client has agreed on another protocol"))
 			}
 			return errHTTP2
@@ -366,7 +366,7 @@ func isPreface(b []byte) bool {
 }
 
 func (c *clientConn) parse(n int) error {
-	if !c.used.Swap(true) && !c.agreedOn("http/1.1") {
+	if !c.used.Swap(true) && !c.secure.MaySpeak("http/1.1") {
 		return malformed(errors.New("the client has agreed on another protocol"))
 	}
 	s := c.current
@@ -377,15 +377,6 @@ func (c *clientConn) parse(n int) error {
 	s.content.Reset(&c.reader, s.req.Framing(), c.env.cfg.MaxHeaderBytes)
 	c.parsed = true
 	return nil
-}
-
-// agreedOn reports whether a protocol may be spoken: over TLS it is the one that the handshake has settled, and HTTP/1.1 without one.
-func (c *clientConn) agreedOn(protocol string) bool {
-	if c.secure == nil {
-		return true
-	}
-	agreed := c.secure.ConnectionState().NegotiatedProtocol
-	return agreed == protocol || agreed == "" && protocol != "h2"
 }
 
 // await waits for the first bytes of a request, without a buffer: most connections are idle. It serves requests itself that it can.
@@ -559,12 +550,10 @@ func (c *clientConn) breakOff() {
 	under := c.Conn
 	if c.secure != nil {
 		under = c.secure.Under()
+		defer under.Close()
 	}
 	if tcp, ok := under.(*net.TCPConn); ok {
 		_ = tcp.SetLinger(0)
-	}
-	if c.secure != nil {
-		under.Close()
 	}
 }
 

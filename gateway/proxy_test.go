@@ -235,22 +235,24 @@ func TestEventsArriveAtOnce(t *testing.T) {
 	}
 }
 
-func TestWebSocket(t *testing.T) {
-	w := withApp(t, func(w http.ResponseWriter, r *http.Request) {
-		c, err := websocket.Accept(w, r, nil)
-		if err != nil {
+// echoMessages is an app that sends the messages of a WebSocket back.
+func echoMessages(w http.ResponseWriter, r *http.Request) {
+	c, err := websocket.Accept(w, r, nil)
+	if err != nil {
+		return
+	}
+	defer c.CloseNow()
+	c.SetReadLimit(-1)
+	for {
+		kind, message, err := c.Read(r.Context())
+		if err != nil || c.Write(r.Context(), kind, message) != nil {
 			return
 		}
-		defer c.CloseNow()
-		c.SetReadLimit(-1)
-		for {
-			kind, data, err := c.Read(r.Context())
-			if err != nil {
-				return
-			}
-			c.Write(r.Context(), kind, data)
-		}
-	}, func(s *platform.TrafficShare) { s.Timeout = platform.Seconds(3) })
+	}
+}
+
+func TestWebSocket(t *testing.T) {
+	w := withApp(t, echoMessages, func(s *platform.TrafficShare) { s.Timeout = platform.Seconds(3) })
 	w.client.Transport.(*http.Transport).DialContext = func(ctx context.Context, network, _ string) (net.Conn, error) {
 		var d net.Dialer
 		return d.DialContext(ctx, network, w.addr)

@@ -334,20 +334,7 @@ func TestSecurePieces(t *testing.T) {
 }
 
 func TestSecureWebSocket(t *testing.T) {
-	s := openShop(t, http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		c, err := websocket.Accept(w, r, nil)
-		if err != nil {
-			return
-		}
-		defer c.CloseNow()
-		c.SetReadLimit(-1)
-		for {
-			kind, message, err := c.Read(r.Context())
-			if err != nil || c.Write(r.Context(), kind, message) != nil {
-				return
-			}
-		}
-	}))
+	s := openShop(t, http.HandlerFunc(echoMessages))
 	ctx, cancel := context.WithTimeout(t.Context(), requestTimeout)
 	defer cancel()
 	c, _, err := websocket.Dial(ctx, "wss://"+secureHost, &websocket.DialOptions{HTTPClient: s.visitor(false)})
@@ -377,17 +364,7 @@ func TestSecureHandover(t *testing.T) {
 			mirror(w, r)
 			return
 		}
-		c, err := websocket.Accept(w, r, nil)
-		if err != nil {
-			return
-		}
-		defer c.CloseNow()
-		for {
-			kind, message, err := c.Read(r.Context())
-			if err != nil || c.Write(r.Context(), kind, message) != nil {
-				return
-			}
-		}
+		echoMessages(w, r)
 	}), withStatus(t))
 	ctx, cancel := context.WithTimeout(t.Context(), requestTimeout)
 	defer cancel()

@@ -46,15 +46,10 @@ func (w Wish) Check() error {
 			return platform.WithHint(fmt.Errorf("--domain: %q has no dot: authorities sign no such name", w.Domain), "use a domain of yours, such as fn.example.com")
 		}
 	}
-	if w.Email != "" && !isEmail(w.Email) {
+	if platform.CheckEmail(w.Email) != nil {
 		return fmt.Errorf("--email: %q is no address such as ops@example.com", platform.Clip(w.Email))
 	}
 	return nil
-}
-
-func isEmail(s string) bool {
-	name, host, found := strings.Cut(s, "@")
-	return found && name != "" && !strings.ContainsAny(name, " \t\r\n<>\"") && platform.CheckHost(strings.ToLower(host)) == nil
 }
 
 // Plan is what is to be done, and what is to be known before.

@@ -83,7 +83,7 @@ type Manager struct {
 
 // New makes a Manager. Its directories have to be there.
 func New(config Config) (*Manager, error) {
-	dir := filepath.Join(config.Paths.Root, "/var/lib/fnctl-acme")
+	dir := privateDir(config.Paths)
 	settings := config.Settings.ACME
 	client, err := newHTTPClient(settings.RootCA)
 	if err != nil {
@@ -120,8 +120,10 @@ func New(config Config) (*Manager, error) {
 	return m, nil
 }
 
-// dir is the directory that only the service reads.
-func (m *Manager) dir() string { return filepath.Join(m.paths.Root, "/var/lib/fnctl-acme") }
+// privateDir is the directory that only the service reads.
+func privateDir(paths platform.Paths) string { return filepath.Join(paths.Root, "/var/lib/fnctl-acme") }
+
+func (m *Manager) dir() string { return privateDir(m.paths) }
 
 // Run keeps the certificates until the context ends.
 func (m *Manager) Run(ctx context.Context) error {

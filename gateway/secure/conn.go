@@ -40,6 +40,16 @@ func (c *Conn) Handshake(ctx context.Context) error {
 	return err
 }
 
+// MaySpeak reports whether a protocol may be spoken: the one that the handshake has settled, and HTTP/1.1 without one. Without TLS, which is a
+// nil Conn, any may.
+func (c *Conn) MaySpeak(protocol string) bool {
+	if c == nil {
+		return true
+	}
+	agreed := c.ConnectionState().NegotiatedProtocol
+	return agreed == protocol || agreed == "" && protocol != "h2"
+}
+
 // Under is the connection below.
 func (c *Conn) Under() net.Conn { return c.under.Conn }
 
